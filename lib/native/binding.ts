@@ -1,0 +1,108 @@
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { PolyadicError } from '../errors.js'
+import type { PlanSpec } from '../runtime/plan-spec.js'
+
+/** A job on the compute thread: its result, and a way to ask it to stop. Native code rejects only when it has let go of every buffer. */
+export interface NativeJob<T> {
+  readonly promise: Promise<T>
+  cancel(): void
+}
+
+export interface NativePlan {
+  /** Runs forward: one Float32Array (N·C·H·W, NCHW) a plan input and output; outputs are filled in place. */
+  run(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): NativeJob<void>
+  /** The same on the calling thread. */
+  runSync(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void
+  /** What was chosen: bytes of the arena and of packed weights, and a line for each step. */
+  describe(): { readonly isa: string; readonly arenaBytes: number; readonly weightBytes: number; readonly steps: readonly { readonly op: string; readonly kernel: string }[] }
+  /** Frees native memory now; later calls throw POLYADIC_ARGUMENT. */
+  close(): void
+}
+
+/** Options of one optimiser step: v ← momentum·v + g + weightDecay·w; w ← w − learningRate·v (Nesterov: w ← w − lr·(g' + momentum·v)). */
+export interface NativeSgd {
+  readonly learningRate: number
+  readonly momentum: number
+  readonly nesterov: boolean
+  /** One factor a parameter of the plan (0 for biases, say). */
+  readonly weightDecay: Float32Array
+  /** One factor on the learning rate a parameter; 0 freezes it. */
+  readonly rateScale: Float32Array
+  /** Gradients are scaled down when their global Euclidean norm is above this; 0 switches it off. */
+  readonly clipNorm: number
+}
+
+export interface NativeStepResult {
+  /** Mean loss over the batch, before the update. */
+  readonly loss: number
+  /** Examples whose largest logit is the target. */
+  readonly correct: number
+  /** Euclidean norm of all gradients before clipping. */
+  readonly gradientNorm: number
+}
+
+/** A plan made with `training: true`; output 0 is the logits, N×K×1×1. */
+export interface NativeTrainer {
+  /** Forward, softmax cross-entropy against class indices (with label smoothing), backward and update, as one job. Not applied when the loss or gradient is not finite. */
+  step(inputs: readonly Float32Array[], target: Int32Array, labelSmoothing: number, sgd: NativeSgd): NativeJob<NativeStepResult>
+  /** Forward and loss only, over the first `count` examples of the batch. */
+  evaluate(inputs: readonly Float32Array[], target: Int32Array, count: number): NativeJob<NativeStepResult>
+  /** Gradients of the loss by parameter, without an update: for tests. */
+  gradients(inputs: readonly Float32Array[], target: Int32Array, labelSmoothing: number): NativeJob<{ readonly loss: number; readonly gradients: readonly Float32Array[] }>
+  /** Copies of the parameters (or of the momentum buffers), in ONNX layout and in the order of PlanSpec.parameters. */
+  getParameters(what: 'weights' | 'momentum'): Float32Array[]
+  setParameters(what: 'weights' | 'momentum', values: readonly Float32Array[]): void
+  close(): void
+}
+
+export interface NativeCpdSpec {
+  /** Row-major tensor of order 2 to 6. */
+  readonly tensor: Float64Array
+  readonly dims: readonly number[]
+  readonly rank: number
+  readonly method: 'nls' | 'als' | 'greedy'
+  readonly init: 'random' | 'svd' | 'given'
+  /** I_n×R row-major, one a mode, with init `given`. */
+  readonly factors?: readonly Float64Array[]
+  readonly seed: number
+  readonly maxIterations: number
+  /** Stop when the relative change of the error falls below this. */
+  readonly tolerance: number
+  /** γ of ½γ·Σ‖A_n‖², relative to ‖T‖^(2−2/N); 0 switches it off. */
+  readonly ridge: number
+  /** Error-preserving correction: allowed growth of the error (1.001 …), 0 switches it off. */
+  readonly correction: number
+  readonly threads: number
+}
+
+export interface NativeCpdTrace {
+  readonly error: number
+  readonly gradientNorm: number
+  readonly damping: number
+  readonly innerIterations: number
+  readonly seconds: number
+}
+
+export interface NativeCpdResult {
+  /** I_n×R row-major, columns of equal norm over modes (weights absorbed). */
+  readonly factors: readonly Float64Array[]
+  /** ‖T − M‖ / ‖T‖ recomputed from the factors. */
+  readonly relativeError: number
+  readonly iterations: number
+  readonly stopReason: 'converged' | 'max_iterations' | 'stalled' | 'exact'
+  readonly trace: readonly NativeCpdTrace[]
+  readonly sensitivity: number
+  readonly sensitivityBefore: number
+  readonly congruence: number
+  readonly componentNorm: number
+}
+
+export interface NativeAddon {
+  cpu(): { readonly isa: string; readonly available: readonly string[]; readonly threads: number; readonly backend: string }
+  /** Chooses the kernel table; only before the first plan or solver call. */
+  setIsa(name: string): void
+  createPlan(spec: PlanSpec): NativePlan
+  createTrainer(spec: PlanSpec): NativeTrainer
+  cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
+}

@@ -1,0 +1,89 @@
+/**
+ * What TypeScript hands to native code: a network with every shape resolved and every decision about fusion taken.
+ * Values are 4-D, N×C×H×W (a matrix N×C has H = W = 1); native code chooses their layout in memory.
+ */
+export interface PlanSpec {
+  readonly threads: number
+  /** Keeps activations for the backward pass and allocates gradients. */
+  readonly training: boolean
+  readonly values: readonly PlanValue[]
+  readonly parameters: readonly PlanParameter[]
+  /** In execution order. */
+  readonly steps: readonly PlanStep[]
+  /** Indices into `values`, in the caller's order. */
+  readonly inputs: readonly number[]
+  readonly outputs: readonly number[]
+}
+
+export interface PlanValue {
+  readonly n: number
+  readonly c: number
+  readonly h: number
+  readonly w: number
+}
+
+/** Weights in ONNX layout; copied and packed when the plan is made. `trainable` is only read with `training`. */
+export interface PlanParameter {
+  readonly data: Float32Array
+  readonly trainable: boolean
+}
+
+/** Two-axis window geometry, [H, W]; pads are [top, left, bottom, right] as in ONNX. */
+export interface PlanWindow {
+  readonly kernel: readonly [number, number]
+  readonly strides: readonly [number, number]
+  readonly pads: readonly [number, number, number, number]
+  readonly dilations: readonly [number, number]
+}
+
+/**
+ * An element-wise function. `relu`: max(x, 0). `leaky_relu`: x < 0 ? alpha·x : x. `clip`: min(max(x, alpha), beta).
+ * `sigmoid`, `tanh`, `none`.
+ */
+export interface PlanActivation {
+  readonly kind: 'none' | 'relu' | 'leaky_relu' | 'clip' | 'sigmoid' | 'tanh'
+  readonly alpha?: number
+  readonly beta?: number
+}
+
+/** One convolution: weight parameter [Cout, Cin/groups, kH, kW], bias parameter [Cout] or -1 for none. */
+export interface PlanConvolution extends PlanWindow {
+  readonly groups: number
+  readonly weight: number
+  readonly bias: number
+}
+
+/**
+ * How channels are grouped by maxout: output channel o is the maximum over j < pieces of input channel
+ * o·pieces + j (`adjacent`) or j·C/pieces + o (`strided`).
+ */
+export interface PlanMaxout {
+  readonly pieces: number
+  readonly order: 'adjacent' | 'strided'
+}
+
+export type PlanStep =
+  /** output = activation(maxout(conv(input) + bias)) [+ residual before the activation]. In training: neither is fused. */
+  | (PlanConvolution & { readonly op: 'convolution'; readonly input: number; readonly output: number; readonly maxout?: PlanMaxout; readonly activation?: PlanActivation; readonly residual?: number })
+  /**
+   * A chain of convolutions whose intermediate values never reach memory: reduce 1×1 → depthwise kH×1 → depthwise
+   * 1×kW → expand 1×1 or a part of it. Stages are in order; the last one is the expand, whose output takes the epilogue.
+   * The first stage is either a pointwise (grouped) convolution or, for one input channel a group, a kH×1 one. Inference only.
+   */
+  | { readonly op: 'cp_block'; readonly input: number; readonly output: number; readonly stages: readonly PlanConvolution[]; readonly maxout?: PlanMaxout; readonly activation?: PlanActivation; readonly residual?: number }
+  | ({ readonly op: 'activation'; readonly input: number; readonly output: number; readonly activation: PlanActivation })
+  | ({ readonly op: 'maxout'; readonly input: number; readonly output: number } & PlanMaxout)
+  | (PlanWindow & { readonly op: 'max_pool' | 'average_pool'; readonly input: number; readonly output: number; readonly countIncludePad: boolean })
+  | { readonly op: 'global_average_pool'; readonly input: number; readonly output: number }
+  /** Element-wise over two values of the same shape. */
+  | { readonly op: 'add' | 'multiply'; readonly inputs: readonly [number, number]; readonly output: number }
+  /** y = scale[c]·x + shift[c], both parameters of C values (batch norm that could not be folded). */
+  | { readonly op: 'affine'; readonly input: number; readonly output: number; readonly scale: number; readonly shift: number }
+  /** Over channels. */
+  | { readonly op: 'softmax' | 'log_softmax'; readonly input: number; readonly output: number }
+  /** N×C×H×W → N×(C·H·W)×1×1 in row-major (C, H, W) order. */
+  | { readonly op: 'flatten'; readonly input: number; readonly output: number }
+  /** Along channels. */
+  | { readonly op: 'concat'; readonly inputs: readonly number[]; readonly output: number }
+  /** Local response normalisation over channels: y = x / (bias + alpha/size · Σ x²)^beta. */
+  | { readonly op: 'lrn'; readonly input: number; readonly output: number; readonly size: number; readonly alpha: number; readonly beta: number; readonly bias: number }
