@@ -1,0 +1,77 @@
+// Compiled without any ISA flag, and never with link-time optimisation: this runs on every CPU.
+#include "cpu_features.h"
+
+#include <cstdint>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define POLYADIC_X64 1
+#ifdef _MSC_VER
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#endif
+
+namespace polyadic {
+namespace {
+
+#ifdef POLYADIC_X64
+
+struct Registers {
+  std::uint32_t eax, ebx, ecx, edx;
+};
+
+Registers cpuid(std::uint32_t leaf, std::uint32_t subleaf) {
+#ifdef _MSC_VER
+  int r[4];
+  __cpuidex(r, static_cast<int>(leaf), static_cast<int>(subleaf));
+  return {static_cast<std::uint32_t>(r[0]), static_cast<std::uint32_t>(r[1]), static_cast<std::uint32_t>(r[2]),
+          static_cast<std::uint32_t>(r[3])};
+#else
+  Registers r{};
+  __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
+  return r;
+#endif
+}
+
+std::uint64_t saved_state() {
+#ifdef _MSC_VER
+  return _xgetbv(0);
+#else
+  std::uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (static_cast<std::uint64_t>(high) << 32) | low;
+#endif
+}
+
+bool has(std::uint32_t word, int bit) { return (word >> bit) & 1u; }
+
+CpuFeatures detect() {
+  CpuFeatures found{false, false};
+  if (cpuid(0, 0).eax < 7) return found;
+  const Registers one = cpuid(1, 0);
+  if (!has(one.ecx, 27)) return found;  // OSXSAVE: xgetbv may be used
+  const std::uint64_t state = saved_state();
+  const Registers seven = cpuid(7, 0);
+  const bool ymm = (state & 0x6) == 0x6;
+  const bool zmm = (state & 0xe6) == 0xe6;
+  found.avx2 = ymm && has(seven.ebx, 5) && has(one.ecx, 12) && has(one.ecx, 29);
+  found.avx512 = found.avx2 && zmm && has(seven.ebx, 16) && has(seven.ebx, 30) && has(seven.ebx, 17) &&
+                 has(seven.ebx, 31) && has(seven.ebx, 28);
+  return found;
+}
+
+#else
+
+CpuFeatures detect() { return {false, false}; }
+
+#endif
+
+}  // namespace
+
+const CpuFeatures& cpu_features() {
+  static const CpuFeatures features = detect();
+  return features;
+}
+
+}  // namespace polyadic

@@ -1,0 +1,12 @@
+#include "kernel_table.h"
+
+#include "vec_avx2.h"
+
+#include "double_body.h"
+#include "float_body.h"
+
+namespace polyadic {
+
+const KernelTable kernels_avx2 = {"avx2", float_kernels<8, 6, 4, 3, 2>(), {4, 8, gemm_tile<4, 8>}};
+
+}  // namespace polyadic

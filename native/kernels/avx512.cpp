@@ -1,0 +1,12 @@
+#include "kernel_table.h"
+
+#include "vec_avx512.h"
+
+#include "double_body.h"
+#include "float_body.h"
+
+namespace polyadic {
+
+const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 3>(), {8, 16, gemm_tile<8, 16>}};
+
+}  // namespace polyadic

@@ -1,0 +1,12 @@
+#include "kernel_table.h"
+
+#include "vec_scalar.h"
+
+#include "double_body.h"
+#include "float_body.h"
+
+namespace polyadic {
+
+const KernelTable kernels_scalar = {"scalar", float_kernels<8, 4, 2, 2, 2>(), {4, 4, gemm_tile<4, 4>}};
+
+}  // namespace polyadic

@@ -1,0 +1,22 @@
+// Plain C++: the twin that every vector kernel is compared with, and what other CPUs run.
+// A vector is four floats or two doubles so that the blocked layout is exercised too.
+namespace {
+
+struct Vec {
+  static constexpr int kLanes = 4;
+  float v[kLanes];
+  static Vec zero() { return {{0, 0, 0, 0}}; }
+  static Vec load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+  static Vec broadcast(float x) { return {{x, x, x, x}}; }
+  void store(float* p) const {
+    for (int i = 0; i < kLanes; ++i) p[i] = v[i];
+  }
+};
+
+// a·b + c
+inline Vec fma(Vec a, Vec b, Vec c) {
+  for (int i = 0; i < Vec::kLanes; ++i) c.v[i] += a.v[i] * b.v[i];
+  return c;
+}
+
+}  // namespace
