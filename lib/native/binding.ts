@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PolyadicError } from '../errors.js'
 import type { PlanSpec } from '../runtime/plan-spec.js'
@@ -105,4 +107,43 @@ export interface NativeAddon {
   createPlan(spec: PlanSpec): NativePlan
   createTrainer(spec: PlanSpec): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
+}
+
+let loaded: NativeAddon | undefined
+
+/** The addon, loaded on first use. Throws POLYADIC_NATIVE that says what was tried and what to do. */
+export function native(): NativeAddon {
+  loaded ??= load()
+  return loaded
+}
+
+function load(): NativeAddon {
+  const root = packageRoot()
+  const require = createRequire(import.meta.url)
+  try {
+    return (require('node-gyp-build') as (dir: string) => NativeAddon)(root)
+  } catch (cause) {
+    throw new PolyadicError(
+      'POLYADIC_NATIVE',
+      `polyadic's native addon cannot be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}: ` +
+        `${firstLine(cause)}. There is neither a prebuilt binary nor a compiled one that fits; \`npm rebuild polyadic\` compiles it ` +
+        '(a C++17 compiler, make, Python 3 and Node\'s headers are needed) and says what is missing.',
+      { cause }
+    )
+  }
+}
+
+// Sources run from lib/, compiled files from dist/lib/: the package's root is the nearest folder with binding.gyp.
+function packageRoot(): string {
+  let dir = path.dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(path.join(dir, 'binding.gyp'))) {
+    const parent = path.dirname(dir)
+    if (parent === dir) throw new PolyadicError('POLYADIC_NATIVE', 'polyadic: the package is incomplete, binding.gyp is missing')
+    dir = parent
+  }
+  return dir
+}
+
+function firstLine(cause: unknown): string {
+  return String(cause instanceof Error ? cause.message : cause).split('\n')[0] ?? ''
 }

@@ -1,0 +1,40 @@
+#include "addon.h"
+
+#include <thread>
+
+#include "../core/dispatch.h"
+#include "../core/parallel.h"
+#include "arguments.h"
+
+namespace polyadic::binding {
+
+Addon::Addon(Napi::Env env, Napi::Object exports) : environment_(make_environment(env)) {
+  DefineAddon(exports, {InstanceMethod<&Addon::cpu>("cpu"), InstanceMethod<&Addon::set_isa>("setIsa")});
+}
+
+Napi::Value Addon::cpu(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const std::vector<std::string> isas = available_isas();
+    const Napi::Array available = Napi::Array::New(env, isas.size());
+    for (std::uint32_t i = 0; i < isas.size(); ++i) available.Set(i, Napi::String::New(env, isas[i]));
+    const Napi::Object result = Napi::Object::New(env);
+    result.Set("isa", kernels().name);
+    result.Set("available", available);
+    result.Set("threads", Napi::Number::New(env, std::thread::hardware_concurrency()));
+    result.Set("backend", parallel_backend());
+    return result;
+  });
+}
+
+void Addon::set_isa(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsString()) argument_error("isa", "a string");
+    polyadic::set_isa(info[0].As<Napi::String>().Utf8Value());
+  });
+}
+
+}  // namespace polyadic::binding
+
+using PolyadicAddon = polyadic::binding::Addon;
+NODE_API_ADDON(PolyadicAddon)
