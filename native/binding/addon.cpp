@@ -4,12 +4,17 @@
 
 #include "../core/dispatch.h"
 #include "../core/parallel.h"
+#include "../core/peak.h"
 #include "arguments.h"
+#include "plan_binding.h"
 
 namespace polyadic::binding {
 
 Addon::Addon(Napi::Env env, Napi::Object exports) : environment_(make_environment(env)) {
-  DefineAddon(exports, {InstanceMethod<&Addon::cpu>("cpu"), InstanceMethod<&Addon::set_isa>("setIsa")});
+  DefineAddon(exports, {InstanceMethod<&Addon::cpu>("cpu"), InstanceMethod<&Addon::set_isa>("setIsa"),
+                        InstanceMethod<&Addon::peak_gflops>("peakGflops")});
+  exports.Set("createPlan", Napi::Function::New<create_plan>(env, "createPlan"));
+  exports.Set("createTrainer", Napi::Function::New<create_trainer>(env, "createTrainer"));
 }
 
 Napi::Value Addon::cpu(const Napi::CallbackInfo& info) {
@@ -32,6 +37,10 @@ void Addon::set_isa(const Napi::CallbackInfo& info) {
     if (!info[0].IsString()) argument_error("isa", "a string");
     polyadic::set_isa(info[0].As<Napi::String>().Utf8Value());
   });
+}
+
+Napi::Value Addon::peak_gflops(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value { return Napi::Number::New(info.Env(), polyadic::peak_gflops()); });
 }
 
 }  // namespace polyadic::binding

@@ -16,6 +16,7 @@ class Addon : public Napi::Addon<Addon> {
 
  private:
   Napi::Value cpu(const Napi::CallbackInfo& info);
+  Napi::Value peak_gflops(const Napi::CallbackInfo& info);
   void set_isa(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Environment> environment_;

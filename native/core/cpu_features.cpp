@@ -3,6 +3,10 @@
 
 #include <cstdint>
 
+#ifdef __linux__
+#include <unistd.h>
+#endif
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define POLYADIC_X64 1
 #ifdef _MSC_VER
@@ -72,6 +76,16 @@ CpuFeatures detect() { return {false, false}; }
 const CpuFeatures& cpu_features() {
   static const CpuFeatures features = detect();
   return features;
+}
+
+std::int64_t second_level_cache_bytes() {
+  constexpr std::int64_t kFallback = 256 * 1024;
+#if defined(__linux__) && defined(_SC_LEVEL2_CACHE_SIZE)
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? bytes : kFallback;
+#else
+  return kFallback;
+#endif
 }
 
 }  // namespace polyadic

@@ -1,6 +1,8 @@
 // What this CPU and this operating system can run.
 #pragma once
 
+#include <cstdint>
+
 namespace polyadic {
 
 struct CpuFeatures {
@@ -9,5 +11,8 @@ struct CpuFeatures {
 };
 
 const CpuFeatures& cpu_features();
+
+// Bytes of the second-level cache of a core; 256 KiB where the system does not tell.
+std::int64_t second_level_cache_bytes();
 
 }  // namespace polyadic

@@ -3,88 +3,145 @@
 
 namespace {
 
-using polyadic::kTileLoad;
+using polyadic::GradArgs;
+using polyadic::TileArgs;
+
+// What an accumulator starts from.
+inline Vec tile_begin(const TileArgs& args, int pixel, int block, int blocks) {
+  if (args.flags & polyadic::kFromPartial) return Vec::load(args.partial + (pixel * blocks + block) * Vec::kLanes);
+  if (args.flags & polyadic::kFromDst) return Vec::load(args.dst[pixel] + args.dst_offset + block * args.dst_block);
+  if (args.flags & polyadic::kFromBias) return Vec::load(args.bias + block * Vec::kLanes);
+  return Vec::zero();
+}
+
+inline void tile_end(const TileArgs& args, int pixel, int block, int blocks, Vec sum) {
+  if (args.flags & polyadic::kToPartial) {
+    sum.store(args.partial + (pixel * blocks + block) * Vec::kLanes);
+    return;
+  }
+  float* dst = args.dst[pixel] + args.dst_offset + block * args.dst_block;
+  // The sum comes second: where it is NaN, the vector maximum gives it back.
+  if (args.flags & polyadic::kMaxDst) sum = max(Vec::load(dst), sum);
+  if (args.flags & polyadic::kRelu) sum = max(Vec::zero(), sum);
+  sum.store(dst);
+}
 
 template <int Pixels, int Blocks>
-void conv_tile(const float* const* src, const std::int32_t* offsets, std::int64_t k, const float* weights,
-               float* const* dst, std::ptrdiff_t dst_block, int flags) {
+void conv_tile(const TileArgs& args) {
   const float* in[Pixels];
   Vec acc[Pixels][Blocks];
+#pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    in[p] = src[p];
-    for (int m = 0; m < Blocks; ++m) {
-      acc[p][m] = flags & kTileLoad ? Vec::load(dst[p] + m * dst_block) : Vec::zero();
-    }
+    in[p] = args.src[p] + args.src_offset;
+#pragma GCC unroll 4
+    for (int m = 0; m < Blocks; ++m) acc[p][m] = tile_begin(args, p, m, Blocks);
   }
-  for (std::int64_t i = 0; i < k; ++i) {
+  const std::int32_t* offsets = args.offsets;
+  const float* weights = args.weights;
+  for (std::int64_t i = 0; i < args.k; ++i) {
     const std::ptrdiff_t offset = offsets[i];
     Vec w[Blocks];
+#pragma GCC unroll 4
     for (int m = 0; m < Blocks; ++m) w[m] = Vec::load(weights + m * Vec::kLanes);
     weights += Blocks * Vec::kLanes;
+#pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) {
       const Vec x = Vec::broadcast(in[p][offset]);
+#pragma GCC unroll 4
       for (int m = 0; m < Blocks; ++m) acc[p][m] = fma(x, w[m], acc[p][m]);
     }
   }
+#pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    for (int m = 0; m < Blocks; ++m) acc[p][m].store(dst[p] + m * dst_block);
+#pragma GCC unroll 4
+    for (int m = 0; m < Blocks; ++m) tile_end(args, p, m, Blocks, acc[p][m]);
   }
 }
 
 template <int Taps, int Blocks>
-void conv_grad_tile(const float* const* src, const float* const* diff, std::int64_t pixels, const std::int32_t* offsets,
-                    std::ptrdiff_t diff_block, float* grad) {
+void conv_grad_tile(const GradArgs& args) {
   std::ptrdiff_t offset[Taps];
   Vec acc[Taps][Blocks];
+#pragma GCC unroll 8
   for (int j = 0; j < Taps; ++j) {
-    offset[j] = offsets[j];
-    for (int m = 0; m < Blocks; ++m) acc[j][m] = Vec::load(grad + (j * Blocks + m) * Vec::kLanes);
+    offset[j] = args.src_offset + args.offsets[j];
+#pragma GCC unroll 4
+    for (int m = 0; m < Blocks; ++m) acc[j][m] = Vec::load(args.grad + (j * Blocks + m) * Vec::kLanes);
   }
-  for (std::int64_t p = 0; p < pixels; ++p) {
-    const float* x = src[p];
+  const std::ptrdiff_t diff_block = args.diff_block;
+  for (std::int64_t p = 0; p < args.pixels; ++p) {
+    const float* x = args.src[p];
+    const float* diff = args.diff[p] + args.diff_offset;
     Vec d[Blocks];
-    for (int m = 0; m < Blocks; ++m) d[m] = Vec::load(diff[p] + m * diff_block);
+#pragma GCC unroll 4
+    for (int m = 0; m < Blocks; ++m) d[m] = Vec::load(diff + m * diff_block);
+#pragma GCC unroll 8
     for (int j = 0; j < Taps; ++j) {
       const Vec value = Vec::broadcast(x[offset[j]]);
+#pragma GCC unroll 4
       for (int m = 0; m < Blocks; ++m) acc[j][m] = fma(value, d[m], acc[j][m]);
     }
   }
+#pragma GCC unroll 8
   for (int j = 0; j < Taps; ++j) {
-    for (int m = 0; m < Blocks; ++m) acc[j][m].store(grad + (j * Blocks + m) * Vec::kLanes);
+#pragma GCC unroll 4
+    for (int m = 0; m < Blocks; ++m) acc[j][m].store(args.grad + (j * Blocks + m) * Vec::kLanes);
   }
 }
 
 template <int Pixels>
-void depthwise_tile(const float* const* src, const std::int32_t* offsets, std::int64_t k, const float* weights,
-                    float* const* dst, int flags) {
+void depthwise_tile(const TileArgs& args) {
   const float* in[Pixels];
   Vec acc[Pixels];
+#pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    in[p] = src[p];
-    acc[p] = flags & kTileLoad ? Vec::load(dst[p]) : Vec::zero();
+    in[p] = args.src[p] + args.src_offset;
+    acc[p] = tile_begin(args, p, 0, 1);
   }
-  for (std::int64_t i = 0; i < k; ++i) {
-    const std::ptrdiff_t offset = offsets[i];
-    const Vec w = Vec::load(weights + i * Vec::kLanes);
+  for (std::int64_t i = 0; i < args.k; ++i) {
+    const std::ptrdiff_t offset = args.offsets[i];
+    const Vec w = Vec::load(args.weights + i * Vec::kLanes);
+#pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) acc[p] = fma(Vec::load(in[p] + offset), w, acc[p]);
   }
-  for (int p = 0; p < Pixels; ++p) acc[p].store(dst[p]);
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p) tile_end(args, p, 0, 1, acc[p]);
 }
 
 template <int Taps>
-void depthwise_grad_tile(const float* const* src, const float* const* diff, std::int64_t pixels,
-                         const std::int32_t* offsets, float* grad) {
+void depthwise_grad_tile(const GradArgs& args) {
   std::ptrdiff_t offset[Taps];
   Vec acc[Taps];
+#pragma GCC unroll 8
   for (int j = 0; j < Taps; ++j) {
-    offset[j] = offsets[j];
-    acc[j] = Vec::load(grad + j * Vec::kLanes);
+    offset[j] = args.src_offset + args.offsets[j];
+    acc[j] = Vec::load(args.grad + j * Vec::kLanes);
   }
-  for (std::int64_t p = 0; p < pixels; ++p) {
-    const Vec d = Vec::load(diff[p]);
-    for (int j = 0; j < Taps; ++j) acc[j] = fma(Vec::load(src[p] + offset[j]), d, acc[j]);
+  for (std::int64_t p = 0; p < args.pixels; ++p) {
+    const float* x = args.src[p];
+    const Vec d = Vec::load(args.diff[p] + args.diff_offset);
+#pragma GCC unroll 8
+    for (int j = 0; j < Taps; ++j) acc[j] = fma(Vec::load(x + offset[j]), d, acc[j]);
   }
-  for (int j = 0; j < Taps; ++j) acc[j].store(grad + j * Vec::kLanes);
+#pragma GCC unroll 8
+  for (int j = 0; j < Taps; ++j) acc[j].store(args.grad + j * Vec::kLanes);
+}
+
+float peak_loop(std::int64_t rounds) {
+  constexpr int kChains = 12;
+  Vec acc[kChains];
+  for (int i = 0; i < kChains; ++i) acc[i] = Vec::zero();
+  Vec a = Vec::broadcast(1.0f), b = Vec::broadcast(1e-9f);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) acc[i] = fma(a, acc[i], b);
+  }
+  float lanes[Vec::kLanes], sum = 0;
+  for (int i = 0; i < kChains; ++i) {
+    acc[i].store(lanes);
+    for (int lane = 0; lane < Vec::kLanes; ++lane) sum += lanes[lane];
+  }
+  return sum;
 }
 
 // Rows of the table: one instance a tile size, null where a tile would not fit the registers.
@@ -111,7 +168,8 @@ constexpr polyadic::FloatKernels float_kernels() {
           {depthwise_tile<1>, depthwise_tile<2>, depthwise_tile<3>, depthwise_tile<4>, depthwise_tile<5>,
            depthwise_tile<6>, depthwise_tile<7>, depthwise_tile<8>},
           {depthwise_grad_tile<1>, depthwise_grad_tile<2>, depthwise_grad_tile<3>, depthwise_grad_tile<4>,
-           depthwise_grad_tile<5>, depthwise_grad_tile<6>, depthwise_grad_tile<7>, depthwise_grad_tile<8>}};
+           depthwise_grad_tile<5>, depthwise_grad_tile<6>, depthwise_grad_tile<7>, depthwise_grad_tile<8>},
+          peak_loop};
 }
 
 #undef POLYADIC_ROW

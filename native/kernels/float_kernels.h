@@ -11,30 +11,58 @@ namespace polyadic {
 constexpr int kMaxPixels = 8;   // pixels of the largest tile, of any table
 constexpr int kMaxBlocks = 4;   // channel blocks of the largest tile, of any table
 
-// How a tile begins and ends.
+// How a tile begins and ends; the default is to start from zero and to store to dst.
 enum TileFlags : int {
-  kTileLoad = 1,  // start from what dst holds instead of from zero
+  kFromBias = 1,     // start from bias
+  kFromPartial = 2,  // start from the partial sums of an earlier call
+  kFromDst = 4,      // start from what dst holds
+  kToPartial = 8,    // leave partial sums instead of storing to dst
+  kMaxDst = 16,      // store the larger of the sum and of what dst holds (maxout, a piece at a time)
+  kRelu = 32,        // store max(sum, 0)
+};
+
+struct TileArgs {
+  const float* const* src;      // one pointer a pixel
+  std::ptrdiff_t src_offset;    // added to each of them
+  const std::int32_t* offsets;  // k offsets from a pixel's pointer, in floats
+  std::int64_t k;
+  const float* weights;  // convolution: [k][blocks][block]; depthwise: [k][block]
+  const float* bias;     // [blocks][block], read with kFromBias
+  float* partial;        // [pixels][blocks][block], with kFromPartial or kToPartial
+  float* const* dst;     // one pointer a pixel
+  std::ptrdiff_t dst_offset;
+  std::ptrdiff_t dst_block;  // floats between channel blocks of dst
+  int flags;
 };
 
 // Convolution tile: for p < pixels, m < blocks, lane l:
-//   dst[p][m·dst_block + l] (+)= Σ_k src[p][offsets[k]] · weights[(k·blocks + m)·block + l]
-// src[p]: scalars are read at offsets[k] and broadcast. dst[p]: one channel block at stride dst_block floats.
-using ConvTile = void (*)(const float* const* src, const std::int32_t* offsets, std::int64_t k, const float* weights,
-                          float* const* dst, std::ptrdiff_t dst_block, int flags);
+//   dst[p][m·dst_block + l] = Σ_k src[p][offsets[k]] · weights[k][m][l]      (a scalar is read and broadcast)
+using ConvTile = void (*)(const TileArgs&);
+
+struct GradArgs {
+  const float* const* src;  // one pointer a pixel
+  std::ptrdiff_t src_offset;
+  const float* const* diff;  // gradient of the output, one pointer a pixel
+  std::ptrdiff_t diff_offset;
+  std::ptrdiff_t diff_block;  // floats between channel blocks of diff
+  std::int64_t pixels;
+  const std::int32_t* offsets;  // one a tap of the tile
+  float* grad;                  // convolution: [taps][blocks][block]; depthwise: [taps][block]; added to
+};
 
 // Weight-gradient tile: for j < taps, m < blocks, lane l:
-//   grad[(j·blocks + m)·block + l] += Σ_p src[p][offsets[j]] · diff[p][m·diff_block + l]
-using ConvGradTile = void (*)(const float* const* src, const float* const* diff, std::int64_t pixels,
-                              const std::int32_t* offsets, std::ptrdiff_t diff_block, float* grad);
+//   grad[j][m][l] += Σ_p src[p][offsets[j]] · diff[p][m·diff_block + l]
+using ConvGradTile = void (*)(const GradArgs&);
 
 // Depthwise tile, one channel block: for p < pixels, lane l:
-//   dst[p][l] (+)= Σ_k src[p][offsets[k] + l] · weights[k·block + l]
-using DepthwiseTile = void (*)(const float* const* src, const std::int32_t* offsets, std::int64_t k, const float* weights,
-                               float* const* dst, int flags);
+//   dst[p][l] = Σ_k src[p][offsets[k] + l] · weights[k][l]
+using DepthwiseTile = void (*)(const TileArgs&);
 
-// Depthwise weight gradient: for j < taps, lane l: grad[j·block + l] += Σ_p src[p][offsets[j] + l] · diff[p][l]
-using DepthwiseGradTile = void (*)(const float* const* src, const float* const* diff, std::int64_t pixels,
-                                   const std::int32_t* offsets, float* grad);
+// Depthwise weight gradient: for j < taps, lane l: grad[j][l] += Σ_p src[p][offsets[j] + l] · diff[p][l]
+using DepthwiseGradTile = void (*)(const GradArgs&);
+
+// Independent fused multiply-adds in registers, `rounds` of 12 each; returns their sum so that none is optimised away.
+using PeakLoop = float (*)(std::int64_t rounds);
 
 struct FloatKernels {
   int block;                  // channels of a block: floats of one vector
@@ -47,6 +75,7 @@ struct FloatKernels {
   ConvGradTile conv_grad[kMaxBlocks][kMaxPixels]; // [blocks − 1][taps − 1]
   DepthwiseTile depthwise[kMaxPixels];            // [pixels − 1]
   DepthwiseGradTile depthwise_grad[kMaxPixels];   // [taps − 1]
+  PeakLoop peak;                                  // 12 · 2 · block operations a round
 };
 
 }  // namespace polyadic

@@ -19,4 +19,9 @@ inline Vec fma(Vec a, Vec b, Vec c) {
   return c;
 }
 
+inline Vec max(Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+
 }  // namespace

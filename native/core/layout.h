@@ -1,0 +1,47 @@
+// How a 4-D value N×C×H×W lies in memory: [N][C/b][top + H + bottom][left + W + right][b], the halo filled with zeros
+// so that convolutions may read their padding. b = 1 is plain NCHW with a halo.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace polyadic {
+
+struct Halo {
+  std::int64_t top = 0, left = 0, bottom = 0, right = 0;
+
+  void grow(const Halo& other) {
+    top = std::max(top, other.top);
+    left = std::max(left, other.left);
+    bottom = std::max(bottom, other.bottom);
+    right = std::max(right, other.right);
+  }
+  bool empty() const { return top == 0 && left == 0 && bottom == 0 && right == 0; }
+};
+
+struct Layout {
+  std::int64_t n = 0, c = 0, h = 0, w = 0;
+  int block = 1;
+  Halo halo;
+
+  std::int64_t blocks() const { return (c + block - 1) / block; }
+  // Strides in floats.
+  std::int64_t row() const { return (halo.left + w + halo.right) * block; }
+  std::int64_t plane() const { return (halo.top + h + halo.bottom) * row(); }
+  std::int64_t image() const { return blocks() * plane(); }
+  std::int64_t size() const { return n * image(); }
+  // Of pixel (0, 0) of channel 0 of image 0.
+  std::int64_t origin() const { return halo.top * row() + halo.left * block; }
+  std::int64_t pixel(std::int64_t y, std::int64_t x) const { return y * row() + x * block; }
+  std::int64_t channel(std::int64_t index) const { return index / block * plane() + index % block; }
+};
+
+// Zeroes the halo of every image and channel block.
+void clear_halo(const Layout& layout, float* data);
+
+// Between dense NCHW (as JavaScript gives it) and a layout; images [n0, n1) only.
+void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t n0, std::int64_t n1);
+void to_nchw(const Layout& layout, const float* src, float* dst, std::int64_t n0, std::int64_t n1);
+
+}  // namespace polyadic

@@ -1,0 +1,97 @@
+#include "activation.h"
+
+#include "step.h"
+
+namespace polyadic {
+namespace {
+
+using Kind = ActivationSpec::Kind;
+
+template <class F>
+void map(const float* x, float* y, std::int64_t count, F f) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = f(x[i]);
+}
+
+template <class F>
+void map_gradient(const float* x, const float* y, const float* dy, float* dx, std::int64_t count, bool accumulate, F slope) {
+  if (accumulate) {
+    for (std::int64_t i = 0; i < count; ++i) dx[i] += dy[i] * slope(x[i], y[i]);
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) dx[i] = dy[i] * slope(x[i], y[i]);
+  }
+}
+
+}  // namespace
+
+void apply_activation(const ActivationSpec& activation, const float* x, float* y, std::int64_t count) {
+  const float alpha = activation.alpha, beta = activation.beta;
+  switch (activation.kind) {
+    case Kind::none: return map(x, y, count, [](float v) { return v; });
+    case Kind::relu: return map(x, y, count, [](float v) { return v < 0 ? 0.0f : v; });
+    case Kind::leaky_relu: return map(x, y, count, [=](float v) { return v < 0 ? alpha * v : v; });
+    case Kind::clip: return map(x, y, count, [=](float v) { return std::min(std::max(v, alpha), beta); });
+    case Kind::sigmoid: return map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
+    case Kind::tanh: return map(x, y, count, [](float v) { return std::tanh(v); });
+  }
+}
+
+void activation_gradient(const ActivationSpec& activation, const float* x, const float* y, const float* dy, float* dx,
+                         std::int64_t count, bool accumulate) {
+  const float alpha = activation.alpha, beta = activation.beta;
+  const auto with = [&](auto slope) { map_gradient(x, y, dy, dx, count, accumulate, slope); };
+  switch (activation.kind) {
+    case Kind::none: return with([](float, float) { return 1.0f; });
+    case Kind::relu: return with([](float, float v) { return v > 0 ? 1.0f : 0.0f; });
+    case Kind::leaky_relu: return with([=](float v, float) { return v < 0 ? alpha : 1.0f; });
+    case Kind::clip: return with([=](float v, float) { return v > alpha && v < beta ? 1.0f : 0.0f; });
+    case Kind::sigmoid: return with([](float, float v) { return v * (1.0f - v); });
+    case Kind::tanh: return with([](float, float v) { return 1.0f - v * v; });
+  }
+}
+
+namespace {
+
+class Activation : public Step {
+ public:
+  Activation(const StepSpec& spec, StepResources resources)
+      : activation_(spec.activation), in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+        out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
+
+  void forward(const Context& context) override {
+    each_row(context, in_.layout, out_.layout, [&](std::int64_t in, std::int64_t out, std::int64_t count) {
+      apply_activation(activation_, in_.data + in, out_.data + out, count);
+    });
+  }
+
+  void backward(const Context& context) override {
+    if (!in_.needs_grad) return;
+    const std::int64_t blocks = in_.layout.blocks();
+    context.parallel(in_.layout.n * blocks, [&](std::int64_t index, int) {
+      const auto start = [&](const Layout& l) { return l.origin() + index / blocks * l.image() + index % blocks * l.plane(); };
+      const float* x = in_.data + start(in_.layout);
+      const float* y = out_.data + start(out_.layout);
+      const float* dy = out_.grad + start(out_.grad_layout);
+      float* dx = in_.grad + start(in_.grad_layout);
+      for (std::int64_t row = 0; row < in_.layout.h; ++row) {
+        activation_gradient(activation_, x, y, dy, dx, in_.layout.w * in_.layout.block, accumulate[0]);
+        x += in_.layout.row();
+        y += out_.layout.row();
+        dy += out_.grad_layout.row();
+        dx += in_.grad_layout.row();
+      }
+    });
+  }
+
+ private:
+  ActivationSpec activation_;
+  Value& in_;
+  Value& out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_activation(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Activation>(spec, resources);
+}
+
+}  // namespace polyadic

@@ -1,0 +1,40 @@
+// What a step needs while it runs: threads, scratch memory and the wish to stop.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "../core/buffer.h"
+#include "../core/job_control.h"
+#include "../core/parallel.h"
+
+namespace polyadic {
+
+class Context {
+ public:
+  Context(int threads, std::size_t scratch_floats) : threads_(threads) {
+    for (int i = 0; i < threads; ++i) scratch_.emplace_back(scratch_floats);
+  }
+
+  int threads() const { return threads_; }
+  float* scratch(int thread) const { return scratch_[static_cast<std::size_t>(thread)].data(); }
+  std::size_t scratch_bytes() const { return scratch_.size() * (scratch_.empty() ? 0 : scratch_[0].size()) * sizeof(float); }
+
+  void attach(const JobControl* control) { control_ = control; }
+  bool stopping() const { return control_ && control_->cancelled(); }
+
+  // f(index, thread) for each index; indices that have not begun are dropped when the job is cancelled.
+  template <class F>
+  void parallel(std::int64_t count, F&& f) const {
+    parallel_for(threads_, count, [&](std::int64_t index, int thread) {
+      if (!stopping()) f(index, thread);
+    });
+  }
+
+ private:
+  int threads_;
+  std::vector<Buffer> scratch_;
+  const JobControl* control_ = nullptr;
+};
+
+}  // namespace polyadic

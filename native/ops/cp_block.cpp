@@ -1,0 +1,269 @@
+// The CP block: a chain of thin convolutions (reduce 1×1 → depthwise k×1 → depthwise 1×k → expand 1×1, or a part of it)
+// run as one operator over bands of output rows. The values between the stages live in scratch memory sized for the
+// second-level cache and never reach main memory; rows that the next band needs are kept, not computed again.
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "../core/cpu_features.h"
+#include "../core/status.h"
+#include "depthwise.h"
+#include "epilogue.h"
+#include "gather.h"
+#include "step.h"
+
+namespace polyadic {
+namespace {
+
+struct Rows {
+  std::int64_t begin = 0, end = 0;  // absolute rows of a stage's output
+  std::int64_t count() const { return end - begin; }
+};
+
+// One stage, in coordinates local to a band: row 0 of its input is the first row that row 0 of its output reads.
+struct Stage {
+  ConvolutionShape shape;  // of the whole layer
+  Parameter* weight;
+  Parameter* bias;
+  bool depthwise = false;
+  Gather wide;
+  Depthwise narrow;
+  // Between this stage and the next: where its output lies in scratch memory. Unused for the last stage.
+  Layout layout;
+  std::int64_t offset = 0;
+
+  // Input rows that output rows need.
+  Rows input_rows(Rows out) const {
+    const Window& w = shape.window;
+    const std::int64_t first = out.begin * w.strides[0] - w.pads[0];
+    return {first, first + (out.count() - 1) * w.strides[0] + (w.kernel[0] - 1) * w.dilations[0] + 1};
+  }
+
+  std::int64_t capacity = 0;  // output rows of a full band
+
+  // Output rows [0, rows) of some images. Only full bands of several images are one range of the pixel grid.
+  void run(const float* src, const Layout& from, float* dst, const Layout& to, std::int64_t images, std::int64_t rows, int options,
+           float* scratch) const {
+    const bool one_range = images == 1 || rows == capacity;
+    const std::int64_t pixels = rows * shape.out_w * (one_range ? images : 1);
+    for (std::int64_t n = 0; n < (one_range ? 1 : images); ++n, src += from.image(), dst += to.image()) {
+      if (depthwise) {
+        narrow.run_range(src, dst, 0, pixels, options);
+      } else {
+        wide.run_range(src, dst, 0, pixels, options, scratch);
+      }
+    }
+  }
+};
+
+class CpBlock : public Step {
+ public:
+  CpBlock(const StepSpec& spec, StepResources resources)
+      : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+        out_(resources.values[static_cast<std::size_t>(spec.output)]),
+        epilogue_(spec, resources) {
+    if (resources.training) throw Error(ErrorCode::argument, "cp_block: training plans take its stages one by one");
+    make_shapes(spec, resources);
+    choose_band();
+    make_kernels(spec.maxout);
+  }
+
+  void pack(const Context& context) override {
+    for (Stage& stage : stages_) {
+      const float* bias = stage.bias ? stage.bias->data.data() : nullptr;
+      if (stage.depthwise) {
+        stage.narrow.pack(stage.weight->data.data(), bias);
+      } else {
+        stage.wide.pack(context, stage.weight->data.data(), bias);
+      }
+    }
+  }
+
+  void packed_for_good() override {
+    for (Stage& stage : stages_) stage.wide.release_indices();
+  }
+
+  void forward(const Context& context) override {
+    const std::int64_t height = out_.layout.h;
+    const std::int64_t groups = (out_.layout.n + images_ - 1) / images_;
+    // Few images: their rows are shared out as well, at the price of recomputing the rows between two chunks.
+    const std::int64_t chunks = std::clamp<std::int64_t>((context.threads() + groups - 1) / groups, 1,
+                                                         images_ > 1 ? 1 : (height + band_ - 1) / band_ * 2);
+    const std::int64_t rows = (height + chunks - 1) / chunks;
+    context.parallel(groups * chunks, [&](std::int64_t index, int thread) {
+      const std::int64_t image = index / chunks * images_;
+      const Rows chunk{index % chunks * rows, std::min(height, (index % chunks + 1) * rows)};
+      run_chunk(image, std::min(images_, out_.layout.n - image), chunk, context.scratch(thread));
+    });
+    epilogue_.finish(context);
+  }
+
+  std::string kernel() const override {
+    std::string text = "fused";
+    for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
+    return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
+           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" + epilogue_.name();
+  }
+  std::size_t weight_bytes() const override {
+    std::size_t bytes = 0;
+    for (const Stage& stage : stages_) bytes += stage.depthwise ? stage.narrow.weight_bytes() : stage.wide.weight_bytes();
+    return bytes;
+  }
+  std::size_t scratch_floats() const override { return Gather::scratch_floats() + between_floats_; }
+
+ private:
+  void make_shapes(const StepSpec& spec, StepResources resources) {
+    Layout in = in_.layout;
+    for (const ConvolutionSpec& conv : spec.stages) {
+      Stage stage;
+      stage.weight = &resources.parameters[static_cast<std::size_t>(conv.weight)];
+      stage.bias = conv.bias < 0 ? nullptr : &resources.parameters[static_cast<std::size_t>(conv.bias)];
+      const Window& w = conv.window;
+      const std::int64_t out_h = (in.h + w.pads[0] + w.pads[2] - w.dilations[0] * (w.kernel[0] - 1) - 1) / w.strides[0] + 1;
+      const std::int64_t out_w = (in.w + w.pads[1] + w.pads[3] - w.dilations[1] * (w.kernel[1] - 1) - 1) / w.strides[1] + 1;
+      if (conv.groups < 1 || in.c % conv.groups != 0) throw Error(ErrorCode::shape, "cp_block: groups do not divide the channels");
+      const std::int64_t per_channel = in.c / conv.groups * w.kernel[0] * w.kernel[1];
+      const std::int64_t channels = static_cast<std::int64_t>(stage.weight->data.size()) / per_channel;
+      stage.shape = convolution_shape(conv, in, channels, out_h, out_w);
+      if (stage.shape.weight_count() != static_cast<std::int64_t>(stage.weight->data.size()) ||
+          (stage.bias && static_cast<std::int64_t>(stage.bias->data.size()) != channels)) {
+        throw Error(ErrorCode::shape, "cp_block: a stage's weight or bias has the wrong number of elements");
+      }
+      stages_.push_back(std::move(stage));
+      in.c = channels;
+      in.h = out_h;
+      in.w = out_w;
+    }
+    const Window& last = spec.stages.back().window;
+    if (last.kernel[0] != 1 || last.kernel[1] != 1 || in.c != out_.layout.c * spec.maxout.pieces || in.h != out_.layout.h ||
+        in.w != out_.layout.w) {
+      throw Error(ErrorCode::shape, "cp_block: the stages do not lead to the output's shape");
+    }
+  }
+
+  // Lays the values between the stages out for a band of rows of some images; returns the floats they take.
+  std::int64_t lay_out(std::int64_t band, std::int64_t images) {
+    std::int64_t floats = 0, rows = band;
+    for (std::size_t i = stages_.size() - 1; i-- > 0;) {
+      const Stage& next = stages_[i + 1];
+      Stage& stage = stages_[i];
+      rows = next.input_rows({0, rows}).count();
+      const Window& w = next.shape.window;
+      stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, out_.layout.block, {}};
+      stage.layout.halo.left = w.pads[1];
+      const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
+      stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));
+      stage.offset = floats;
+      floats += (stage.layout.size() + 15) / 16 * 16;
+    }
+    return floats;
+  }
+
+  // As many rows as half of the second-level cache holds; of small images, several together, so that the expand stage
+  // has enough pixels for its tiles.
+  void choose_band() {
+    const std::int64_t budget = second_level_cache_bytes() / 2 / static_cast<std::int64_t>(sizeof(float));
+    const std::int64_t height = out_.layout.h, area = height * out_.layout.w;
+    band_ = height;
+    while (band_ > 1 && lay_out(band_, 1) > budget) band_ = (band_ + 1) / 2;
+    if (band_ == height) {
+      const std::int64_t wanted = std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
+      while (images_ < wanted && lay_out(band_, images_ + 1) <= budget) ++images_;
+    }
+    between_floats_ = static_cast<std::size_t>(lay_out(band_, images_));
+  }
+
+  void make_kernels(Maxout maxout) {
+    std::int64_t rows = band_;
+    for (std::size_t i = stages_.size(); i-- > 0;) {
+      Stage& stage = stages_[i];
+      const bool last = i + 1 == stages_.size();
+      ConvolutionShape local = stage.shape;
+      local.out_h = stage.capacity = rows;
+      local.in_h = rows = stage.input_rows({0, rows}).count();
+      local.window.pads[0] = local.window.pads[2] = 0;
+      Layout src = i == 0 ? in_.layout : stages_[i - 1].layout;
+      const Layout& dst = last ? out_.layout : stage.layout;
+      stage.depthwise = stage.shape.depthwise() && src.block == dst.block && !last;
+      if (stage.depthwise) {
+        stage.narrow = Depthwise(local, Gather::Direction::forward, src, dst);
+      } else {
+        stage.wide = Gather(local, Gather::Direction::forward, src, dst, last ? maxout : Maxout{});
+      }
+    }
+  }
+
+  void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
+    float* between = scratch + Gather::scratch_floats();
+    for (std::size_t i = 0; i + 1 < stages_.size(); ++i) clear_halo(stages_[i].layout, between + stages_[i].offset);
+    std::vector<Rows> held(stages_.size());  // rows of each stage's output that scratch holds
+    for (std::int64_t y = chunk.begin; y < chunk.end; y += band_) {
+      run_band(image, images, {y, std::min(chunk.end, y + band_)}, held, scratch);
+    }
+  }
+
+  // Stage by stage from the top; before that, from the bottom, which rows each stage has to hold and which it lacks.
+  void run_band(std::int64_t image, std::int64_t images, Rows band, std::vector<Rows>& held, float* scratch) const {
+    float* between = scratch + Gather::scratch_floats();
+    const std::size_t last = stages_.size() - 1;
+    std::vector<Rows> missing(stages_.size());
+    missing[last] = band;
+    for (std::size_t i = last; i-- > 0;) {
+      const Rows wanted = stages_[i + 1].input_rows(missing[i + 1]);
+      missing[i] = keep(stages_[i], between + stages_[i].offset, held[i], wanted);
+      held[i] = wanted;
+    }
+    for (std::size_t i = 0; i <= last; ++i) {
+      const Stage& stage = stages_[i];
+      // Rows outside of the image are the next stage's padding.
+      Rows rows{std::clamp<std::int64_t>(missing[i].begin, 0, stage.shape.out_h), std::clamp<std::int64_t>(missing[i].end, 0, stage.shape.out_h)};
+      if (i < last) {
+        float* data = between + stage.offset;
+        zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);
+        zero_rows(stage.layout, data, rows.end - held[i].begin, missing[i].end - held[i].begin);
+      }
+      if (rows.count() <= 0) continue;
+      const std::int64_t source = stage.input_rows(rows).begin;
+      const float* src = i == 0 ? in_.data + image * in_.layout.image() + source * in_.layout.row()
+                                : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
+      float* dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
+                             : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
+      stage.run(src, i == 0 ? in_.layout : stages_[i - 1].layout, dst, i == last ? out_.layout : stage.layout, images, rows.count(),
+                i == last ? epilogue_.fused_options() : 0, scratch);
+    }
+  }
+
+  // Moves the rows that stay to the front and returns those that have to be computed.
+  static Rows keep(const Stage& stage, float* data, Rows held, Rows wanted) {
+    const std::int64_t kept = std::min(held.end, wanted.end) - wanted.begin;
+    if (held.count() <= 0 || kept <= 0 || wanted.begin < held.begin) return wanted;
+    const Layout& layout = stage.layout;
+    for (std::int64_t plane = 0; plane < layout.n * layout.blocks(); ++plane) {
+      float* at = data + plane * layout.plane();
+      std::memmove(at, at + (wanted.begin - held.begin) * layout.row(), static_cast<std::size_t>(kept * layout.row()) * sizeof(float));
+    }
+    return {wanted.begin + kept, wanted.end};
+  }
+
+  static void zero_rows(const Layout& layout, float* data, std::int64_t begin, std::int64_t end) {
+    if (begin >= end) return;
+    for (std::int64_t plane = 0; plane < layout.n * layout.blocks(); ++plane) {
+      std::memset(data + plane * layout.plane() + begin * layout.row(), 0, static_cast<std::size_t>((end - begin) * layout.row()) * sizeof(float));
+    }
+  }
+
+  Value& in_;
+  Value& out_;
+  Epilogue epilogue_;
+  std::vector<Stage> stages_;
+  std::int64_t band_ = 1, images_ = 1;
+  std::size_t between_floats_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_cp_block(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<CpBlock>(spec, resources);
+}
+
+}  // namespace polyadic

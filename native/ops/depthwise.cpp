@@ -1,0 +1,109 @@
+#include "depthwise.h"
+
+#include <algorithm>
+
+namespace polyadic {
+
+Depthwise::Depthwise(const ConvolutionShape& shape, Gather::Direction direction, const Layout& src, const Layout& dst)
+    : table_(&kernels()), shape_(shape), src_(src), dst_(dst) {
+  std::vector<GatherPhase> gathers =
+      direction == Gather::Direction::forward ? forward_phases(shape, src.n) : backward_phases(shape, src.n);
+  std::int64_t count = 0;
+  for (GatherPhase& gather : gathers) {
+    Phase phase{std::move(gather), {}, count};
+    for (const Tap& tap : phase.gather.taps) phase.offsets.push_back(static_cast<std::int32_t>(src_.pixel(tap.dy, tap.dx)));
+    count += dst_.blocks() * static_cast<std::int64_t>(phase.offsets.size()) * dst_.block;
+    phases_.push_back(std::move(phase));
+  }
+  packed_ = Buffer(static_cast<std::size_t>(count));
+  bias_ = Buffer(static_cast<std::size_t>(dst_.blocks() * dst_.block));
+}
+
+void Depthwise::pack(const float* weights, const float* bias) {
+  const int block = dst_.block;
+  for (const Phase& phase : phases_) {
+    float* to = packed_.data() + phase.weights;
+    for (std::int64_t b = 0; b < dst_.blocks(); ++b) {
+      for (const Tap& tap : phase.gather.taps) {
+        for (std::int64_t c = b * block; c < (b + 1) * block; ++c) {
+          *to++ = c < dst_.c ? weights[c * shape_.taps() + tap.index] : 0.0f;
+        }
+      }
+    }
+  }
+  has_bias_ = bias != nullptr;
+  if (has_bias_) std::copy(bias, bias + dst_.c, bias_.data());
+}
+
+void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::int64_t begin, std::int64_t end,
+                         std::int64_t block0, std::int64_t block1, int options) const {
+  const FloatKernels& f32 = table_->f32;
+  const float* from[kBand];
+  float* to[kBand];
+  list_pixels(phase.gather.src, src_, src, begin, end, from);
+  list_pixels(phase.gather.dst, dst_, dst, begin, end, to);
+  TileArgs args{};
+  args.offsets = phase.offsets.data();
+  args.k = static_cast<std::int64_t>(phase.offsets.size());
+  args.flags = (options & Gather::kAccumulate ? kFromDst : has_bias_ ? kFromBias : 0) |
+               (options & Gather::kApplyRelu ? kRelu : 0);
+  const int count = static_cast<int>(end - begin);
+  for (std::int64_t b = block0; b < block1; ++b) {
+    args.src_offset = b * src_.plane();
+    args.dst_offset = b * dst_.plane();
+    args.weights = packed_.data() + phase.weights + b * args.k * dst_.block;
+    args.bias = bias_.data() + b * dst_.block;
+    for (int p = 0; p < count; p += f32.depthwise_pixels) {
+      args.src = from + p;
+      args.dst = to + p;
+      f32.depthwise[std::min(f32.depthwise_pixels, count - p) - 1](args);
+    }
+  }
+}
+
+void Depthwise::run(const Context& context, const float* src, float* dst, int options) const {
+  for (const Phase& phase : phases_) {
+    const std::int64_t bands = (phase.gather.dst.size() + kBand - 1) / kBand;
+    context.parallel(bands, [&](std::int64_t band, int) {
+      run_band(phase, src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, phase.gather.dst.size()), 0,
+               dst_.blocks(), options);
+    });
+  }
+}
+
+void Depthwise::run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options) const {
+  for (; begin < end; begin += kBand) {
+    run_band(phases_[0], src, dst, begin, std::min<std::int64_t>(begin + kBand, end), 0, dst_.blocks(), options);
+  }
+}
+
+void Depthwise::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
+                                float* grad) const {
+  const FloatKernels& f32 = table_->f32;
+  const Phase& phase = phases_[0];
+  const std::int64_t taps = static_cast<std::int64_t>(phase.offsets.size());
+  const std::int64_t groups = (taps + f32.depthwise_taps - 1) / f32.depthwise_taps;
+  context.parallel(dst_.blocks() * groups, [&](std::int64_t index, int) {
+    const std::int64_t b = index / groups, first = index % groups * f32.depthwise_taps;
+    const int width = static_cast<int>(std::min<std::int64_t>(f32.depthwise_taps, taps - first));
+    const float* from[kBand];
+    const float* differences[kBand];
+    float sums[kMaxPixels * 16] = {};
+    GradArgs args{from, b * src_.plane(), differences, b * diff_layout.plane(), 0, 0, phase.offsets.data() + first, sums};
+    for (std::int64_t begin = 0; begin < phase.gather.dst.size(); begin += kBand) {
+      const std::int64_t end = std::min<std::int64_t>(begin + kBand, phase.gather.dst.size());
+      args.pixels = end - begin;
+      list_pixels(phase.gather.src, src_, src, begin, end, from);
+      list_pixels(phase.gather.dst, diff_layout, diff, begin, end, differences);
+      f32.depthwise_grad[width - 1](args);
+    }
+    for (int j = 0; j < width; ++j) {
+      const std::int64_t tap = phase.gather.taps[static_cast<std::size_t>(first + j)].index;
+      for (std::int64_t c = b * dst_.block; c < std::min<std::int64_t>((b + 1) * dst_.block, dst_.c); ++c) {
+        grad[c * taps + tap] += sums[j * dst_.block + (c - b * dst_.block)];
+      }
+    }
+  });
+}
+
+}  // namespace polyadic

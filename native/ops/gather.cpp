@@ -1,0 +1,231 @@
+#include "gather.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "../core/status.h"
+
+namespace polyadic {
+namespace {
+
+// Taps of one pass over the pixels of a band: a panel's weights for them stay in the first-level cache.
+constexpr std::int64_t kWeightBytes = 16 * 1024;
+
+std::int64_t chunk_of(int blocks, int block) {
+  return std::max<std::int64_t>(16, kWeightBytes / (static_cast<std::int64_t>(sizeof(float)) * blocks * block));
+}
+
+}  // namespace
+
+Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout)
+    : table_(&kernels()), shape_(shape), direction_(direction), src_(src), dst_(dst), maxout_(maxout) {
+  phases_ = direction == Direction::forward ? forward_phases(shape, src.n) : backward_phases(shape, src.n);
+  if (src_.image() > std::numeric_limits<std::int32_t>::max() ||
+      shape_.weight_count() > std::numeric_limits<std::int32_t>::max()) {
+    throw Error(ErrorCode::unsupported, "convolution: an image or kernel of more than 2^31 floats");
+  }
+  for (int phase = 0; phase < static_cast<int>(phases_.size()); ++phase) add_panels(phase);
+  packed_ = Buffer(source_.size());
+  bias_ = Buffer(bias_source_.size());
+}
+
+// Channel of the convolution's own output (or, backward, input) behind a destination channel.
+std::int64_t Gather::destination_channel(std::int64_t channel, std::int64_t piece) const {
+  return direction_ == Direction::forward ? maxout_.channel(channel, piece, shape_.out_channels) : channel;
+}
+
+std::int64_t Gather::group_of(std::int64_t destination) const {
+  const std::int64_t channels = direction_ == Direction::forward ? shape_.out_channels : shape_.in_channels;
+  return destination / (channels / shape_.groups);
+}
+
+std::int32_t Gather::weight_index(std::int64_t destination, std::int64_t source, std::int64_t tap) const {
+  const std::int64_t out = direction_ == Direction::forward ? destination : source;
+  const std::int64_t in = direction_ == Direction::forward ? source : destination;
+  const std::int64_t in_group = shape_.in_channels / shape_.groups;
+  if (out / (shape_.out_channels / shape_.groups) != in / in_group) return -1;
+  return static_cast<std::int32_t>((out * in_group + in % in_group) * shape_.taps() + tap);
+}
+
+// Neighbouring blocks share a panel while they read the same groups. Pieces of maxout follow each other, so that one job
+// can take them in order.
+void Gather::add_panels(int phase) {
+  const auto same_groups = [&](std::int64_t a, std::int64_t b) {
+    for (std::int64_t piece = 0; piece < maxout_.pieces; ++piece) {
+      const auto group = [&](std::int64_t channel) {
+        return group_of(destination_channel(std::min(channel, dst_.c - 1), piece));
+      };
+      for (int lane = 0; lane < dst_.block; ++lane) {
+        if (group(a * dst_.block + lane) != group(b * dst_.block + lane)) return false;
+      }
+    }
+    return true;
+  };
+  for (std::int64_t block = 0; block < dst_.blocks();) {
+    int count = 1;
+    while (count < table_->f32.blocks && block + count < dst_.blocks() &&
+           (shape_.groups == 1 || same_groups(block, block + count))) {
+      ++count;
+    }
+    for (std::int64_t piece = 0; piece < maxout_.pieces; ++piece) add_panel(phase, block, count, piece, piece == 0);
+    block += count;
+  }
+}
+
+void Gather::add_panel(int phase, std::int64_t first_block, int blocks, std::int64_t piece, bool first_piece) {
+  Panel panel{phase, blocks, first_piece ? 0 : kMaxDst, first_block, static_cast<std::int64_t>(source_.size()),
+              static_cast<std::int64_t>(bias_source_.size()), {}};
+  const int block = dst_.block;
+  std::vector<std::int64_t> lanes;  // destination channel of each lane, −1 for padding
+  std::vector<char> wanted(static_cast<std::size_t>(shape_.groups), 0);
+  for (std::int64_t lane = 0; lane < static_cast<std::int64_t>(blocks) * block; ++lane) {
+    const std::int64_t channel = first_block * block + lane;
+    lanes.push_back(channel < dst_.c ? destination_channel(channel, piece) : -1);
+    if (lanes.back() >= 0) wanted[static_cast<std::size_t>(group_of(lanes.back()))] = 1;
+    bias_source_.push_back(static_cast<std::int32_t>(lanes.back()));
+  }
+  const std::int64_t per_group = src_.c / shape_.groups;
+  for (std::int64_t first = 0; first < src_.c; first += src_.block) {
+    for (const Tap& tap : phases_[static_cast<std::size_t>(phase)].taps) {
+      for (std::int64_t c = first; c < std::min(first + src_.block, src_.c); ++c) {
+        if (!wanted[static_cast<std::size_t>(c / per_group)]) continue;
+        panel.offsets.push_back(static_cast<std::int32_t>(src_.channel(c) + src_.pixel(tap.dy, tap.dx)));
+        for (const std::int64_t lane : lanes) source_.push_back(lane < 0 ? -1 : weight_index(lane, c, tap.index));
+      }
+    }
+  }
+  panels_.push_back(std::move(panel));
+}
+
+void Gather::pack(const Context& context, const float* weights, const float* bias) {
+  constexpr std::int64_t kSlice = 1 << 16;
+  const std::int64_t count = static_cast<std::int64_t>(source_.size());
+  context.parallel((count + kSlice - 1) / kSlice, [&](std::int64_t slice, int) {
+    const std::int64_t end = std::min(count, (slice + 1) * kSlice);
+    for (std::int64_t i = slice * kSlice; i < end; ++i) {
+      const std::int32_t from = source_[static_cast<std::size_t>(i)];
+      packed_[static_cast<std::size_t>(i)] = from < 0 ? 0.0f : weights[from];
+    }
+  });
+  has_bias_ = bias != nullptr;
+  for (std::size_t i = 0; has_bias_ && i < bias_source_.size(); ++i) bias_[i] = bias_source_[i] < 0 ? 0.0f : bias[bias_source_[i]];
+}
+
+void Gather::run_panel(const Panel& panel, const Band& band, int options, float* scratch) const {
+  const FloatKernels& f32 = table_->f32;
+  const int width = f32.pixels[panel.blocks - 1];
+  const std::int64_t k = static_cast<std::int64_t>(panel.offsets.size());
+  const std::int64_t chunk = chunk_of(panel.blocks, dst_.block);
+  const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
+  TileArgs args{};
+  args.bias = bias_.data() + panel.bias;
+  args.dst_offset = panel.first_block * dst_.plane();
+  args.dst_block = dst_.plane();
+  std::int64_t k0 = 0;
+  do {  // once even without taps: such pixels are zero
+    args.k = std::min(chunk, k - k0);
+    args.offsets = panel.offsets.data() + k0;
+    args.weights = packed_.data() + panel.weights + k0 * panel_row;
+    const bool first = k0 == 0, last = k0 + args.k == k;
+    args.flags = first ? (options & kAccumulate ? kFromDst : has_bias_ ? kFromBias : 0) : kFromPartial;
+    args.flags |= last ? panel.flags | (options & kApplyRelu ? kRelu : 0) : kToPartial;
+    for (int p = 0; p < band.count; p += width) {
+      const int pixels = std::min(width, band.count - p);
+      args.src = band.src + p;
+      args.dst = band.dst + p;
+      args.partial = scratch + p * panel_row;
+      f32.conv[panel.blocks - 1][pixels - 1](args);
+    }
+    k0 += args.k;
+  } while (k0 < k);
+}
+
+void Gather::run(const Context& context, const float* src, float* dst, int options) const {
+  std::vector<std::pair<std::size_t, std::size_t>> runs;  // panels: all pieces of the same blocks
+  for (std::size_t i = 0; i < panels_.size();) {
+    std::size_t end = i + 1;
+    while (end < panels_.size() && (panels_[end].flags & kMaxDst)) ++end;
+    runs.emplace_back(i, end);
+    i = end;
+  }
+  // Bands change fastest: a panel's weights are used for all pixels before the next panel's come in.
+  std::vector<std::int64_t> begins{0};
+  for (const auto& [first, end] : runs) {
+    const std::int64_t pixels = phases_[static_cast<std::size_t>(panels_[first].phase)].dst.size();
+    begins.push_back(begins.back() + (pixels + kBand - 1) / kBand);
+  }
+  context.parallel(begins.back(), [&](std::int64_t index, int thread) {
+    const std::size_t r = static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
+    const GatherPhase& phase = phases_[static_cast<std::size_t>(panels_[runs[r].first].phase)];
+    const std::int64_t begin = (index - begins[r]) * kBand;
+    const std::int64_t end = std::min(begin + kBand, phase.dst.size());
+    Band band;
+    band.count = static_cast<int>(end - begin);
+    list_pixels(phase.src, src_, src, begin, end, band.src);
+    list_pixels(phase.dst, dst_, dst, begin, end, band.dst);
+    for (std::size_t p = runs[r].first; p < runs[r].second; ++p) run_panel(panels_[p], band, options, context.scratch(thread));
+  });
+}
+
+void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options, float* scratch) const {
+  Band band;
+  for (std::int64_t at = begin; at < end; at += kBand) {
+    const std::int64_t stop = std::min(at + kBand, end);
+    band.count = static_cast<int>(stop - at);
+    list_pixels(phases_[0].src, src_, src, at, stop, band.src);
+    list_pixels(phases_[0].dst, dst_, dst, at, stop, band.dst);
+    for (const Panel& panel : panels_) run_panel(panel, band, options, scratch);
+  }
+}
+
+void Gather::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout, float* grad) {
+  if (gradient_.size() == 0) gradient_ = Buffer(packed_.size());
+  const FloatKernels& f32 = table_->f32;
+  const GatherPhase& phase = phases_[0];
+  struct Job {
+    const Panel* panel;
+    std::int64_t k0, k1;
+  };
+  std::vector<Job> jobs;
+  for (const Panel& panel : panels_) {
+    const std::int64_t k = static_cast<std::int64_t>(panel.offsets.size());
+    const int width = f32.taps[panel.blocks - 1];
+    const std::int64_t chunk = (chunk_of(panel.blocks, dst_.block) + width - 1) / width * width;
+    for (std::int64_t k0 = 0; k0 < k; k0 += chunk) jobs.push_back({&panel, k0, std::min(k, k0 + chunk)});
+  }
+  context.parallel(static_cast<std::int64_t>(jobs.size()), [&](std::int64_t index, int) {
+    const Job& job = jobs[static_cast<std::size_t>(index)];
+    const Panel& panel = *job.panel;
+    const int width = f32.taps[panel.blocks - 1];
+    const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
+    float* sums = gradient_.data() + panel.weights;
+    std::fill(sums + job.k0 * panel_row, sums + job.k1 * panel_row, 0.0f);
+    const float* from[kBand];
+    const float* differences[kBand];
+    GradArgs args{from, 0, differences, panel.first_block * diff_layout.plane(), diff_layout.plane(), 0, nullptr, nullptr};
+    for (std::int64_t begin = 0; begin < phase.dst.size(); begin += kBand) {
+      const std::int64_t end = std::min<std::int64_t>(begin + kBand, phase.dst.size());
+      args.pixels = end - begin;
+      list_pixels(phase.src, src_, src, begin, end, from);
+      list_pixels(phase.dst, diff_layout, diff, begin, end, differences);
+      for (std::int64_t k = job.k0; k < job.k1; k += width) {
+        args.offsets = panel.offsets.data() + k;
+        args.grad = sums + k * panel_row;
+        f32.conv_grad[panel.blocks - 1][std::min<std::int64_t>(width, job.k1 - k) - 1](args);
+      }
+    }
+  });
+  // A weight has one place in the packed order, so slices can be scattered in parallel.
+  constexpr std::int64_t kSlice = 1 << 16;
+  const std::int64_t count = static_cast<std::int64_t>(source_.size());
+  context.parallel((count + kSlice - 1) / kSlice, [&](std::int64_t slice, int) {
+    const std::int64_t end = std::min(count, (slice + 1) * kSlice);
+    for (std::int64_t i = slice * kSlice; i < end; ++i) {
+      const std::int32_t to = source_[static_cast<std::size_t>(i)];
+      if (to >= 0) grad[to] += gradient_[static_cast<std::size_t>(i)];
+    }
+  });
+}
+
+}  // namespace polyadic

@@ -1,0 +1,89 @@
+// A convolution as gathers over pixel lists: forward or backward to the data, any groups, blocked or plain source.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "../core/buffer.h"
+#include "../core/dispatch.h"
+#include "context.h"
+#include "geometry.h"
+
+namespace polyadic {
+
+// How output channels of a convolution are taken together by maxout: destination channel o is the maximum over
+// j < pieces of convolution channel o·pieces + j (adjacent) or j·C/pieces + o (strided).
+struct Maxout {
+  std::int64_t pieces = 1;
+  bool adjacent = true;
+  std::int64_t channel(std::int64_t o, std::int64_t j, std::int64_t channels) const {
+    return adjacent ? o * pieces + j : j * (channels / pieces) + o;
+  }
+};
+
+class Gather {
+ public:
+  enum class Direction { forward, backward_data };
+  enum : int { kAccumulate = 1, kApplyRelu = 2 };
+
+  Gather() = default;
+  // src and dst: layouts whose halo is large enough. Maxout only forward.
+  Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout = {});
+
+  // Packs weights [Cout][Cin/groups][kH][kW] and, forward, a bias [Cout] or null.
+  void pack(const Context& context, const float* weights, const float* bias);
+
+  // Forgets where weights came from: no pack() and no weight_gradient() afterwards.
+  void release_indices() { std::vector<std::int32_t>().swap(source_); }
+
+  // All pixels; src and dst point to the start of the values.
+  void run(const Context& context, const float* src, float* dst, int options) const;
+
+  // Pixels [begin, end) of phase 0's grid, all channels, on the calling thread; needs scratch_floats() of scratch.
+  void run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options, float* scratch) const;
+
+  // Adds the weight gradient to `grad`, [Cout][Cin/groups][kH][kW]; forward gathers only. diff has dst's layout.
+  void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout, float* grad);
+
+  static std::size_t scratch_floats() { return static_cast<std::size_t>(kBand) * kMaxBlocks * 16; }
+  std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
+  std::int64_t pixels() const { return phases_.empty() ? 0 : phases_[0].dst.size(); }
+  // Tile of a full panel, for `describe`.
+  int panel_blocks() const { return panels_.empty() ? 0 : panels_[0].blocks; }
+
+ private:
+  // Output channel blocks computed together from one list of offsets.
+  struct Panel {
+    int phase, blocks, flags;
+    std::int64_t first_block;
+    std::int64_t weights;   // where its weights begin in packed_, [k][blocks][block]
+    std::int64_t bias;      // where its bias begins in bias_
+    std::vector<std::int32_t> offsets;
+  };
+  struct Band {
+    const float* src[kBand];
+    float* dst[kBand];
+    int count;
+  };
+
+  void add_panels(int phase);
+  void add_panel(int phase, std::int64_t first_block, int blocks, std::int64_t piece, bool first_piece);
+  void run_panel(const Panel& panel, const Band& band, int options, float* scratch) const;
+  std::int64_t destination_channel(std::int64_t channel, std::int64_t piece) const;
+  std::int64_t group_of(std::int64_t destination) const;
+  std::int32_t weight_index(std::int64_t destination, std::int64_t source, std::int64_t tap) const;
+
+  const KernelTable* table_ = nullptr;
+  ConvolutionShape shape_;
+  Direction direction_ = Direction::forward;
+  Layout src_, dst_;
+  Maxout maxout_;
+  std::vector<GatherPhase> phases_;
+  std::vector<Panel> panels_;         // pieces of the same blocks one after another
+  std::vector<std::int32_t> source_;   // index of the weight of each packed element, −1 for padding
+  std::vector<std::int32_t> bias_source_;
+  Buffer packed_, bias_, gradient_;
+  bool has_bias_ = false;
+};
+
+}  // namespace polyadic

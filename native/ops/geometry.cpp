@@ -1,0 +1,85 @@
+#include "geometry.h"
+
+#include <algorithm>
+
+namespace polyadic {
+
+std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int64_t images) {
+  const Window& window = shape.window;
+  GatherPhase phase;
+  phase.dst = {images, {0, 1, shape.out_h}, {0, 1, shape.out_w}};
+  phase.src = {images,
+               {-window.pads[0], window.strides[0], shape.out_h},
+               {-window.pads[1], window.strides[1], shape.out_w}};
+  for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky) {
+    for (std::int64_t kx = 0; kx < window.kernel[1]; ++kx) {
+      phase.taps.push_back({ky * window.dilations[0], kx * window.dilations[1], ky * window.kernel[1] + kx});
+    }
+  }
+  return {phase};
+}
+
+namespace {
+
+// Input positions i with (i + pad) mod stride = residue read gradients at (i + pad − k·dilation) / stride, for the taps k
+// whose k·dilation has that residue too.
+struct AxisPhase {
+  PixelAxis dst, src;
+  std::vector<std::pair<std::int64_t, std::int64_t>> taps;  // offset, k
+};
+
+std::vector<AxisPhase> axis_phases(std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t pad,
+                                   std::int64_t extent) {
+  std::vector<AxisPhase> phases;
+  for (std::int64_t residue = 0; residue < stride; ++residue) {
+    AxisPhase phase;
+    const std::int64_t first = ((residue - pad) % stride + stride) % stride;
+    if (first >= extent) continue;
+    phase.dst = {first, stride, (extent - first + stride - 1) / stride};
+    phase.src = {(first + pad - residue) / stride, 1, phase.dst.count};
+    for (std::int64_t k = 0; k < kernel; ++k) {
+      if ((k * dilation) % stride == residue) phase.taps.emplace_back(-(k * dilation - residue) / stride, k);
+    }
+    phases.push_back(phase);
+  }
+  return phases;
+}
+
+}  // namespace
+
+std::vector<GatherPhase> backward_phases(const ConvolutionShape& shape, std::int64_t images) {
+  const Window& window = shape.window;
+  const auto rows = axis_phases(window.kernel[0], window.strides[0], window.dilations[0], window.pads[0], shape.in_h);
+  const auto columns = axis_phases(window.kernel[1], window.strides[1], window.dilations[1], window.pads[1], shape.in_w);
+  std::vector<GatherPhase> phases;
+  for (const AxisPhase& y : rows) {
+    for (const AxisPhase& x : columns) {
+      GatherPhase phase;
+      phase.dst = {images, y.dst, x.dst};
+      phase.src = {images, y.src, x.src};
+      for (const auto& [dy, ky] : y.taps) {
+        for (const auto& [dx, kx] : x.taps) phase.taps.push_back({dy, dx, ky * window.kernel[1] + kx});
+      }
+      phases.push_back(phase);
+    }
+  }
+  return phases;
+}
+
+Halo needed_halo(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w) {
+  Halo halo;
+  for (const GatherPhase& phase : phases) {
+    const PixelAxis& y = phase.src.y;
+    const PixelAxis& x = phase.src.x;
+    if (y.count == 0 || x.count == 0) continue;
+    for (const Tap& tap : phase.taps) {
+      halo.top = std::max(halo.top, -(y.first + tap.dy));
+      halo.left = std::max(halo.left, -(x.first + tap.dx));
+      halo.bottom = std::max(halo.bottom, y.first + (y.count - 1) * y.step + tap.dy - (h - 1));
+      halo.right = std::max(halo.right, x.first + (x.count - 1) * x.step + tap.dx - (w - 1));
+    }
+  }
+  return halo;
+}
+
+}  // namespace polyadic

@@ -1,0 +1,51 @@
+// Window geometry of convolution and pooling, and the two ways a convolution gathers its inputs: forward, and backward
+// to its data. Both are "for each output pixel, a sum over taps at fixed offsets", which is all a kernel knows.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "pixels.h"
+
+namespace polyadic {
+
+struct Window {
+  std::array<std::int64_t, 2> kernel{1, 1};
+  std::array<std::int64_t, 2> strides{1, 1};
+  std::array<std::int64_t, 4> pads{0, 0, 0, 0};  // top, left, bottom, right
+  std::array<std::int64_t, 2> dilations{1, 1};
+};
+
+struct ConvolutionShape {
+  Window window;
+  std::int64_t groups = 1;
+  std::int64_t in_channels = 0, out_channels = 0;
+  std::int64_t in_h = 0, in_w = 0, out_h = 0, out_w = 0;
+  std::int64_t taps() const { return window.kernel[0] * window.kernel[1]; }
+  bool depthwise() const { return groups > 1 && groups == in_channels && groups == out_channels; }
+  std::int64_t weight_count() const { return out_channels * (in_channels / groups) * taps(); }
+};
+
+// One tap of a window: where it reads, relative to a pixel's base, and which weight it has (ky·kW + kx).
+struct Tap {
+  std::int64_t dy, dx, index;
+};
+
+// Output pixels that share one list of taps, and the source pixels their taps are relative to.
+struct GatherPhase {
+  PixelGrid dst, src;
+  std::vector<Tap> taps;
+};
+
+// Forward: one phase. Source pixel of output (y, x) is (y·stride − pad).
+std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int64_t images);
+
+// Backward to the data: destination pixels are the layer's inputs, sources its output gradients; a phase for each
+// residue of the strides.
+std::vector<GatherPhase> backward_phases(const ConvolutionShape& shape, std::int64_t images);
+
+// Halo that a source of h×w needs so that every tap of every phase stays inside.
+Halo needed_halo(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w);
+
+}  // namespace polyadic

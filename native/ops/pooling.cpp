@@ -1,0 +1,176 @@
+// Maximum and average pooling over windows, and the average over a whole map.
+#include <algorithm>
+#include <limits>
+
+#include "../core/status.h"
+#include "step.h"
+
+namespace polyadic {
+namespace {
+
+// Valid part of a window along one axis.
+struct Span {
+  std::int64_t begin, end, step;  // input positions
+  std::int64_t padded;            // positions that count with count_include_pad: those within the padded input
+};
+
+Span window_span(const Window& window, std::size_t axis, std::int64_t out, std::int64_t extent) {
+  const std::int64_t step = window.dilations[axis];
+  const std::int64_t first = out * window.strides[axis] - window.pads[axis];
+  const std::int64_t last = first + (window.kernel[axis] - 1) * step;
+  Span span{first, std::min(last, extent - 1) + 1, step, 0};
+  const std::int64_t padded_last = std::min(last, extent - 1 + window.pads[axis + 2]);
+  span.padded = (padded_last - first) / step + 1;
+  if (span.begin < 0) span.begin += (-span.begin + step - 1) / step * step;
+  return span;
+}
+
+class Pool : public Step {
+ public:
+  Pool(const StepSpec& spec, StepResources resources)
+      : window_(spec.window), maximum_(spec.op == Op::max_pool), count_include_pad_(spec.count_include_pad),
+        in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+        out_(resources.values[static_cast<std::size_t>(spec.output)]) {
+    if (in_.layout.block != out_.layout.block || in_.layout.c != out_.layout.c) throw Error(ErrorCode::shape, "pool: channels differ");
+  }
+
+  void forward(const Context& context) override {
+    const int block = in_.layout.block;
+    each_window(context, [&](const float* x, float* y, std::int64_t, const Span& rows, const Span& columns, float count) {
+      for (int lane = 0; lane < block; ++lane) y[lane] = maximum_ ? -std::numeric_limits<float>::infinity() : 0.0f;
+      for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
+        for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
+          const float* pixel = x + in_.layout.pixel(iy, ix);
+          if (maximum_) {
+            for (int lane = 0; lane < block; ++lane) y[lane] = pixel[lane] > y[lane] ? pixel[lane] : y[lane];
+          } else {
+            for (int lane = 0; lane < block; ++lane) y[lane] += pixel[lane];
+          }
+        }
+      }
+      if (!maximum_) {
+        for (int lane = 0; lane < block; ++lane) y[lane] /= count;
+      }
+    });
+  }
+
+  // Windows overlap, so a plane (image, channel block) belongs to one job and is cleared first.
+  void backward(const Context& context) override {
+    if (!in_.needs_grad) return;
+    const Layout& dx_layout = in_.grad_layout;
+    const Layout& dy_layout = out_.grad_layout;
+    const int block = in_.layout.block;
+    if (!accumulate[0]) {
+      each_row(context, dx_layout, dx_layout, [&](std::int64_t at, std::int64_t, std::int64_t count) {
+        std::fill(in_.grad + at, in_.grad + at + count, 0.0f);
+      });
+    }
+    each_window(context, [&](const float* x, float* y, std::int64_t plane, const Span& rows, const Span& columns, float count) {
+      const std::int64_t n = plane / in_.layout.blocks(), b = plane % in_.layout.blocks();
+      const std::int64_t at = y - (out_.data + out_.layout.origin() + n * out_.layout.image() + b * out_.layout.plane());
+      const std::int64_t oy = at / out_.layout.row(), ox = at % out_.layout.row() / block;
+      const float* dy = out_.grad + dy_layout.origin() + n * dy_layout.image() + b * dy_layout.plane() + dy_layout.pixel(oy, ox);
+      float* dx = in_.grad + dx_layout.origin() + n * dx_layout.image() + b * dx_layout.plane();
+      bool taken[16] = {};
+      for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
+        for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
+          const float* pixel = x + in_.layout.pixel(iy, ix);
+          float* to = dx + dx_layout.pixel(iy, ix);
+          for (int lane = 0; lane < block; ++lane) {
+            if (!maximum_) {
+              to[lane] += dy[lane] / count;
+            } else if (!taken[lane] && pixel[lane] == y[lane]) {
+              taken[lane] = true;
+              to[lane] += dy[lane];
+            }
+          }
+        }
+      }
+    });
+  }
+
+ private:
+  // f(plane of the input, output pixel, index of the plane, rows, columns, divisor of the average)
+  template <class F>
+  void each_window(const Context& context, F&& f) const {
+    const Layout& in = in_.layout;
+    const Layout& out = out_.layout;
+    context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
+      const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
+      const float* x = in_.data + in.origin() + n * in.image() + b * in.plane();
+      float* y = out_.data + out.origin() + n * out.image() + b * out.plane();
+      for (std::int64_t oy = 0; oy < out.h; ++oy) {
+        const Span rows = window_span(window_, 0, oy, in.h);
+        for (std::int64_t ox = 0; ox < out.w; ++ox) {
+          const Span columns = window_span(window_, 1, ox, in.w);
+          const auto inside = [](const Span& s) { return s.end > s.begin ? (s.end - 1 - s.begin) / s.step + 1 : 0; };
+          const std::int64_t count = count_include_pad_ ? rows.padded * columns.padded : inside(rows) * inside(columns);
+          f(x, y + out.pixel(oy, ox), plane, rows, columns, static_cast<float>(count));
+        }
+      }
+    });
+  }
+
+  Window window_;
+  bool maximum_, count_include_pad_;
+  Value& in_;
+  Value& out_;
+};
+
+class GlobalAveragePool : public Step {
+ public:
+  GlobalAveragePool(const StepSpec& spec, StepResources resources)
+      : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+        out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
+
+  void forward(const Context& context) override {
+    const Layout& in = in_.layout;
+    const Layout& out = out_.layout;
+    const float scale = 1.0f / static_cast<float>(in.h * in.w);
+    context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
+      const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
+      const float* x = in_.data + in.origin() + n * in.image() + b * in.plane();
+      float sums[16] = {};
+      for (std::int64_t y = 0; y < in.h; ++y) {
+        for (std::int64_t i = 0; i < in.w * in.block; i += in.block) {
+          for (int lane = 0; lane < in.block; ++lane) sums[lane] += x[y * in.row() + i + lane];
+        }
+      }
+      float* to = out_.data + out.origin() + n * out.image() + b * out.plane();
+      for (int lane = 0; lane < in.block; ++lane) to[lane] = sums[lane] * scale;
+    });
+  }
+
+  void backward(const Context& context) override {
+    if (!in_.needs_grad) return;
+    const Layout& dx = in_.grad_layout;
+    const Layout& dy = out_.grad_layout;
+    const float scale = 1.0f / static_cast<float>(dx.h * dx.w);
+    context.parallel(dx.n * dx.blocks(), [&](std::int64_t plane, int) {
+      const std::int64_t n = plane / dx.blocks(), b = plane % dx.blocks();
+      const float* from = out_.grad + dy.origin() + n * dy.image() + b * dy.plane();
+      float* to = in_.grad + dx.origin() + n * dx.image() + b * dx.plane();
+      for (std::int64_t y = 0; y < dx.h; ++y) {
+        for (std::int64_t i = 0; i < dx.w * dx.block; ++i) {
+          float& at = to[y * dx.row() + i];
+          const float value = from[i % dx.block] * scale;
+          at = accumulate[0] ? at + value : value;
+        }
+      }
+    });
+  }
+
+ private:
+  Value& in_;
+  Value& out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_pool(const StepSpec& spec, StepResources resources) { return std::make_unique<Pool>(spec, resources); }
+
+std::unique_ptr<Step> make_global_average_pool(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<GlobalAveragePool>(spec, resources);
+}
+
+}  // namespace polyadic

@@ -1,0 +1,91 @@
+// One operator of a plan: forward and, in training, backward.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../core/buffer.h"
+#include "../core/layout.h"
+#include "../plan/plan_spec.h"
+#include "context.h"
+
+namespace polyadic {
+
+// A value of a plan and, in training, the gradient of the loss with respect to it.
+struct Value {
+  Layout layout;
+  float* data = nullptr;
+  Layout grad_layout;
+  float* grad = nullptr;
+  bool needs_grad = false;
+};
+
+struct Parameter {
+  Buffer data;  // ONNX layout
+  Buffer grad;
+  Buffer momentum;
+  bool trainable = false;
+};
+
+class Step {
+ public:
+  virtual ~Step() = default;
+
+  // Takes over the parameters as they are now. Called once for inference, before each forward pass in training.
+  virtual void pack(const Context&) {}
+  // Inference: pack() will not be called again.
+  virtual void packed_for_good() {}
+  virtual void forward(const Context& context) = 0;
+  // From the output's gradient: adds to parameters' gradients, sets (or, where accumulate[i], adds to) the inputs'.
+  virtual void backward(const Context&) {}
+
+  // For `describe`: which kernel with which tile.
+  virtual std::string kernel() const { return "plain"; }
+  virtual std::size_t weight_bytes() const { return 0; }
+  virtual std::size_t scratch_floats() const { return 0; }
+
+  // Set by the plan before the first backward pass: another consumer of input i has already left its gradient there.
+  std::vector<bool> accumulate;
+};
+
+// All that a step may refer to; lives as long as the plan.
+struct StepResources {
+  std::vector<Value>& values;
+  std::vector<Parameter>& parameters;
+  bool training;
+};
+
+std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources);
+
+std::unique_ptr<Step> make_convolution(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_cp_block(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_activation(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_maxout(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_pool(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_global_average_pool(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_binary(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_affine(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_softmax(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_flatten(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_concat(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources);
+
+// The shape of a convolution between two values. Throws Error(shape) when they do not fit.
+ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels, std::int64_t out_h,
+                                   std::int64_t out_w);
+
+// f(offset of the row's first float relative to layout A, the same relative to layout B, floats in the row) for each row of
+// two values of the same shape and block, in parallel over images and channel blocks.
+template <class F>
+void each_row(const Context& context, const Layout& a, const Layout& b, F&& f) {
+  const std::int64_t blocks = a.blocks();
+  context.parallel(a.n * blocks, [&](std::int64_t index, int) {
+    const std::int64_t n = index / blocks, block = index % blocks;
+    std::int64_t at_a = a.origin() + n * a.image() + block * a.plane();
+    std::int64_t at_b = b.origin() + n * b.image() + block * b.plane();
+    for (std::int64_t y = 0; y < a.h; ++y, at_a += a.row(), at_b += b.row()) f(at_a, at_b, a.w * a.block);
+  });
+}
+
+}  // namespace polyadic

@@ -1,0 +1,297 @@
+#include "plan.h"
+
+#include <algorithm>
+
+#include "../core/dispatch.h"
+#include "../core/status.h"
+#include "arena.h"
+
+namespace polyadic {
+namespace {
+
+bool is_convolution(Op op) { return op == Op::convolution || op == Op::cp_block; }
+
+const ConvolutionSpec& first_convolution(const StepSpec& step) {
+  return step.op == Op::cp_block ? step.stages.front() : step.convolution;
+}
+
+// Parameters a step reads.
+std::vector<int> step_parameters(const StepSpec& step) {
+  std::vector<int> list;
+  const auto add = [&](int index) {
+    if (index >= 0) list.push_back(index);
+  };
+  if (step.op == Op::convolution) {
+    add(step.convolution.weight);
+    add(step.convolution.bias);
+  }
+  for (const ConvolutionSpec& stage : step.stages) {
+    add(stage.weight);
+    add(stage.bias);
+  }
+  if (step.op == Op::affine) {
+    add(step.scale);
+    add(step.shift);
+  }
+  return list;
+}
+
+}  // namespace
+
+Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
+  check_indices();
+  for (std::size_t i = 0; i < spec_.parameters.size(); ++i) {
+    Parameter parameter;
+    const std::vector<float>& data = spec_.parameters[i];
+    parameter.data = Buffer(data.size());
+    std::copy(data.begin(), data.end(), parameter.data.data());
+    parameter.trainable = spec_.training && spec_.trainable[i];
+    if (parameter.trainable) {
+      parameter.grad = Buffer(data.size());
+      parameter.momentum = Buffer(data.size());
+    }
+    parameters_.push_back(std::move(parameter));
+  }
+  spec_.parameters.clear();
+  spec_.parameters.shrink_to_fit();
+  choose_layouts();
+  if (spec_.training) {
+    mark_gradients();
+    assign_training_memory();
+  } else {
+    assign_inference_memory();
+  }
+  make_steps();
+  if (spec_.training) {
+    find_backward_path();
+  } else {
+    pack();
+    release_packed_parameters();
+  }
+}
+
+std::vector<int> Plan::consumed(const StepSpec& step) const {
+  std::vector<int> list = step.inputs;
+  if (step.residual >= 0) list.push_back(step.residual);
+  return list;
+}
+
+void Plan::check_indices() const {
+  const auto check = [](int index, std::size_t count, const char* what) {
+    if (index < 0 || static_cast<std::size_t>(index) >= count) throw Error(ErrorCode::argument, std::string("plan: unknown ") + what);
+  };
+  if (spec_.threads < 1 || spec_.threads > 1024) throw Error(ErrorCode::argument, "threads: expected an integer from 1 to 1024");
+  for (const ValueSpec& value : spec_.values) {
+    if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < 1) throw Error(ErrorCode::shape, "plan: a value without elements");
+  }
+  std::vector<bool> written(spec_.values.size(), false);
+  for (const int input : spec_.inputs) {
+    check(input, spec_.values.size(), "value");
+    written[static_cast<std::size_t>(input)] = true;
+  }
+  for (const StepSpec& step : spec_.steps) {
+    for (const int value : consumed(step)) {
+      check(value, spec_.values.size(), "value");
+      if (!written[static_cast<std::size_t>(value)]) throw Error(ErrorCode::argument, "plan: a value is read before it is written");
+    }
+    check(step.output, spec_.values.size(), "value");
+    if (step.inputs.empty()) throw Error(ErrorCode::argument, "plan: a step without input");
+    written[static_cast<std::size_t>(step.output)] = true;
+    for (const int parameter : step_parameters(step)) check(parameter, spec_.parameters.size(), "parameter");
+    if (step.op == Op::convolution) check(step.convolution.weight, spec_.parameters.size(), "weight");
+    if (step.op == Op::cp_block && step.stages.size() < 2) throw Error(ErrorCode::argument, "cp_block: fewer than two stages");
+    const bool fused = step.residual >= 0 || step.maxout.pieces > 1 || step.activation.kind != ActivationSpec::Kind::none;
+    if (spec_.training && step.op == Op::convolution && fused) {
+      throw Error(ErrorCode::argument, "plan: a training plan has no fused epilogues");
+    }
+  }
+  for (const int output : spec_.outputs) {
+    check(output, spec_.values.size(), "value");
+    if (!written[static_cast<std::size_t>(output)]) throw Error(ErrorCode::argument, "plan: an output is never written");
+  }
+}
+
+// Blocked everywhere, but plain for an input of few channels that only convolutions read: padding it to a block would
+// multiply its memory.
+void Plan::choose_layouts() {
+  const int block = kernels().f32.block;
+  std::vector<bool> plain(spec_.values.size(), false);
+  for (const int input : spec_.inputs) {
+    plain[static_cast<std::size_t>(input)] = spec_.values[static_cast<std::size_t>(input)].c < block;
+  }
+  for (const StepSpec& step : spec_.steps) {
+    for (const int value : consumed(step)) {
+      if (!is_convolution(step.op) || value == step.residual) plain[static_cast<std::size_t>(value)] = false;
+    }
+  }
+  for (std::size_t i = 0; i < spec_.values.size(); ++i) {
+    const ValueSpec& v = spec_.values[i];
+    Value value;
+    value.layout = Layout{v.n, v.c, v.h, v.w, plain[i] ? 1 : block, {}};
+    value.grad_layout = Layout{v.n, v.c, v.h, v.w, block, {}};
+    values_.push_back(value);
+  }
+  for (const StepSpec& step : spec_.steps) {
+    if (!is_convolution(step.op)) continue;
+    const ConvolutionSpec& conv = first_convolution(step);
+    Value& in = values_[static_cast<std::size_t>(step.inputs[0])];
+    Value& out = values_[static_cast<std::size_t>(step.output)];
+    const Window& w = conv.window;
+    ConvolutionShape shape{w, conv.groups, in.layout.c, out.layout.c, in.layout.h, in.layout.w, 0, 0};
+    shape.out_h = (in.layout.h + w.pads[0] + w.pads[2] - w.dilations[0] * (w.kernel[0] - 1) - 1) / w.strides[0] + 1;
+    shape.out_w = (in.layout.w + w.pads[1] + w.pads[3] - w.dilations[1] * (w.kernel[1] - 1) - 1) / w.strides[1] + 1;
+    in.layout.halo.grow(needed_halo(forward_phases(shape, 1), in.layout.h, in.layout.w));
+    if (spec_.training) out.grad_layout.halo.grow(needed_halo(backward_phases(shape, 1), out.layout.h, out.layout.w));
+  }
+}
+
+void Plan::mark_gradients() {
+  for (const StepSpec& step : spec_.steps) {
+    bool needs = false;
+    for (const int parameter : step_parameters(step)) needs = needs || parameters_[static_cast<std::size_t>(parameter)].trainable;
+    for (const int value : consumed(step)) needs = needs || values_[static_cast<std::size_t>(value)].needs_grad;
+    values_[static_cast<std::size_t>(step.output)].needs_grad = needs;
+  }
+}
+
+void Plan::assign_inference_memory() {
+  std::vector<Lifetime> lifetimes(values_.size());
+  const int end = static_cast<int>(spec_.steps.size()) + 1;
+  for (std::size_t i = 0; i < values_.size(); ++i) lifetimes[i] = {values_[i].layout.size(), end, -1, 0};
+  const auto live = [&](int value, int step) {
+    Lifetime& lifetime = lifetimes[static_cast<std::size_t>(value)];
+    lifetime.first = std::min(lifetime.first, step);
+    lifetime.last = std::max(lifetime.last, step);
+  };
+  for (const int input : spec_.inputs) live(input, 0);
+  for (int i = 0; i < static_cast<int>(spec_.steps.size()); ++i) {
+    for (const int value : consumed(spec_.steps[static_cast<std::size_t>(i)])) live(value, i + 1);
+    live(spec_.steps[static_cast<std::size_t>(i)].output, i + 1);
+  }
+  for (const int output : spec_.outputs) live(output, end);
+  const std::int64_t floats = assign_arena(lifetimes);
+  memory_.emplace_back(static_cast<std::size_t>(floats));
+  for (std::size_t i = 0; i < values_.size(); ++i) values_[i].data = memory_[0].data() + lifetimes[i].offset;
+}
+
+void Plan::assign_training_memory() {
+  for (Value& value : values_) {
+    memory_.emplace_back(static_cast<std::size_t>(value.layout.size()));
+    value.data = memory_.back().data();
+    if (!value.needs_grad) continue;
+    memory_.emplace_back(static_cast<std::size_t>(value.grad_layout.size()));
+    value.grad = memory_.back().data();
+  }
+}
+
+void Plan::make_steps() {
+  std::size_t scratch = 0;
+  for (const StepSpec& step : spec_.steps) {
+    steps_.push_back(make_step(step, {values_, parameters_, spec_.training}));
+    steps_.back()->accumulate.assign(step.inputs.size(), false);
+    scratch = std::max(scratch, steps_.back()->scratch_floats());
+  }
+  context_ = std::make_unique<Context>(spec_.threads, scratch);
+}
+
+// Walks back from output 0: which steps get a gradient, and which inputs another consumer has already written to.
+void Plan::find_backward_path() {
+  if (spec_.outputs.empty()) throw Error(ErrorCode::argument, "plan: training needs an output");
+  std::vector<bool> reached(values_.size(), false);
+  reached[static_cast<std::size_t>(spec_.outputs[0])] = true;
+  on_path_.assign(steps_.size(), false);
+  for (std::size_t i = steps_.size(); i-- > 0;) {
+    const StepSpec& step = spec_.steps[i];
+    const std::size_t out = static_cast<std::size_t>(step.output);
+    if (!reached[out] || !values_[out].needs_grad) continue;
+    on_path_[i] = true;
+    for (std::size_t k = 0; k < step.inputs.size(); ++k) {
+      const std::size_t in = static_cast<std::size_t>(step.inputs[k]);
+      steps_[i]->accumulate[k] = reached[in];
+      reached[in] = true;
+    }
+  }
+}
+
+void Plan::pack() {
+  for (const std::unique_ptr<Step>& step : steps_) step->pack(*context_);
+  packed_ = true;
+}
+
+void Plan::release_packed_parameters() {
+  std::vector<bool> kept(parameters_.size(), false);
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    steps_[i]->packed_for_good();
+    if (is_convolution(spec_.steps[i].op)) continue;
+    for (const int parameter : step_parameters(spec_.steps[i])) kept[static_cast<std::size_t>(parameter)] = true;
+  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (!kept[i]) parameters_[i].data = Buffer();
+  }
+}
+
+void Plan::forward(const std::vector<const float*>& inputs, const JobControl* control) {
+  context_->attach(control);
+  if (!packed_) pack();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Value& value = values_[static_cast<std::size_t>(spec_.inputs[i])];
+    clear_halo(value.layout, value.data);
+    context_->parallel(value.layout.n, [&](std::int64_t n, int) { from_nchw(inputs[i], value.layout, value.data, n, n + 1); });
+  }
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (control) control->check();
+    const Value& out = values_[static_cast<std::size_t>(spec_.steps[i].output)];
+    clear_halo(out.layout, out.data);
+    steps_[i]->forward(*context_);
+  }
+  if (control) control->check();
+}
+
+void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  forward(inputs, control);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
+    context_->parallel(value.layout.n, [&](std::int64_t n, int) { to_nchw(value.layout, value.data, outputs[i], n, n + 1); });
+  }
+}
+
+void Plan::zero_gradients() {
+  for (Parameter& parameter : parameters_) std::fill(parameter.grad.data(), parameter.grad.data() + parameter.grad.size(), 0.0f);
+}
+
+void Plan::backward(const JobControl* control) {
+  for (std::size_t i = steps_.size(); i-- > 0;) {
+    if (!on_path_[i]) continue;
+    if (control) control->check();
+    steps_[i]->backward(*context_);
+  }
+}
+
+std::size_t Plan::arena_bytes() const {
+  std::size_t bytes = context_->scratch_bytes();
+  for (const Buffer& buffer : memory_) bytes += buffer.size() * sizeof(float);
+  return bytes;
+}
+
+std::size_t Plan::weight_bytes() const {
+  std::size_t bytes = 0;
+  for (const std::unique_ptr<Step>& step : steps_) bytes += step->weight_bytes();
+  for (const Parameter& parameter : parameters_) {
+    bytes += (parameter.data.size() + parameter.grad.size() + parameter.momentum.size()) * sizeof(float);
+  }
+  return bytes;
+}
+
+std::vector<std::pair<std::string, std::string>> Plan::describe() const {
+  std::vector<std::pair<std::string, std::string>> lines;
+  for (std::size_t i = 0; i < steps_.size(); ++i) lines.emplace_back(op_name(spec_.steps[i].op), steps_[i]->kernel());
+  return lines;
+}
+
+std::size_t Plan::dense_size(int value) const {
+  const ValueSpec& v = spec_.values[static_cast<std::size_t>(value)];
+  return static_cast<std::size_t>(v.n * v.c * v.h * v.w);
+}
+
+}  // namespace polyadic

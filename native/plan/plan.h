@@ -1,0 +1,64 @@
+// A compiled network: layouts chosen, memory assigned, weights packed; runs forward and, for training, backward.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "../ops/step.h"
+#include "plan_spec.h"
+
+namespace polyadic {
+
+class Plan {
+ public:
+  // Throws Error(argument or shape) when indices or sizes in the spec do not fit each other.
+  explicit Plan(PlanSpec spec);
+
+  // Dense NCHW inputs to dense NCHW outputs, in the spec's order. One run at a time: later callers wait.
+  void run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control);
+
+  // For the trainer: the same in steps. The caller holds lock().
+  void forward(const std::vector<const float*>& inputs, const JobControl* control);
+  void backward(const JobControl* control);
+  void zero_gradients();
+
+  std::mutex& lock() { return mutex_; }
+  const PlanSpec& spec() const { return spec_; }
+  std::vector<Parameter>& parameters() { return parameters_; }
+  Value& output(std::size_t i) { return values_[static_cast<std::size_t>(spec_.outputs[i])]; }
+  Context& context() { return *context_; }
+  void weights_changed() { packed_ = false; }
+
+  std::size_t arena_bytes() const;
+  std::size_t weight_bytes() const;
+  std::vector<std::pair<std::string, std::string>> describe() const;
+  std::size_t input_size(std::size_t i) const { return dense_size(spec_.inputs[i]); }
+  std::size_t output_size(std::size_t i) const { return dense_size(spec_.outputs[i]); }
+
+ private:
+  void check_indices() const;
+  void choose_layouts();
+  void mark_gradients();
+  void assign_inference_memory();
+  void assign_training_memory();
+  void make_steps();
+  void find_backward_path();
+  void release_packed_parameters();
+  void pack();
+  std::size_t dense_size(int value) const;
+  std::vector<int> consumed(const StepSpec& step) const;
+
+  PlanSpec spec_;
+  std::vector<Value> values_;
+  std::vector<Parameter> parameters_;
+  std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<bool> on_path_;  // steps between trainable parameters and output 0
+  std::vector<Buffer> memory_;
+  std::unique_ptr<Context> context_;
+  std::mutex mutex_;
+  bool packed_ = false;
+};
+
+}  // namespace polyadic

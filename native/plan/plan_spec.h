@@ -1,0 +1,62 @@
+// The compiled network as TypeScript hands it over: see lib/runtime/plan-spec.ts, which documents every field.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "../ops/gather.h"
+#include "../ops/geometry.h"
+
+namespace polyadic {
+
+struct ValueSpec {
+  std::int64_t n, c, h, w;
+};
+
+struct ActivationSpec {
+  enum class Kind { none, relu, leaky_relu, clip, sigmoid, tanh };
+  Kind kind = Kind::none;
+  float alpha = 0, beta = 0;
+};
+
+struct ConvolutionSpec {
+  Window window;
+  std::int64_t groups = 1;
+  int weight = -1, bias = -1;
+};
+
+enum class Op {
+  convolution, cp_block, activation, maxout, max_pool, average_pool, global_average_pool, add, multiply, affine, softmax,
+  log_softmax, flatten, concat, lrn
+};
+
+struct StepSpec {
+  Op op{};
+  std::vector<int> inputs;
+  int output = -1;
+  ConvolutionSpec convolution;           // convolution
+  std::vector<ConvolutionSpec> stages;   // cp_block
+  Maxout maxout;                         // convolution, cp_block, maxout
+  ActivationSpec activation;             // convolution, cp_block, activation
+  int residual = -1;                     // convolution, cp_block
+  Window window;                         // pools
+  bool count_include_pad = false;        // average_pool
+  int scale = -1, shift = -1;            // affine
+  std::int64_t size = 0;                 // lrn
+  float alpha = 0, beta = 0, bias = 0;   // lrn
+};
+
+struct PlanSpec {
+  int threads = 1;
+  bool training = false;
+  std::vector<ValueSpec> values;
+  std::vector<std::vector<float>> parameters;
+  std::vector<bool> trainable;
+  std::vector<StepSpec> steps;
+  std::vector<int> inputs, outputs;
+};
+
+const char* op_name(Op op);
+
+}  // namespace polyadic
