@@ -1,0 +1,178 @@
+import type { PlanActivation, PlanConvolution, PlanMaxout, PlanSpec, PlanStep, PlanValue, PlanWindow } from '../../lib/runtime/plan-spec.js'
+
+/** A value in float64, N×C×H×W row-major. */
+interface Map4 {
+  readonly shape: PlanValue
+  readonly data: Float64Array
+}
+
+const zeros = (shape: PlanValue): Map4 => ({ shape, data: new Float64Array(shape.n * shape.c * shape.h * shape.w) })
+const index = (s: PlanValue, n: number, c: number, y: number, x: number): number => ((n * s.c + c) * s.h + y) * s.w + x
+
+/**
+ * Runs a plan in float64 with the plainest loops: what native results and gradients are compared with.
+ * `parameters` replaces the plan's own, so that they can be perturbed.
+ */
+export function runReference(spec: PlanSpec, inputs: readonly ArrayLike<number>[], parameters: readonly ArrayLike<number>[]): Float64Array[] {
+  const values = new Map<number, Map4>()
+  spec.inputs.forEach((value, i) => values.set(value, { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) }))
+  const value = (i: number): Map4 => values.get(i) as Map4
+  for (const step of spec.steps) {
+    const out = zeros(spec.values[step.output] as PlanValue)
+    runStep(step, value, out, parameters)
+    values.set(step.output, out)
+  }
+  return spec.outputs.map((i) => value(i).data)
+}
+
+function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, parameters: readonly ArrayLike<number>[]): void {
+  switch (step.op) {
+    case 'convolution':
+      return finish(step, convolve(value(step.input), step, parameters), value, out)
+    case 'cp_block':
+      return finish(step, step.stages.reduce((map, stage) => convolve(map, stage, parameters), value(step.input)), value, out)
+    case 'activation':
+      return void out.data.set(value(step.input).data.map((v) => activate(step.activation, v)))
+    case 'maxout':
+      return void out.data.set(maxout(value(step.input), step).data)
+    case 'max_pool':
+    case 'average_pool':
+      return pool(value(step.input), step, step.op === 'max_pool', step.countIncludePad, out)
+    case 'global_average_pool':
+      return eachChannel(value(step.input), (n, c, plane) => { out.data[n * out.shape.c + c] = plane.reduce((a, b) => a + b, 0) / plane.length })
+    case 'add':
+    case 'multiply': {
+      const [a, b] = step.inputs.map((i) => value(i).data) as [Float64Array, Float64Array]
+      return void out.data.set(a.map((v, i) => (step.op === 'add' ? v + (b[i] as number) : v * (b[i] as number))))
+    }
+    case 'affine':
+      return eachPixel(value(step.input), (n, c, y, x, v) => { out.data[index(out.shape, n, c, y, x)] = v * at(parameters, step.scale, c) + at(parameters, step.shift, c) })
+    case 'softmax':
+    case 'log_softmax':
+      return softmax(value(step.input), step.op === 'log_softmax', out)
+    case 'flatten':
+      return void out.data.set(value(step.input).data)
+    case 'concat': {
+      let first = 0
+      for (const i of step.inputs) {
+        const map = value(i)
+        const from = first
+        eachPixel(map, (n, c, y, x, v) => { out.data[index(out.shape, n, from + c, y, x)] = v })
+        first += map.shape.c
+      }
+      return
+    }
+    case 'lrn':
+      return eachPixel(value(step.input), (n, c, y, x, v) => {
+        const map = value(step.input)
+        let sum = 0
+        for (let k = Math.max(0, c - Math.floor((step.size - 1) / 2)); k <= Math.min(map.shape.c - 1, c + Math.ceil((step.size - 1) / 2)); k++) sum += (map.data[index(map.shape, n, k, y, x)] as number) ** 2
+        out.data[index(out.shape, n, c, y, x)] = v / (step.bias + (step.alpha / step.size) * sum) ** step.beta
+      })
+  }
+}
+
+const at = (parameters: readonly ArrayLike<number>[], parameter: number, i: number): number => (parameters[parameter] as ArrayLike<number>)[i] as number
+
+function finish(step: { maxout?: PlanMaxout; activation?: PlanActivation; residual?: number }, map: Map4, value: (i: number) => Map4, out: Map4): void {
+  const pooled = step.maxout ? maxout(map, step.maxout) : map
+  const residual = step.residual === undefined ? undefined : value(step.residual).data
+  pooled.data.forEach((v, i) => { out.data[i] = activate(step.activation ?? { kind: 'none' }, v + (residual ? (residual[i] as number) : 0)) })
+}
+
+function activate(activation: PlanActivation, v: number): number {
+  const { kind, alpha = 0, beta = 0 } = activation
+  switch (kind) {
+    case 'none': return v
+    case 'relu': return Math.max(v, 0)
+    case 'leaky_relu': return v < 0 ? alpha * v : v
+    case 'clip': return Math.min(Math.max(v, alpha), beta)
+    case 'sigmoid': return 1 / (1 + Math.exp(-v))
+    case 'tanh': return Math.tanh(v)
+  }
+}
+
+function extents(w: PlanWindow, h: number, width: number): [number, number] {
+  const extent = (axis: 0 | 1, size: number): number =>
+    Math.floor((size + w.pads[axis] + w.pads[axis + 2 as 2 | 3] - w.dilations[axis] * (w.kernel[axis] - 1) - 1) / w.strides[axis]) + 1
+  return [extent(0, h), extent(1, width)]
+}
+
+function convolve(map: Map4, conv: PlanConvolution, parameters: readonly ArrayLike<number>[]): Map4 {
+  const { shape } = map
+  const [kh, kw] = conv.kernel
+  const perGroup = shape.c / conv.groups
+  const channels = (parameters[conv.weight] as ArrayLike<number>).length / (perGroup * kh * kw)
+  const [h, w] = extents(conv, shape.h, shape.w)
+  const out = zeros({ n: shape.n, c: channels, h, w })
+  eachPixel(out, (n, k, y, x) => {
+    const group = Math.floor(k / (channels / conv.groups))
+    let sum = conv.bias < 0 ? 0 : at(parameters, conv.bias, k)
+    for (let c = 0; c < perGroup; c++) {
+      for (let a = 0; a < kh; a++) {
+        for (let b = 0; b < kw; b++) {
+          const iy = y * conv.strides[0] - conv.pads[0] + a * conv.dilations[0]
+          const ix = x * conv.strides[1] - conv.pads[1] + b * conv.dilations[1]
+          if (iy < 0 || iy >= shape.h || ix < 0 || ix >= shape.w) continue
+          sum += (map.data[index(shape, n, group * perGroup + c, iy, ix)] as number) * at(parameters, conv.weight, ((k * perGroup + c) * kh + a) * kw + b)
+        }
+      }
+    }
+    out.data[index(out.shape, n, k, y, x)] = sum
+  })
+  return out
+}
+
+function maxout(map: Map4, { pieces, order }: PlanMaxout): Map4 {
+  const channels = map.shape.c / pieces
+  const out = zeros({ ...map.shape, c: channels })
+  out.data.fill(-Infinity)
+  eachPixel(map, (n, c, y, x, v) => {
+    const at = index(out.shape, n, order === 'adjacent' ? Math.floor(c / pieces) : c % channels, y, x)
+    out.data[at] = Math.max(out.data[at] as number, v)
+  })
+  return out
+}
+
+function pool(map: Map4, window: PlanWindow, maximum: boolean, includePad: boolean, out: Map4): void {
+  const { h, w } = map.shape
+  eachPixel(out, (n, c, y, x) => {
+    const seen: number[] = []
+    let count = 0
+    for (let a = 0; a < window.kernel[0]; a++) {
+      for (let b = 0; b < window.kernel[1]; b++) {
+        const iy = y * window.strides[0] - window.pads[0] + a * window.dilations[0]
+        const ix = x * window.strides[1] - window.pads[1] + b * window.dilations[1]
+        const inside = iy >= 0 && iy < h && ix >= 0 && ix < w
+        if (inside) seen.push(map.data[index(map.shape, n, c, iy, ix)] as number)
+        if (inside || (includePad && iy < h + window.pads[2] && ix < w + window.pads[3])) count++
+      }
+    }
+    out.data[index(out.shape, n, c, y, x)] = maximum ? Math.max(...seen) : seen.reduce((s, v) => s + v, 0) / count
+  })
+}
+
+function softmax(map: Map4, logarithm: boolean, out: Map4): void {
+  const { n: images, c: channels, h, w } = map.shape
+  for (let n = 0; n < images; n++) {
+    for (let y = 0; y < h; y++) {
+      for (let x = 0; x < w; x++) {
+        const logits = Array.from({ length: channels }, (_, c) => map.data[index(map.shape, n, c, y, x)] as number)
+        const largest = Math.max(...logits)
+        const total = logits.reduce((sum, v) => sum + Math.exp(v - largest), 0)
+        logits.forEach((v, c) => { out.data[index(out.shape, n, c, y, x)] = logarithm ? v - largest - Math.log(total) : Math.exp(v - largest) / total })
+      }
+    }
+  }
+}
+
+function eachPixel(map: Map4, f: (n: number, c: number, y: number, x: number, value: number) => void): void {
+  const { n: images, c: channels, h, w } = map.shape
+  let i = 0
+  for (let n = 0; n < images; n++) for (let c = 0; c < channels; c++) for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) f(n, c, y, x, map.data[i++] as number)
+}
+
+function eachChannel(map: Map4, f: (n: number, c: number, plane: Float64Array) => void): void {
+  const area = map.shape.h * map.shape.w
+  for (let n = 0; n < map.shape.n; n++) for (let c = 0; c < map.shape.c; c++) f(n, c, map.data.subarray((n * map.shape.c + c) * area, (n * map.shape.c + c + 1) * area))
+}

@@ -1,0 +1,181 @@
+import t from 'tap'
+import { native } from '../../../lib/native/binding.js'
+import type { PlanActivation, PlanConvolution, PlanSpec } from '../../../lib/runtime/plan-spec.js'
+import { PlanBuilder, generator, type Random } from '../../helpers/plan-builder.js'
+import { runReference } from '../../helpers/reference-network.js'
+
+// float32 sums against float64 ones: the tolerance is relative to the largest output.
+const tolerance = 2e-5
+
+async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Promise<number> {
+  const expected = runReference(spec, inputs, spec.parameters.map((p) => p.data))
+  const outputs = expected.map((data) => new Float32Array(data.length).fill(NaN))
+  const plan = native().createPlan(spec)
+  await plan.run(inputs, outputs).promise
+  await plan.run(inputs, outputs).promise // again: nothing of the first run may be left in the arena
+  plan.close()
+  let scale = 1e-6
+  let worst = 0
+  expected.forEach((data, k) => data.forEach((v, i) => {
+    scale = Math.max(scale, Math.abs(v))
+    const error = Math.abs(v - (outputs[k]?.[i] ?? NaN))
+    worst = error <= worst ? worst : error // NaN stays
+  }))
+  return worst / scale
+}
+
+async function check(name: string, b: PlanBuilder, output: number, threads = 1): Promise<void> {
+  const error = await difference(b.spec(output, threads), b.inputData())
+  t.ok(error <= tolerance, `${name}: ${error.toExponential(1)}`)
+}
+
+const activations: PlanActivation[] = [
+  { kind: 'none' }, { kind: 'relu' }, { kind: 'leaky_relu', alpha: 0.1 }, { kind: 'clip', alpha: -0.5, beta: 0.7 }, { kind: 'sigmoid' }, { kind: 'tanh' }
+]
+
+function anyWindow(r: Random): Parameters<PlanBuilder['conv']>[2] & object {
+  const pad = (): number => r.integer(0, 3)
+  return {
+    kernel: [r.integer(1, 5), r.integer(1, 5)], strides: [r.integer(1, 3), r.integer(1, 3)], pads: [pad(), pad(), pad(), pad()],
+    dilations: [r.integer(1, 2), r.integer(1, 2)], bias: r.next() < 0.7
+  }
+}
+
+for (let channels = 1; channels <= 67; channels++) {
+  const r = generator(channels)
+  const b = new PlanBuilder(r)
+  const input = b.input(r.integer(1, 2), channels, r.integer(9, 13), r.integer(9, 13))
+  await check(`convolution ${channels} -> ${68 - channels}`, b, b.convolution(input, 68 - channels, anyWindow(r)), 1 + (channels % 2))
+}
+
+for (let seed = 100; seed < 160; seed++) {
+  const r = generator(seed)
+  const b = new PlanBuilder(r)
+  const groups = [2, 3, 4, 5][seed % 4] as number
+  const input = b.input(2, groups * r.integer(1, 9), r.integer(9, 14), r.integer(9, 14))
+  await check(`${groups} groups, seed ${seed}`, b, b.convolution(input, groups * r.integer(1, 9), { ...anyWindow(r), groups }))
+}
+
+for (let channels = 2; channels <= 67; channels += 5) {
+  const r = generator(channels)
+  const b = new PlanBuilder(r)
+  const input = b.input(2, channels, 11, 12)
+  await check(`depthwise ${channels}`, b, b.convolution(input, channels, { ...anyWindow(r), groups: channels }, { activation: activations[channels % 6] as PlanActivation }))
+  await check(`depthwise ${channels}, multiplier 2`, b, b.convolution(input, channels * 2, { ...anyWindow(r), groups: channels }))
+}
+
+for (const [i, activation] of activations.entries()) {
+  for (const pieces of [1, 2, 3, 4]) {
+    const b = new PlanBuilder(generator(i * 10 + pieces))
+    const input = b.input(2, 5, 9, 8)
+    const residual = b.convolution(input, 7)
+    const order = i % 2 ? 'adjacent' : 'strided'
+    const out = b.convolution(input, 7 * pieces, { kernel: [3, 3], pads: [1, 1, 1, 1] }, { activation, residual, ...(pieces > 1 ? { maxout: { pieces, order } } : {}) })
+    await check(`epilogue maxout ${pieces} ${order} + residual + ${activation.kind}`, b, out)
+    const grouped = b.convolution(input, 5 * 4 * pieces, { groups: 5 }, { activation, ...(pieces > 1 ? { maxout: { pieces, order } } : {}) })
+    await check(`epilogue maxout ${pieces} ${order} over groups + ${activation.kind}`, b, grouped)
+    const apart = b.step({ op: 'activation', input: out, activation })
+    await check(`activation ${activation.kind}`, b, apart)
+    const pooled = b.convolution(input, 6 * pieces)
+    await check(`maxout ${pieces} ${order}`, b, b.step({ op: 'maxout', input: pooled, pieces, order }, { ...b.shape(pooled), c: 6 }))
+  }
+}
+
+/** Every form of CPD.md's table: with and without reduce, one axis only, groups, strides, pads, dilations. */
+function cpStages(b: PlanBuilder, r: Random, channels: number, groups: number, rank: number, outputs: number, form: string): PlanConvolution[] {
+  const pad = (): number => r.integer(0, 2)
+  const vertical = { kernel: [r.integer(1, 9), 1] as const, strides: [r.integer(1, 2), 1] as const, pads: [pad(), 0, pad(), 0] as const, dilations: [r.integer(1, 2), 1] as const }
+  const horizontal = { kernel: [1, r.integer(1, 9)] as const, strides: [1, r.integer(1, 2)] as const, pads: [0, pad(), 0, pad()] as const, dilations: [1, r.integer(1, 2)] as const }
+  const width = rank * groups
+  const stages: PlanConvolution[] = []
+  if (form === 'first') stages.push(b.conv(channels, width, { ...vertical, groups, bias: false }))
+  else {
+    stages.push(b.conv(channels, width, { groups, bias: r.next() < 0.3 }))
+    if (form !== 'horizontal') stages.push(b.conv(width, width, { ...vertical, groups: width, bias: false }))
+  }
+  if (form !== 'vertical') stages.push(b.conv(width, width, { ...horizontal, groups: width, bias: false }))
+  stages.push(b.conv(width, outputs, { groups }))
+  return stages
+}
+
+for (let seed = 0; seed < 96; seed++) {
+  const r = generator(1000 + seed)
+  const b = new PlanBuilder(r)
+  const form = ['full', 'first', 'horizontal', 'vertical'][seed % 4] as string
+  const groups = r.integer(1, 3)
+  const channels = groups * (form === 'first' ? 1 : r.integer(1, 20))
+  const tall = seed % 5 === 0
+  const input = b.input(r.integer(1, 5), channels, tall ? 70 : r.integer(17, 24), tall ? 50 : r.integer(17, 24))
+  const outputs = groups * r.integer(1, 9)
+  const rank = tall ? 67 : r.integer(1, 20)
+  const stages = cpStages(b, r, channels, groups, rank, outputs * 2, form)
+  const rest = seed % 2 ? { maxout: { pieces: 2, order: 'strided' as const }, activation: { kind: 'relu' as const } } : { activation: activations[seed % 6] as PlanActivation }
+  await check(`cp_block ${form}, ${groups} groups, rank ${rank}, seed ${seed}`, b, b.block(input, stages, outputs * 2, rest), 1 + (seed % 3))
+}
+
+for (let seed = 0; seed < 24; seed++) {
+  const r = generator(2000 + seed)
+  const b = new PlanBuilder(r)
+  const input = b.input(2, r.integer(1, 19), r.integer(7, 12), r.integer(7, 12))
+  const kernel: [number, number] = [r.integer(2, 4), r.integer(2, 4)]
+  const pad = (axis: 0 | 1): number => r.integer(0, kernel[axis] - 1)
+  const window = { kernel, strides: [r.integer(1, 3), r.integer(1, 3)] as const, pads: [pad(0), pad(1), pad(0), pad(1)] as const, dilations: [1, r.integer(1, 2)] as const }
+  for (const op of ['max_pool', 'average_pool'] as const) {
+    for (const countIncludePad of [false, true]) {
+      const out = b.step({ op, input, ...window, countIncludePad }, b.windowed(input, window, b.shape(input).c))
+      await check(`${op} seed ${seed} ${countIncludePad}`, b, out)
+    }
+  }
+}
+
+for (const channels of [1, 3, 8, 17, 36, 67]) {
+  const b = new PlanBuilder(generator(channels))
+  const shape = { n: 3, c: channels, h: 5, w: 4 }
+  const x = b.input(shape.n, shape.c, shape.h, shape.w)
+  const y = b.input(shape.n, shape.c, shape.h, shape.w)
+  const z = b.input(shape.n, 5, shape.h, shape.w)
+  await check(`add ${channels}`, b, b.step({ op: 'add', inputs: [x, y] }), 2)
+  await check(`multiply ${channels}`, b, b.step({ op: 'multiply', inputs: [x, y] }))
+  await check(`concat ${channels}`, b, b.step({ op: 'concat', inputs: [x, z, y] }, { ...shape, c: 2 * channels + 5 }))
+  await check(`affine ${channels}`, b, b.step({ op: 'affine', input: x, scale: b.parameter(channels, 1), shift: b.parameter(channels, 1) }))
+  await check(`softmax ${channels}`, b, b.step({ op: 'softmax', input: x }))
+  await check(`log_softmax ${channels}`, b, b.step({ op: 'log_softmax', input: x }))
+  await check(`flatten ${channels}`, b, b.step({ op: 'flatten', input: x }, { n: 3, c: channels * 20, h: 1, w: 1 }))
+  await check(`global_average_pool ${channels}`, b, b.step({ op: 'global_average_pool', input: x }, { ...shape, h: 1, w: 1 }))
+  await check(`lrn ${channels}`, b, b.step({ op: 'lrn', input: x, size: 4 + (channels % 2), alpha: 0.3, beta: 0.75, bias: 1 }))
+}
+
+t.test('the same bits with any number of threads', async (t) => {
+  const run = async (threads: number): Promise<Float32Array> => {
+    const r = generator(7)
+    const b = new PlanBuilder(r)
+    const input = b.input(3, 6, 30, 20)
+    const first = b.convolution(input, 24, { kernel: [3, 3], pads: [1, 1, 1, 1] }, { activation: { kind: 'relu' } })
+    const block = b.block(first, cpStages(b, r, 24, 1, 19, 32, 'full'), 32)
+    const spec = b.spec(block, threads)
+    const { n, c, h, w } = b.shape(block)
+    const output = new Float32Array(n * c * h * w)
+    await native().createPlan(spec).run(b.inputData(), [output]).promise
+    return output
+  }
+  const one = await run(1)
+  for (const threads of [2, 3, 8]) t.same(await run(threads), one, `${threads} threads`)
+})
+
+t.test('inconsistent plans are refused', async (t) => {
+  const b = new PlanBuilder(generator(1))
+  const out = b.convolution(b.input(1, 3, 8, 8), 4, { kernel: [3, 3] })
+  const good = b.spec(out)
+  const bad = (change: Partial<PlanSpec>): void => { native().createPlan({ ...good, ...change }) }
+  t.throws(() => bad({ threads: 0 }), { code: 'POLYADIC_ARGUMENT' })
+  t.throws(() => bad({ outputs: [99] }), { code: 'POLYADIC_ARGUMENT' })
+  t.throws(() => bad({ inputs: [] }), { code: 'POLYADIC_ARGUMENT' })
+  t.throws(() => bad({ parameters: [] }), { code: 'POLYADIC_ARGUMENT' })
+  t.throws(() => bad({ values: [{ n: 1, c: 3, h: 8, w: 8 }, { n: 1, c: 4, h: 7, w: 6 }] }), { code: 'POLYADIC_SHAPE' })
+  t.throws(() => bad({ steps: [{ ...(good.steps[0] as object), op: 'unheard_of' }] as never }), { code: 'POLYADIC_ARGUMENT' })
+  const plan = native().createPlan(good)
+  t.throws(() => plan.run([new Float32Array(3)], [new Float32Array(4 * 36)]), { code: 'POLYADIC_SHAPE' })
+  t.throws(() => plan.run([new Float64Array(192) as never], [new Float32Array(4 * 36)]), { code: 'POLYADIC_ARGUMENT' })
+  plan.close()
+  t.throws(() => plan.runSync([new Float32Array(192)], [new Float32Array(4 * 36)]), { code: 'POLYADIC_ARGUMENT' })
+})

@@ -1,0 +1,187 @@
+import t from 'tap'
+import { native } from '../../../lib/native/binding.js'
+import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
+import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
+import { runReference } from '../../helpers/reference-network.js'
+
+// Native float32 gradients against central differences of the float64 reference: its step of 1e-5 leaves an error of some
+// 1e-9, so what is compared is native rounding alone. Relative to the largest gradient of the parameter.
+const tolerance = 2e-4
+const step = 1e-5
+
+/** Mean cross-entropy with smoothed targets over logits N×K, in float64. */
+function lossOf(logits: Float64Array, targets: Int32Array, smoothing: number): number {
+  const classes = logits.length / targets.length
+  let loss = 0
+  targets.forEach((target, n) => {
+    const row = logits.subarray(n * classes, (n + 1) * classes)
+    const largest = Math.max(...row)
+    const total = largest + Math.log(row.reduce((sum, v) => sum + Math.exp(v - largest), 0))
+    const mean = row.reduce((sum, v) => sum + v, 0) / classes
+    loss += total - (1 - smoothing) * (row[target] as number) - smoothing * mean
+  })
+  return loss / targets.length
+}
+
+/** Adds a global average pool and a classifier, so that any map leads to logits; then compares all gradients. */
+async function check(name: string, b: PlanBuilder, output: number, threads = 1): Promise<void> {
+  const shape = b.shape(output)
+  // Squared deviations from the mean would be lost in a plain average: a last convolution over the whole map keeps them apart.
+  const logits = b.convolution(output, 3, { kernel: [shape.h, shape.w] })
+  const spec: PlanSpec = b.spec(logits, threads)
+  const inputs = b.inputData()
+  const targets = Int32Array.from({ length: shape.n }, (_, n) => n % 3)
+  const smoothing = 0.1
+  const trainer = native().createTrainer(spec)
+  await trainer.gradients(inputs, targets, smoothing).promise
+  const { loss, gradients } = await trainer.gradients(inputs, targets, smoothing).promise
+  trainer.close()
+  const parameters = spec.parameters.map((p) => Float64Array.from(p.data))
+  const evaluate = (): number => lossOf(runReference(spec, inputs, parameters)[0] as Float64Array, targets, smoothing)
+  t.ok(Math.abs(loss - evaluate()) < 1e-5 * Math.max(1, Math.abs(loss)), `${name}: loss`)
+  parameters.forEach((data, p) => {
+    const gradient = gradients[p] as Float32Array
+    const scale = Math.max(1e-4, ...gradient.map(Math.abs))
+    let worst = 0
+    for (let k = 0; k < Math.min(data.length, 12); k++) {
+      const i = b.random.integer(0, data.length - 1)
+      const kept = data[i] as number
+      data[i] = kept + step
+      const up = evaluate()
+      data[i] = kept - step
+      const numeric = (up - evaluate()) / (2 * step)
+      data[i] = kept
+      worst = Math.max(worst, Math.abs(numeric - (gradient[i] as number)) / scale)
+    }
+    t.ok(worst <= tolerance, `${name}: parameter ${p}, ${worst.toExponential(1)}`)
+  })
+}
+
+function begin(seed: number, channels = 5, size = 9): { b: PlanBuilder; x: number } {
+  const b = new PlanBuilder(generator(seed), true)
+  const input = b.input(3, 3, size, size)
+  return { b, x: b.convolution(input, channels, { kernel: [3, 2], pads: [1, 0, 1, 1] }) }
+}
+
+for (let seed = 0; seed < 24; seed++) {
+  const { b, x } = begin(seed, [5, 12, 17, 6][seed % 4] as number)
+  const r = b.random
+  const groups = [1, 1, 1, 2, 3, 1][seed % 6] as number
+  const channels = b.shape(x).c
+  const divides = channels % groups === 0 ? groups : 1
+  const window = {
+    kernel: [r.integer(1, 4), r.integer(1, 4)] as const, strides: [r.integer(1, 3), r.integer(1, 3)] as const,
+    pads: [r.integer(0, 2), r.integer(0, 2), r.integer(0, 2), r.integer(0, 2)] as const, dilations: [r.integer(1, 2), r.integer(1, 2)] as const
+  }
+  await check(`convolution seed ${seed}, ${divides} groups`, b, b.convolution(x, divides * r.integer(1, 7), { ...window, groups: divides, bias: seed % 3 > 0 }), 1 + (seed % 2))
+}
+
+for (const channels of [3, 8, 13]) {
+  const { b, x } = begin(channels, channels)
+  const vertical = b.convolution(x, channels, { kernel: [4, 1], strides: [2, 1], pads: [2, 0, 1, 0], groups: channels })
+  await check(`depthwise ${channels}`, b, b.convolution(vertical, channels, { kernel: [1, 3], dilations: [1, 2], pads: [0, 1, 0, 2], groups: channels, bias: false }))
+  const two = begin(channels, channels)
+  await check(`depthwise multiplier ${channels}`, two.b, two.b.convolution(two.x, channels * 2, { kernel: [3, 3], groups: channels }))
+}
+
+const activations: PlanActivation[] = [
+  { kind: 'relu' }, { kind: 'leaky_relu', alpha: 0.1 }, { kind: 'clip', alpha: -0.5, beta: 0.7 }, { kind: 'sigmoid' }, { kind: 'tanh' }
+]
+for (const activation of activations) {
+  const { b, x } = begin(40)
+  await check(activation.kind, b, b.step({ op: 'activation', input: x, activation }))
+}
+
+for (const order of ['adjacent', 'strided'] as const) {
+  for (const pieces of [2, 3, 4]) {
+    const { b, x } = begin(50 + pieces, 5 * pieces)
+    await check(`maxout ${pieces} ${order}`, b, b.step({ op: 'maxout', input: x, pieces, order }, { ...b.shape(x), c: 5 }))
+  }
+}
+
+for (const op of ['max_pool', 'average_pool'] as const) {
+  for (const countIncludePad of [true, false]) {
+    const { b, x } = begin(60, 9)
+    const window = { kernel: [3, 2] as const, strides: [2, 1] as const, pads: [1, 1, 0, 0] as const, dilations: [1, 2] as const }
+    await check(`${op} ${countIncludePad}`, b, b.step({ op, input: x, ...window, countIncludePad }, b.windowed(x, window, 9)))
+  }
+}
+
+for (const op of ['softmax', 'log_softmax'] as const) {
+  const { b, x } = begin(70, 11)
+  await check(op, b, b.step({ op, input: x }))
+}
+
+{
+  const { b, x } = begin(71, 9)
+  await check('lrn', b, b.step({ op: 'lrn', input: x, size: 5, alpha: 0.4, beta: 0.75, bias: 1 }))
+}
+{
+  const { b, x } = begin(72, 9)
+  await check('affine', b, b.step({ op: 'affine', input: x, scale: b.parameter(9, 0.5, 1), shift: b.parameter(9, 0.5) }))
+}
+{
+  const { b, x } = begin(73, 9)
+  await check('global_average_pool', b, b.step({ op: 'global_average_pool', input: x }, { ...b.shape(x), h: 1, w: 1 }))
+}
+{
+  const { b, x } = begin(74, 5)
+  const { n, c, h, w } = b.shape(x)
+  await check('flatten', b, b.step({ op: 'flatten', input: x }, { n, c: c * h * w, h: 1, w: 1 }))
+}
+{
+  // A value with several consumers: gradients add up.
+  const { b, x } = begin(75, 6)
+  const left = b.convolution(x, 6, { kernel: [3, 3], pads: [1, 1, 1, 1] })
+  const sum = b.step({ op: 'add', inputs: [left, x] })
+  const product = b.step({ op: 'multiply', inputs: [sum, x] })
+  const twice = b.step({ op: 'add', inputs: [product, product] })
+  const { n, h, w } = b.shape(x)
+  await check('add, multiply, concat with shared values', b, b.step({ op: 'concat', inputs: [twice, x, left] }, { n, c: 18, h, w }), 2)
+}
+
+t.test('a step follows the formula of SGD with momentum, decay, clipping and frozen parameters', async (t) => {
+  const build = (): { spec: PlanSpec; inputs: Float32Array[] } => {
+    const { b, x } = begin(80, 4)
+    const { h, w } = b.shape(x)
+    return { spec: b.spec(b.convolution(x, 3, { kernel: [h, w] })), inputs: b.inputData() }
+  }
+  for (const nesterov of [false, true]) {
+    const { spec, inputs } = build()
+    const trainer = native().createTrainer(spec)
+    const targets = Int32Array.of(0, 1, 2)
+    const sgd = {
+      learningRate: 0.1, momentum: 0.9, nesterov, clipNorm: 0.5,
+      weightDecay: Float32Array.from(spec.parameters, (_, i) => (i % 2 ? 0 : 0.01)), rateScale: Float32Array.from(spec.parameters, (_, i) => (i === 1 ? 0 : 1))
+    }
+    const weights = spec.parameters.map((p) => Float64Array.from(p.data))
+    const velocity = weights.map((w) => new Float64Array(w.length))
+    for (let k = 0; k < 3; k++) {
+      const { gradients } = await trainer.gradients(inputs, targets, 0).promise
+      const { gradientNorm } = await trainer.step(inputs, targets, 0, sgd).promise
+      const scale = gradientNorm > 0.5 ? 0.5 / gradientNorm : 1
+      weights.forEach((w, p) => w.forEach((value, i) => {
+        const rate = 0.1 * (sgd.rateScale[p] as number)
+        if (rate === 0) return
+        const g = (gradients[p]![i] as number) * scale + (sgd.weightDecay[p] as number) * value
+        const v = 0.9 * (velocity[p]![i] as number) + g
+        velocity[p]![i] = v
+        w[i] = value - rate * (nesterov ? g + 0.9 * v : v)
+      }))
+    }
+    const actual = trainer.getParameters('weights')
+    weights.forEach((w, p) => t.ok(w.every((v, i) => Math.abs(v - (actual[p]![i] as number)) < 1e-5), `parameter ${p}, nesterov ${nesterov}`))
+    t.same(actual[1], spec.parameters[1]!.data, 'the frozen parameter has not moved')
+  }
+})
+
+t.test('the same bits with any number of threads', async (t) => {
+  const run = async (threads: number): Promise<readonly Float32Array[]> => {
+    const { b, x } = begin(81, 20, 12)
+    const { h, w } = b.shape(x)
+    const spec = b.spec(b.convolution(x, 3, { kernel: [h, w] }), threads)
+    return (await native().createTrainer(spec).gradients(b.inputData(), Int32Array.of(0, 1, 2), 0).promise).gradients
+  }
+  const one = await run(1)
+  for (const threads of [2, 5]) t.same(await run(threads), one, `${threads} threads`)
+})
