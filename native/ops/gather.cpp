@@ -25,6 +25,7 @@ Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout&
       shape_.weight_count() > std::numeric_limits<std::int32_t>::max()) {
     throw Error(ErrorCode::unsupported, "convolution: an image or kernel of more than 2^31 floats");
   }
+  by_position_ = direction == Direction::backward_data && prefers_positions(phases_, src.h, src.w);
   for (int phase = 0; phase < static_cast<int>(phases_.size()); ++phase) add_panels(phase);
   packed_ = Buffer(source_.size());
   bias_ = Buffer(bias_source_.size());
@@ -86,9 +87,11 @@ void Gather::add_panel(int phase, std::int64_t first_block, int blocks, std::int
     bias_source_.push_back(static_cast<std::int32_t>(lanes.back()));
   }
   const std::int64_t per_group = src_.c / shape_.groups;
-  for (std::int64_t first = 0; first < src_.c; first += src_.block) {
+  // Channel blocks outermost: a chunk of k reads few planes. By position, taps outermost: those inside are ranges of k.
+  const std::int64_t step = by_position_ ? src_.c : src_.block;
+  for (std::int64_t first = 0; first < src_.c; first += step) {
     for (const Tap& tap : phases_[static_cast<std::size_t>(phase)].taps) {
-      for (std::int64_t c = first; c < std::min(first + src_.block, src_.c); ++c) {
+      for (std::int64_t c = first; c < std::min(first + step, src_.c); ++c) {
         if (!wanted[static_cast<std::size_t>(c / per_group)]) continue;
         panel.offsets.push_back(static_cast<std::int32_t>(src_.channel(c) + src_.pixel(tap.dy, tap.dx)));
         for (const std::int64_t lane : lanes) source_.push_back(lane < 0 ? -1 : weight_index(lane, c, tap.index));
@@ -112,22 +115,19 @@ void Gather::pack(const Context& context, const float* weights, const float* bia
   for (std::size_t i = 0; has_bias_ && i < bias_source_.size(); ++i) bias_[i] = bias_source_[i] < 0 ? 0.0f : bias[bias_source_[i]];
 }
 
-void Gather::run_panel(const Panel& panel, const Band& band, int options, float* scratch) const {
+void Gather::run_panel(const Panel& panel, const Band& band, const Ranges& ranges, int options, float* scratch) const {
   const FloatKernels& f32 = table_->f32;
   const int width = f32.pixels[panel.blocks - 1];
-  const std::int64_t k = static_cast<std::int64_t>(panel.offsets.size());
   const std::int64_t chunk = chunk_of(panel.blocks, dst_.block);
   const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
   TileArgs args{};
   args.bias = bias_.data() + panel.bias;
   args.dst_offset = panel.first_block * dst_.plane();
   args.dst_block = dst_.plane();
-  std::int64_t k0 = 0;
-  do {  // once even without taps: such pixels are zero
-    args.k = std::min(chunk, k - k0);
+  const auto pass = [&](std::int64_t k0, std::int64_t k, bool first, bool last) {
+    args.k = k;
     args.offsets = panel.offsets.data() + k0;
     args.weights = packed_.data() + panel.weights + k0 * panel_row;
-    const bool first = k0 == 0, last = k0 + args.k == k;
     args.flags = first ? (options & kAccumulate ? kFromDst : has_bias_ ? kFromBias : 0) : kFromPartial;
     args.flags |= last ? panel.flags | (options & kApplyRelu ? kRelu : 0) : kToPartial;
     for (int p = 0; p < band.count; p += width) {
@@ -137,11 +137,25 @@ void Gather::run_panel(const Panel& panel, const Band& band, int options, float*
       args.partial = scratch + p * panel_row;
       f32.conv[panel.blocks - 1][pixels - 1](args);
     }
-    k0 += args.k;
-  } while (k0 < k);
+  };
+  if (ranges.empty()) return pass(0, 0, true, true);  // no tap inside: such pixels are zero
+  for (std::size_t r = 0; r < ranges.size(); ++r) {
+    for (std::int64_t k0 = ranges[r].first; k0 < ranges[r].second; k0 += chunk) {
+      const std::int64_t k = std::min(chunk, ranges[r].second - k0);
+      pass(k0, k, r == 0 && k0 == ranges[0].first, r + 1 == ranges.size() && k0 + k == ranges[r].second);
+    }
+  }
 }
 
 void Gather::run(const Context& context, const float* src, float* dst, int options) const {
+  if (by_position_) {
+    run_positions(context, src, dst, options);
+  } else {
+    run_bands(context, src, dst, options);
+  }
+}
+
+void Gather::run_bands(const Context& context, const float* src, float* dst, int options) const {
   std::vector<std::pair<std::size_t, std::size_t>> runs;  // panels: all pieces of the same blocks
   for (std::size_t i = 0; i < panels_.size();) {
     std::size_t end = i + 1;
@@ -164,7 +178,41 @@ void Gather::run(const Context& context, const float* src, float* dst, int optio
     band.count = static_cast<int>(end - begin);
     list_pixels(phase.src, src_, src, begin, end, band.src);
     list_pixels(phase.dst, dst_, dst, begin, end, band.dst);
-    for (std::size_t p = runs[r].first; p < runs[r].second; ++p) run_panel(panels_[p], band, options, context.scratch(thread));
+    for (std::size_t p = runs[r].first; p < runs[r].second; ++p) {
+      run_panel(panels_[p], band, whole(panels_[p]), options, context.scratch(thread));
+    }
+  });
+}
+
+// One position over all images at a time: all pixels of a band share the taps that are inside.
+void Gather::run_positions(const Context& context, const float* src, float* dst, int options) const {
+  std::vector<std::int64_t> begins{0};
+  for (const Panel& panel : panels_) {
+    const PixelGrid& grid = phases_[static_cast<std::size_t>(panel.phase)].dst;
+    begins.push_back(begins.back() + grid.y.count * grid.x.count);
+  }
+  context.parallel(begins.back(), [&](std::int64_t index, int thread) {
+    const std::size_t p = static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
+    const Panel& panel = panels_[p];
+    const GatherPhase& phase = phases_[static_cast<std::size_t>(panel.phase)];
+    const std::int64_t y = (index - begins[p]) / phase.dst.x.count, x = (index - begins[p]) % phase.dst.x.count;
+    Ranges ranges = inside_taps(phase, y, x, src_.h, src_.w);
+    const std::int64_t channels = phase.taps.empty() ? 0 : static_cast<std::int64_t>(panel.offsets.size() / phase.taps.size());
+    for (auto& [first, last] : ranges) {
+      first *= channels;
+      last *= channels;
+    }
+    const float* from = src + src_.origin() + src_.pixel(phase.src.y.first + y * phase.src.y.step, phase.src.x.first + x * phase.src.x.step);
+    float* to = dst + dst_.origin() + dst_.pixel(phase.dst.y.first + y * phase.dst.y.step, phase.dst.x.first + x * phase.dst.x.step);
+    Band band;
+    for (std::int64_t n = 0; n < phase.dst.images; n += band.count) {
+      band.count = static_cast<int>(std::min<std::int64_t>(kBand, phase.dst.images - n));
+      for (int i = 0; i < band.count; ++i) {
+        band.src[i] = from + (n + i) * src_.image();
+        band.dst[i] = to + (n + i) * dst_.image();
+      }
+      run_panel(panel, band, ranges, options, context.scratch(thread));
+    }
   });
 }
 
@@ -175,7 +223,7 @@ void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::in
     band.count = static_cast<int>(stop - at);
     list_pixels(phases_[0].src, src_, src, at, stop, band.src);
     list_pixels(phases_[0].dst, dst_, dst, at, stop, band.dst);
-    for (const Panel& panel : panels_) run_panel(panel, band, options, scratch);
+    for (const Panel& panel : panels_) run_panel(panel, band, whole(panel), options, scratch);
   }
 }
 

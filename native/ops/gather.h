@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "../core/buffer.h"
@@ -68,7 +69,15 @@ class Gather {
 
   void add_panels(int phase);
   void add_panel(int phase, std::int64_t first_block, int blocks, std::int64_t piece, bool first_piece);
-  void run_panel(const Panel& panel, const Band& band, int options, float* scratch) const;
+  // Ranges [first, last) of a panel's k to sum over.
+  using Ranges = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  static Ranges whole(const Panel& panel) {
+    const std::int64_t k = static_cast<std::int64_t>(panel.offsets.size());
+    return k == 0 ? Ranges{} : Ranges{{0, k}};
+  }
+  void run_panel(const Panel& panel, const Band& band, const Ranges& ranges, int options, float* scratch) const;
+  void run_bands(const Context& context, const float* src, float* dst, int options) const;
+  void run_positions(const Context& context, const float* src, float* dst, int options) const;
   std::int64_t destination_channel(std::int64_t channel, std::int64_t piece) const;
   std::int64_t group_of(std::int64_t destination) const;
   std::int32_t weight_index(std::int64_t destination, std::int64_t source, std::int64_t tap) const;
@@ -79,6 +88,7 @@ class Gather {
   Layout src_, dst_;
   Maxout maxout_;
   std::vector<GatherPhase> phases_;
+  bool by_position_ = false;
   std::vector<Panel> panels_;         // pieces of the same blocks one after another
   std::vector<std::int32_t> source_;   // index of the weight of each packed element, −1 for padding
   std::vector<std::int32_t> bias_source_;

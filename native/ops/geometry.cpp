@@ -82,4 +82,46 @@ Halo needed_halo(const std::vector<GatherPhase>& phases, std::int64_t h, std::in
   return halo;
 }
 
+std::vector<std::pair<std::int64_t, std::int64_t>> inside_taps(const GatherPhase& phase, std::int64_t y, std::int64_t x,
+                                                               std::int64_t h, std::int64_t w) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> runs;
+  const std::int64_t base_y = phase.src.y.first + y * phase.src.y.step, base_x = phase.src.x.first + x * phase.src.x.step;
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(phase.taps.size()); ++i) {
+    const Tap& tap = phase.taps[static_cast<std::size_t>(i)];
+    const std::int64_t at_y = base_y + tap.dy, at_x = base_x + tap.dx;
+    if (at_y < 0 || at_y >= h || at_x < 0 || at_x >= w) continue;
+    if (!runs.empty() && runs.back().second == i) {
+      runs.back().second = i + 1;
+    } else {
+      runs.emplace_back(i, i + 1);
+    }
+  }
+  return runs;
+}
+
+bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w) {
+  constexpr double kFullTile = 6;  // pixels that fill a tile
+  double all = 0, inside = 0, images = 1;
+  for (const GatherPhase& phase : phases) {
+    images = static_cast<double>(phase.dst.images);
+    all += static_cast<double>(phase.dst.y.count * phase.dst.x.count) * static_cast<double>(phase.taps.size());
+    const auto valid = [](const PixelAxis& axis, std::int64_t offset, std::int64_t extent) {
+      std::int64_t count = 0;
+      for (std::int64_t i = 0; i < axis.count; ++i) {
+        const std::int64_t at = axis.first + i * axis.step + offset;
+        count += at >= 0 && at < extent;
+      }
+      return static_cast<double>(count);
+    };
+    for (const Tap& tap : phase.taps) inside += valid(phase.src.y, tap.dy, h) * valid(phase.src.x, tap.dx, w);
+  }
+  return all > 1.3 * inside * std::max(1.0, kFullTile / images);
+}
+
+Halo backward_halo(const ConvolutionShape& shape, std::int64_t images) {
+  const std::vector<GatherPhase> phases = backward_phases(shape, images);
+  if (!shape.depthwise() && prefers_positions(phases, shape.out_h, shape.out_w)) return {};
+  return needed_halo(phases, shape.out_h, shape.out_w);
+}
+
 }  // namespace polyadic

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "pixels.h"
@@ -44,6 +45,17 @@ std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int6
 // Backward to the data: destination pixels are the layer's inputs, sources its output gradients; a phase for each
 // residue of the strides.
 std::vector<GatherPhase> backward_phases(const ConvolutionShape& shape, std::int64_t images);
+
+// Whether a gather should take the pixels of one position over all images together and skip the taps that fall outside of
+// the h×w source, instead of reading zeros from a halo: a 9×9 valid convolution's backward pass reads mostly zeros.
+bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w);
+
+// Taps of a phase that stay inside an h×w source at output (y, x) of its grid, as [first, last) runs of their order.
+std::vector<std::pair<std::int64_t, std::int64_t>> inside_taps(const GatherPhase& phase, std::int64_t y, std::int64_t x,
+                                                               std::int64_t h, std::int64_t w);
+
+// Halo of the output's gradient that the backward pass to the data needs.
+Halo backward_halo(const ConvolutionShape& shape, std::int64_t images);
 
 // Halo that a source of h×w needs so that every tap of every phase stays inside.
 Halo needed_halo(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w);

@@ -141,7 +141,7 @@ void Plan::choose_layouts() {
     shape.out_h = (in.layout.h + w.pads[0] + w.pads[2] - w.dilations[0] * (w.kernel[0] - 1) - 1) / w.strides[0] + 1;
     shape.out_w = (in.layout.w + w.pads[1] + w.pads[3] - w.dilations[1] * (w.kernel[1] - 1) - 1) / w.strides[1] + 1;
     in.layout.halo.grow(needed_halo(forward_phases(shape, 1), in.layout.h, in.layout.w));
-    if (spec_.training) out.grad_layout.halo.grow(needed_halo(backward_phases(shape, 1), out.layout.h, out.layout.w));
+    if (spec_.training) out.grad_layout.halo.grow(backward_halo(shape, in.layout.n));
   }
 }
 

@@ -105,7 +105,7 @@ for (let seed = 0; seed < 96; seed++) {
   const groups = r.integer(1, 3)
   const channels = groups * (form === 'first' ? 1 : r.integer(1, 20))
   const tall = seed % 5 === 0
-  const input = b.input(r.integer(1, 5), channels, tall ? 70 : r.integer(17, 24), tall ? 50 : r.integer(17, 24))
+  const input = b.input(tall ? 1 : r.integer(1, 5), channels, tall ? 60 : r.integer(17, 22), r.integer(17, 22))
   const outputs = groups * r.integer(1, 9)
   const rank = tall ? 67 : r.integer(1, 20)
   const stages = cpStages(b, r, channels, groups, rank, outputs * 2, form)
