@@ -35,16 +35,17 @@ class MaxoutStep : public Step {
       const Layout& dx_layout = in_.grad_layout;
       const float* dy = out_.grad + dy_layout.origin() + n * dy_layout.image() + dy_layout.channel(o) + dy_layout.pixel(row, 0);
       float* dx = in_.grad + dx_layout.origin() + n * dx_layout.image() + dx_layout.pixel(row, 0);
+      float* to[kMaxPieces];
+      for (std::int64_t j = 0; j < maxout_.pieces; ++j) to[j] = dx + dx_layout.channel(maxout_.channel(o, j, in_.layout.c));
+      const std::int64_t x_step = in_.layout.block, dx_step = dx_layout.block, dy_step = dy_layout.block;
+      const bool add = accumulate[0];
       for (std::int64_t i = 0; i < width; ++i) {
         std::int64_t best = 0;
         for (std::int64_t j = 1; j < maxout_.pieces; ++j) {
-          if (x[j][i * in_.layout.block] > x[best][i * in_.layout.block]) best = j;
+          best = x[j][i * x_step] > x[best][i * x_step] ? j : best;
         }
-        for (std::int64_t j = 0; j < maxout_.pieces; ++j) {
-          float& to = dx[dx_layout.channel(maxout_.channel(o, j, in_.layout.c)) + i * dx_layout.block];
-          const float value = j == best ? dy[i * dy_layout.block] : 0.0f;
-          to = accumulate[0] ? to + value : value;
-        }
+        for (std::int64_t j = 0; !add && j < maxout_.pieces; ++j) to[j][i * dx_step] = 0;
+        to[best][i * dx_step] += dy[i * dy_step];
       }
     });
   }

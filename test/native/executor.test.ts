@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import t from 'tap'
+import { native, type NativePlan } from '../../lib/native/binding.js'
+import { runJob } from '../../lib/native/jobs.js'
+import { PlanBuilder, generator } from '../helpers/plan-builder.js'
+
+/** A plan that takes some tens of milliseconds on one core. */
+function heavyPlan(): { plan: NativePlan; input: Float32Array; output: Float32Array } {
+  const b = new PlanBuilder(generator(1))
+  const x = b.input(1, 32, 96, 96)
+  const y = b.convolution(b.convolution(x, 64, { kernel: [5, 5], pads: [2, 2, 2, 2] }), 32, { kernel: [5, 5], pads: [2, 2, 2, 2] })
+  const plan = native().createPlan(b.spec(y))
+  return { plan, input: b.inputData()[0] as Float32Array, output: new Float32Array(32 * 96 * 96) }
+}
+
+t.test('a timer keeps firing while native code runs', async (t) => {
+  const { plan, input, output } = heavyPlan()
+  let done = false
+  let ticks = 0
+  let runs = 0
+  const timer = setInterval(() => { if (!done) ticks++ }, 5)
+  // Run until the timer has fired often or it is plain that it does not: counted, not timed.
+  while (ticks < 40 && runs < 400) {
+    await plan.run([input], [output]).promise
+    runs++
+  }
+  done = true
+  clearInterval(timer)
+  t.ok(ticks >= 40, `${ticks} ticks during ${runs} runs`)
+})
+
+t.test('64 concurrent runs of one plan give the same result', async (t) => {
+  const { plan, input, output } = heavyPlan()
+  await plan.run([input], [output]).promise
+  const outputs = Array.from({ length: 64 }, () => new Float32Array(output.length))
+  await Promise.all(outputs.map((o) => plan.run([input], [o]).promise))
+  t.ok(outputs.every((o) => Buffer.from(o.buffer).equals(Buffer.from(output.buffer))))
+})
+
+t.test('abort before, while queued and while running', async (t) => {
+  const { plan, input, output } = heavyPlan()
+  const start = () => plan.run([input], [output])
+  const reason = new Error('enough')
+  await t.rejects(runJob(start, AbortSignal.abort(reason)), reason)
+  const controller = new AbortController()
+  const jobs = Array.from({ length: 4 }, () => runJob(start, controller.signal))
+  const settled = Promise.allSettled(jobs)
+  setImmediate(() => controller.abort(reason))
+  const results = await settled
+  t.ok(results.some((r) => r.status === 'rejected'), 'at least the queued ones are rejected')
+  t.ok(results.every((r) => r.status === 'fulfilled' || r.reason === reason), 'with the signal\'s reason')
+  await plan.run([input], [output]).promise
+})
+
+t.test('inputs are views with an offset', async (t) => {
+  const { plan, input, output } = heavyPlan()
+  await plan.run([input], [output]).promise
+  const shifted = new Float32Array(input.length + 3)
+  shifted.set(input, 3)
+  const other = new Float32Array(output.length + 5)
+  await plan.run([shifted.subarray(3)], [other.subarray(5)]).promise
+  t.ok(Buffer.from(other.buffer, 20).equals(Buffer.from(output.buffer)))
+  t.same(other.subarray(0, 5), new Float32Array(5))
+})
+
+t.test('closing while a run is under way lets it finish', async (t) => {
+  const { plan, input, output } = heavyPlan()
+  const running = plan.run([input], [output]).promise
+  plan.close()
+  await running
+  t.throws(() => plan.run([input], [output]), { code: 'POLYADIC_ARGUMENT' })
+})
+
+t.test('workers may end at any moment', async (t) => {
+  const file = fileURLToPath(new URL('./child/worker.ts', import.meta.url))
+  for (const mode of ['finish', 'exit', 'terminate', 'finish', 'terminate', 'exit']) {
+    const worker = new Worker(file, { workerData: mode, execArgv: [...process.execArgv] })
+    await once(worker, 'message')
+    if (mode === 'terminate') await worker.terminate()
+    else await once(worker, 'exit')
+    t.pass(mode)
+  }
+  const { plan, input, output } = heavyPlan()
+  await plan.run([input], [output]).promise
+  t.ok(output.every(Number.isFinite), 'and the process still works')
+})
