@@ -115,7 +115,10 @@ function fileInputs(graph: Graph, irVersion: number, carried: ModelCarried | und
   }
   inputs.push(...waiting)
   if (irVersion >= firstVersionWithFreeInitializers) return inputs
-  for (const [name, { dtype, dims }] of graph.initializers) if (!listed.has(name)) inputs.push({ name, dtype, dims })
+  for (const [name, { dtype, dims }] of graph.initializers) {
+    // Those that the file itself did not list are left as it had them.
+    if (!listed.has(name) && carried?.initializers.has(name) !== true) inputs.push({ name, dtype, dims })
+  }
   return inputs
 }
 
@@ -123,7 +126,8 @@ function fileInputs(graph: Graph, irVersion: number, carried: ModelCarried | und
 function initializerInput(graph: Graph, slot: ValueInfo): ValueInfo | undefined {
   const tensor: Tensor | undefined = graph.initializers.get(slot.name)
   if (tensor === undefined) return graph.opaqueInitializers?.has(slot.name) === true ? slot : undefined
-  const isSame = slot.dtype === tensor.dtype && slot.dims?.length === tensor.dims.length && slot.dims.every((dim, i) => dim === tensor.dims[i])
-  const isVague = slot.opaque === true || slot.dims === undefined || slot.dims.some((dim) => typeof dim !== 'number')
-  return isSame || isVague ? slot : { ...slot, dtype: tensor.dtype, dims: tensor.dims }
+  const fits = slot.dims === undefined || (slot.dims.length === tensor.dims.length
+    && slot.dims.every((dim, i) => typeof dim !== 'number' || dim === tensor.dims[i]))
+  const isUpToDate = slot.opaque === true || (slot.dtype === tensor.dtype && fits)
+  return isUpToDate ? slot : { ...slot, dtype: tensor.dtype, dims: tensor.dims }
 }
