@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { open, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { PolyadicError, show } from '../errors.js'
+import { PolyadicError } from '../errors.js'
 
 /**
  * Writes `chunks` to the file `path` so that, whatever happens, it holds either all of them or what it held before: a temporary
@@ -22,7 +22,7 @@ export async function writeFileAtomically(path: string, chunks: Uint8Array | Ite
     await flushFolder(dirname(target))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new PolyadicError('POLYADIC_IO', `${show(path)}: cannot be written: ${reason}`, { subject: path, cause })
+    throw new PolyadicError('POLYADIC_IO', `${JSON.stringify(path)}: cannot be written: ${reason}`, { subject: path, cause })
   }
 }
 

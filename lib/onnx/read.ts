@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { PolyadicError, argumentError, show } from '../errors.js'
+import { PolyadicError, argumentError } from '../errors.js'
 import { checkGraph } from '../graph/check.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import type { ModelCarried, OpsetCarried } from './carried.js'
@@ -32,7 +32,8 @@ export async function readOnnx(source: string | Uint8Array): Promise<Graph> {
     return graph
   } catch (cause) {
     if (!(cause instanceof PolyadicError)) throw cause
-    throw new PolyadicError(cause.code, `${show(source)}: ${cause.message}`, { subject: cause.subject ?? source, cause })
+    // The path in full, however long: `show` would cut it off before the file's name.
+    throw new PolyadicError(cause.code, `${JSON.stringify(source)}: ${cause.message}`, { subject: cause.subject ?? source, cause })
   }
 }
 
