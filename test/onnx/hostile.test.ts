@@ -58,7 +58,7 @@ t.test('2,000 random mutations: the same, in bounded time', async (t) => {
   const started = performance.now()
   const mutated = (): Uint8Array => {
     const bytes = Array.from(model)
-    for (let changes = 1 + random(4); changes > 0; changes--) {
+    for (let changes = 1 + random(2); changes > 0; changes--) {
       const at = random(bytes.length)
       const kind = random(4)
       if (kind === 0) bytes[at] = random(256)
@@ -90,7 +90,7 @@ t.test('sub-graphs in sub-graphs without end are refused', async (t) => {
     }
     return Buffer.concat([Buffer.from([(field << 3) | 2, ...length]), content])
   }
-  let graph = Buffer.alloc(0)
+  let graph: Buffer = Buffer.alloc(0)
   for (let depth = 0; depth < 2000; depth++) graph = wrap(1, Buffer.concat([wrap(4, Buffer.from('If')), wrap(5, Buffer.concat([wrap(1, Buffer.from('a')), wrap(6, graph)]))]))
   t.equal(outcome(Buffer.concat([Buffer.from([8, 8]), wrap(7, graph)])), 'POLYADIC_FORMAT')
 })
