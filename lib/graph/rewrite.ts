@@ -116,7 +116,8 @@ export function removeUnusedInitializers(graph: Graph): Graph {
 }
 
 function dropUnused(graph: Graph, candidates: ReadonlySet<string>): Graph {
-  const used = new Set([...graph.nodes.flatMap(usedValues), ...graph.outputs.map((output) => output.name), ...capturesOf(graph.carried)])
+  const outputs = graph.outputs.map((output) => output.name)
+  const used = new Set([...graph.nodes.flatMap(usedValues), ...outputs, ...capturesOf(graph.carried)])
   const kept = [...graph.initializers].filter(([name]) => used.has(name) || !candidates.has(name))
   return kept.length === graph.initializers.size ? graph : { ...graph, initializers: new Map(kept) }
 }

@@ -25,7 +25,9 @@ export function externalRequest(
   tensor: Tensor, count: number, fields: readonly RawField[], { label, subject }: { label: string, subject: string }
 ): ExternalRequest {
   const entries = readEntries(fields)
-  const fail = (what: string): PolyadicError => new PolyadicError('POLYADIC_FORMAT', `${label}: external data: ${what}`, { subject })
+  const fail = (what: string): PolyadicError => {
+    return new PolyadicError('POLYADIC_FORMAT', `${label}: external data: ${what}`, { subject })
+  }
   const number = (key: string, fallback: number): number => {
     const text = entries.get(key)
     const value = text === undefined ? fallback : Number(text)
@@ -69,7 +71,8 @@ async function readData(file: FileHandle, size: number, request: ExternalRequest
   const { offset, byteLength, count, location } = request
   // Before anything is allocated: the file says how much there can be.
   if (offset + byteLength > size) {
-    throw externalError('POLYADIC_FORMAT', request, `bytes ${offset} to ${offset + byteLength} are past the end of ${show(location)} (${size} bytes)`)
+    const what = `bytes ${offset} to ${offset + byteLength} are past the end of ${show(location)} (${size} bytes)`
+    throw externalError('POLYADIC_FORMAT', request, what)
   }
   const data = new (arrayType(request.tensor.dtype))(count)
   await readExactly(file, new Uint8Array(data.buffer), offset, show(location))
@@ -115,6 +118,8 @@ function readEntries(fields: readonly RawField[]): Map<string, string> {
   return entries
 }
 
-function externalError(code: 'POLYADIC_FORMAT' | 'POLYADIC_IO', { label, subject }: ExternalRequest, what: string, cause?: unknown): PolyadicError {
+function externalError(
+  code: 'POLYADIC_FORMAT' | 'POLYADIC_IO', { label, subject }: ExternalRequest, what: string, cause?: unknown
+): PolyadicError {
   return new PolyadicError(code, `${label}: external data: ${what}`, { subject, cause })
 }

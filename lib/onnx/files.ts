@@ -10,7 +10,9 @@ export async function readWholeFile(path: string): Promise<Uint8Array> {
   let file: FileHandle | undefined
   try {
     // Asked before opening: opening a pipe would wait for somebody to write to it.
-    if (!(await stat(path)).isFile()) throw new PolyadicError('POLYADIC_IO', `${JSON.stringify(path)}: not a file`, { subject: path })
+    if (!(await stat(path)).isFile()) {
+      throw new PolyadicError('POLYADIC_IO', `${JSON.stringify(path)}: not a file`, { subject: path })
+    }
     file = await open(path, 'r')
     const bytes = new Uint8Array((await file.stat()).size)
     await readExactly(file, bytes, 0, JSON.stringify(path))
@@ -28,7 +30,9 @@ export async function readWholeFile(path: string): Promise<Uint8Array> {
 export async function readExactly(file: FileHandle, target: Uint8Array, position: number, name: string): Promise<void> {
   for (let done = 0; done < target.length;) {
     const { bytesRead } = await file.read(target, done, Math.min(pieceLength, target.length - done), position + done)
-    if (bytesRead === 0) throw new PolyadicError('POLYADIC_IO', `${name}: the file ended while it was being read`, { subject: name })
+    if (bytesRead === 0) {
+      throw new PolyadicError('POLYADIC_IO', `${name}: the file ended while it was being read`, { subject: name })
+    }
     done += bytesRead
   }
 }

@@ -33,7 +33,9 @@ export function decodeAttribute(reader: WireReader, context: TensorContext): Dec
   const again = reader.fork()
   const opaqueAgain = reader.fork()
   const header = readHeader(reader)
-  if (header.name === '') throw new PolyadicError('POLYADIC_FORMAT', `${context.owner}: an attribute has no name`, { subject: context.owner })
+  if (header.name === '') {
+    throw new PolyadicError('POLYADIC_FORMAT', `${context.owner}: an attribute has no name`, { subject: context.owner })
+  }
   const kind = kindOf(header)
   const owner = `${context.owner}, attribute ${show(header.name)}`
   const value = kind === undefined ? undefined : readValue(again, kind, header, { ...context, owner })
@@ -82,7 +84,7 @@ function readValue(reader: WireReader, kind: AttributeKind, header: Header, cont
   }
   const attribute = toAttribute(kind, values)
   if (attribute === undefined) return undefined
-  const isExact = attribute.kind !== 'int' && attribute.kind !== 'ints' || values.numbers.every(Number.isSafeInteger)
+  const isExact = (kind !== 'int' && kind !== 'ints') || values.numbers.every(Number.isSafeInteger)
   const carried = {
     kind, extra: values.extra, untyped: header.type === 0, omitted: !header.present.has(attributeFields[kind]),
     packed: values.packed,

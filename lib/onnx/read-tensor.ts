@@ -163,7 +163,14 @@ function fromTyped({ again, parts, dtype, count, label, subject }: Source): Tens
   const store = data as { [index: number]: number | bigint }
   while (again.next()) {
     if (again.field !== field) again.skip()
-    else {
+    else if (wire !== wireType.varint && again.wire === wireType.bytes) {
+      // Packed floats are what raw data is: copied at once, not one by one.
+      const view = again.view()
+      const size = data.BYTES_PER_ELEMENT
+      if (view.length % size !== 0) throw again.error(`${view.length} bytes are no whole number of ${dtype} elements`)
+      if (index + view.length / size <= count) new Uint8Array(data.buffer).set(view, index * size)
+      index += view.length / size
+    } else {
       again.elements(wire, () => {
         const value = read()
         if (index < count) store[index] = value
@@ -190,6 +197,8 @@ function fieldName(field: number): string {
   return Object.entries(f).find(([, number]) => number === field)?.[0] ?? `field ${field}`
 }
 
-function tensorError(code: 'POLYADIC_FORMAT' | 'POLYADIC_UNSUPPORTED', label: string, what: string, subject: string): PolyadicError {
+function tensorError(
+  code: 'POLYADIC_FORMAT' | 'POLYADIC_UNSUPPORTED', label: string, what: string, subject: string
+): PolyadicError {
   return new PolyadicError(code, `${label}: ${what}`, { subject })
 }

@@ -91,7 +91,9 @@ export class MessageWriter {
   }
 
   #flushExtra(before: number): void {
-    for (let next = this.#extra[this.#extraIndex]; next !== undefined && next.field < before; next = this.#extra[this.#extraIndex]) {
+    for (;;) {
+      const next = this.#extra[this.#extraIndex]
+      if (next === undefined || next.field >= before) return
       this.#append(next.bytes)
       this.#extraIndex++
     }

@@ -14,7 +14,8 @@ const f = tensorProto.fields
 export function encodeTensor(name: string, tensor: Tensor, carried: TensorCarried | undefined, label: string): MessageWriter {
   checkTensor(tensor, label)
   const typedField = typedDataFields[tensor.dtype]
-  const storage = carried?.storage === typedField || (carried?.storage === 0 && tensor.data.length === 0) ? carried.storage : f.raw_data
+  const isKept = carried?.storage === typedField || (carried?.storage === 0 && tensor.data.length === 0)
+  const storage = isKept ? carried.storage : f.raw_data
   const writer = new MessageWriter(carried?.extra)
   // Without packing unless the file had it: so does everything that is generated from ONNX's own (proto2) schema.
   writer.integers(f.dims, tensor.dims, carried?.packedDims ?? false)
@@ -44,7 +45,9 @@ function checkTensor(tensor: Tensor, label: string): void {
   const fail = (what: string): PolyadicError => new PolyadicError('POLYADIC_GRAPH', `${label}: ${what}`, { subject: label })
   if (dataTypeNumbers[tensor.dtype] === undefined) throw fail(`unknown data type ${show(tensor.dtype)}`)
   if (!(tensor.data instanceof arrayType(tensor.dtype))) throw fail(`${tensor.dtype} data cannot be ${show(tensor.data)}`)
-  if (!tensor.dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) throw fail(`dims ${show(tensor.dims)} are not all non-negative integers`)
+  if (!tensor.dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+    throw fail(`dims ${show(tensor.dims)} are not all non-negative integers`)
+  }
   const count = elementCount(tensor.dims)
   if (count !== tensor.data.length) throw fail(`dims ${show(tensor.dims)} hold ${count} elements, got ${tensor.data.length}`)
 }

@@ -52,7 +52,8 @@ function encodeChunks(graph: Graph): readonly Uint8Array[] {
   const chunks = writer.finish()
   const length = totalLength(chunks)
   if (length <= maximumLength) return chunks
-  throw new PolyadicError('POLYADIC_UNSUPPORTED', `graph ${show(graph.name)}: its file would have ${length} bytes, ONNX files have at most ${maximumLength}`)
+  const what = `its file would have ${length} bytes, ONNX files have at most ${maximumLength}`
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', `graph ${show(graph.name)}: ${what}`, { subject: graph.name })
 }
 
 function writeOpsets(writer: MessageWriter, graph: Graph, carried: ModelCarried | undefined): void {
@@ -89,7 +90,9 @@ function initializerOrder(graph: Graph, carried: ModelCarried | undefined): Set<
 }
 
 /** Writes the initializer `name` if it belongs into `field`, else nothing. */
-function writeInitializer(writer: MessageWriter, graph: Graph, name: string, carried: ModelCarried | undefined, field: number): void {
+function writeInitializer(
+  writer: MessageWriter, graph: Graph, name: string, carried: ModelCarried | undefined, field: number
+): void {
   const tensor = graph.initializers.get(name)
   if (tensor !== undefined) {
     if (field !== graphProto.fields.initializer) return
@@ -98,7 +101,8 @@ function writeInitializer(writer: MessageWriter, graph: Graph, name: string, car
   }
   const opaque = carriedAs('initializer', graph.opaqueInitializers?.get(name))
   if (opaque === undefined) {
-    throw new PolyadicError('POLYADIC_GRAPH', `initializer ${show(name)} is opaque and did not come from an ONNX file`, { subject: name })
+    const what = 'is opaque and did not come from an ONNX file'
+    throw new PolyadicError('POLYADIC_GRAPH', `initializer ${show(name)} ${what}`, { subject: name })
   }
   if (opaque.field === field) writer.bytes(field, opaque.bytes)
 }

@@ -65,6 +65,16 @@ t.test('raw data is a view of the bytes when aligned and a copy when not', async
   t.same(seen, new Set([true, false]))
 })
 
+t.test('packed floats that end within an element are refused', async (t) => {
+  const bytes = Buffer.from(encodeModel(smallModel({ initializer: [{ name: 'b', data_type: 1, dims: [2], float_data: [1, 2] }] })))
+  // Of the 8 bytes of float_data (field 4) the last two become an unknown varint field.
+  const at = bytes.indexOf(Buffer.from([0x22, 8, 0, 0, 0x80, 0x3f]))
+  bytes[at + 1] = 6
+  bytes[at + 8] = 0x60
+  bytes[at + 9] = 0
+  t.match(errorOf(() => decodeOnnx(bytes)), { code: 'POLYADIC_FORMAT', message: /TensorProto.float_data: 6 bytes are no whole number/ })
+})
+
 t.test('scalars and empty tensors', async (t) => {
   t.same(withTensor({ data_type: 1, raw_data: rawFloats(3) }).initializers.get('b'), { dtype: 'float32', dims: [], data: Float32Array.of(3) })
   t.equal(withTensor({ data_type: 1, dims: [0, 5] }).initializers.get('b')?.data.length, 0)
@@ -202,7 +212,7 @@ t.test('other files are told apart', async (t) => {
     ['HTML', '<!doctype html>', /HTML/],
     ['text', 'hello, this is some text', /ModelProto/],
     ['ZIP', 'PK\x03\x04rest', /ZIP/],
-    ['LFS', 'version https://git-lfs.github.com/spec/v1\n', /git lfs pull/],
+    ['LFS', 'version https://git-lfs and so on\n', /git lfs pull/],
     ['zeros', new Uint8Array(100), /field number 0/],
     ['other protobuf', Uint8Array.of(0x3a + 8 * 5, 0), /neither an IR version nor a graph/]
   ]
