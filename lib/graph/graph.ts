@@ -12,6 +12,8 @@ export interface Graph {
   /** In topological order. */
   readonly nodes: readonly Node[]
   readonly initializers: ReadonlyMap<string, Tensor>
+  /** Constants that no Tensor can hold (strings, float8, sparse): their names exist, their values are only carried. */
+  readonly opaqueInitializers?: ReadonlyMap<string, unknown>
   /** Shapes an exporter noted for intermediate values; hints only. */
   readonly valueInfo: readonly ValueInfo[]
   /** Opset version by domain; `''` is the ONNX domain. */
@@ -43,7 +45,10 @@ export type Attribute =
   | { readonly kind: 'floats'; readonly value: readonly number[] }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
   | { readonly kind: 'tensor'; readonly value: Tensor }
-  /** Sub-graphs, sparse tensors, types: kept as the file had them, not interpreted. */
+  /**
+   * Sub-graphs, sparse tensors, types: kept as the file had them, not interpreted. When `value` is an object with
+   * `captures: string[]`, those are the values of the outer graph that it uses.
+   */
   | { readonly kind: 'opaque'; readonly value: unknown }
 
 /** A named value with its element type and shape; a symbolic dimension is its name, an unknown one is `null`. */
@@ -52,5 +57,7 @@ export interface ValueInfo {
   readonly dtype: DataType
   /** `undefined` when the file does not even give the rank. */
   readonly dims: readonly (number | string | null)[] | undefined
+  /** Not a tensor of a known DataType (a sequence, a map, strings, or no type given): `dtype` and `dims` then say nothing. */
+  readonly opaque?: true
   readonly carried?: unknown
 }

@@ -1,0 +1,53 @@
+import { PolyadicError, show } from '../errors.js'
+import { arrayType, elementCount } from '../tensor.js'
+import type { Tensor } from '../tensor.js'
+import type { TensorCarried } from './carried.js'
+import { dataTypeNumbers, tensorProto, typedDataFields } from './schema.js'
+import { MessageWriter } from './wire-writer.js'
+
+const f = tensorProto.fields
+
+/**
+ * Encodes a TensorProto under `name`. Data goes where the file had it, new tensors' into `raw_data`. Throws `POLYADIC_GRAPH`
+ * naming the tensor (`label` when it has no name) when dims and data disagree.
+ */
+export function encodeTensor(name: string, tensor: Tensor, carried: TensorCarried | undefined, label: string): MessageWriter {
+  checkTensor(tensor, label)
+  const typedField = typedDataFields[tensor.dtype]
+  const isKept = carried?.storage === typedField || (carried?.storage === 0 && tensor.data.length === 0)
+  const storage = isKept ? carried.storage : f.raw_data
+  const writer = new MessageWriter(carried?.extra)
+  // Without packing unless the file had it: so does everything that is generated from ONNX's own (proto2) schema.
+  writer.integers(f.dims, tensor.dims, carried?.packedDims ?? false)
+  writer.integer(f.data_type, dataTypeNumbers[tensor.dtype])
+  const writeTyped = (): void => {
+    if (storage === typedField) writeTypedData(writer, typedField, tensor)
+  }
+  if (typedField < f.name) writeTyped()
+  writer.optionalString(f.name, name)
+  if (storage === f.raw_data) writer.bytes(f.raw_data, bytesOf(tensor))
+  if (typedField > f.name) writeTyped()
+  return writer
+}
+
+function writeTypedData(writer: MessageWriter, field: number, tensor: Tensor): void {
+  if (tensor.data.length === 0) return
+  if (tensor.dtype === 'float32' || tensor.dtype === 'float64') writer.bytes(field, bytesOf(tensor))
+  else writer.integers(field, tensor.data, true)
+}
+
+/** Little-endian, as this machine (x86) is. */
+function bytesOf({ data }: Tensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}
+
+function checkTensor(tensor: Tensor, label: string): void {
+  const fail = (what: string): PolyadicError => new PolyadicError('POLYADIC_GRAPH', `${label}: ${what}`, { subject: label })
+  if (dataTypeNumbers[tensor.dtype] === undefined) throw fail(`unknown data type ${show(tensor.dtype)}`)
+  if (!(tensor.data instanceof arrayType(tensor.dtype))) throw fail(`${tensor.dtype} data cannot be ${show(tensor.data)}`)
+  if (!tensor.dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+    throw fail(`dims ${show(tensor.dims)} are not all non-negative integers`)
+  }
+  const count = elementCount(tensor.dims)
+  if (count !== tensor.data.length) throw fail(`dims ${show(tensor.dims)} hold ${count} elements, got ${tensor.data.length}`)
+}

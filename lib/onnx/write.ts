@@ -1,0 +1,137 @@
+import { PolyadicError, argumentError, show } from '../errors.js'
+import { writeFileAtomically } from '../formats/atomic-write.js'
+import { checkGraph } from '../graph/check.js'
+import type { Graph, ValueInfo } from '../graph/graph.js'
+import type { Tensor } from '../tensor.js'
+import { carriedAs } from './carried.js'
+import type { ModelCarried } from './carried.js'
+import { graphProto, irVersionFor, modelProto, opsetProto, stringEntryProto } from './schema.js'
+import { MessageWriter, joinChunks, totalLength } from './wire-writer.js'
+import { encodeNode } from './write-node.js'
+import { encodeTensor } from './write-tensor.js'
+import { encodeValueInfo } from './write-value.js'
+
+/** From IR version 4 on, initializers need not be listed among the inputs. */
+const firstVersionWithFreeInitializers = 4
+
+/** What protobuf implementations take at most; ONNX has none that would read more. */
+const maximumLength = 2 ** 31 - 1
+
+/**
+ * Writes `graph` to the file `path`, which is replaced as a whole or, when anything fails, left as it was. Tensor data that was
+ * read from other files is written into this one. Throws `POLYADIC_GRAPH` when the network is inconsistent,
+ * `POLYADIC_UNSUPPORTED` when it does not fit into 2 GiB, `POLYADIC_IO` when the file cannot be written.
+ */
+export async function writeOnnx(graph: Graph, path: string): Promise<void> {
+  if (typeof path !== 'string' || path === '') throw argumentError('path', 'the path of the file to write', path)
+  await writeFileAtomically(path, encodeChunks(graph))
+}
+
+/** The bytes of an ONNX file that holds `graph`, with everything that it carries. Errors as of `writeOnnx`. */
+export function encodeOnnx(graph: Graph): Uint8Array {
+  return joinChunks(encodeChunks(graph))
+}
+
+function encodeChunks(graph: Graph): readonly Uint8Array[] {
+  const checked = checkGraph(graph)
+  const carried = carriedAs('model', graph.carried)
+  const irVersion = carried?.irVersion ?? irVersionFor(graph.opsets.get('') ?? 1)
+  const f = modelProto.fields
+  const writer = new MessageWriter(carried?.extra)
+  writer.optionalInteger(f.ir_version, irVersion)
+  if (carried === undefined) writer.string(f.producer_name, 'polyadic')
+  writer.optionalString(f.doc_string, graph.docString)
+  writer.message(f.graph, encodeGraph(checked, irVersion, carried))
+  writeOpsets(writer, graph, carried)
+  for (const [key, value] of graph.metadata) {
+    const entry = new MessageWriter(carried?.metadata.get(key))
+    entry.optionalString(stringEntryProto.fields.key, key)
+    entry.optionalString(stringEntryProto.fields.value, value)
+    writer.message(f.metadata_props, entry)
+  }
+  const chunks = writer.finish()
+  const length = totalLength(chunks)
+  if (length <= maximumLength) return chunks
+  const what = `its file would have ${length} bytes, ONNX files have at most ${maximumLength}`
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', `graph ${show(graph.name)}: ${what}`, { subject: graph.name })
+}
+
+function writeOpsets(writer: MessageWriter, graph: Graph, carried: ModelCarried | undefined): void {
+  for (const [domain, version] of graph.opsets) {
+    const kept = carried?.opsets.get(domain)
+    // Models from before opset imports get none, as long as they are what that meant.
+    if (carried !== undefined && carried.irVersion < 3 && carried.opsets.size === 0 && domain === '' && version === 1) continue
+    const opset = new MessageWriter(kept?.extra)
+    opset.optionalString(opsetProto.fields.domain, kept?.domain ?? domain)
+    opset.optionalInteger(opsetProto.fields.version, version)
+    writer.message(modelProto.fields.opset_import, opset)
+  }
+}
+
+function encodeGraph(graph: Graph, irVersion: number, carried: ModelCarried | undefined): MessageWriter {
+  const f = graphProto.fields
+  const writer = new MessageWriter(carried?.graphExtra)
+  for (const node of graph.nodes) writer.message(f.node, encodeNode(node))
+  writer.optionalString(f.name, graph.name)
+  const names = initializerOrder(graph, carried)
+  for (const name of names) writeInitializer(writer, graph, name, carried, f.initializer)
+  for (const input of fileInputs(graph, irVersion, carried)) writer.message(f.input, encodeValueInfo(input))
+  for (const output of graph.outputs) writer.message(f.output, encodeValueInfo(output))
+  for (const info of graph.valueInfo) writer.message(f.value_info, encodeValueInfo(info))
+  for (const name of names) writeInitializer(writer, graph, name, carried, f.sparse_initializer)
+  return writer
+}
+
+/** The file's order first, then what is new. */
+function initializerOrder(graph: Graph, carried: ModelCarried | undefined): Set<string> {
+  const existing = new Set([...graph.initializers.keys(), ...(graph.opaqueInitializers?.keys() ?? [])])
+  const kept = [...(carried?.initializers.keys() ?? [])].filter((name) => existing.has(name))
+  return new Set([...kept, ...existing])
+}
+
+/** Writes the initializer `name` if it belongs into `field`, else nothing. */
+function writeInitializer(
+  writer: MessageWriter, graph: Graph, name: string, carried: ModelCarried | undefined, field: number
+): void {
+  const tensor = graph.initializers.get(name)
+  if (tensor !== undefined) {
+    if (field !== graphProto.fields.initializer) return
+    writer.message(field, encodeTensor(name, tensor, carried?.initializers.get(name), `initializer ${show(name)}`))
+    return
+  }
+  const opaque = carriedAs('initializer', graph.opaqueInitializers?.get(name))
+  if (opaque === undefined) {
+    const what = 'is opaque and did not come from an ONNX file'
+    throw new PolyadicError('POLYADIC_GRAPH', `initializer ${show(name)} ${what}`, { subject: name })
+  }
+  if (opaque.field === field) writer.bytes(field, opaque.bytes)
+}
+
+/** Graph.inputs, and initializers wherever the file listed them among its inputs or its IR version demands it. */
+function fileInputs(graph: Graph, irVersion: number, carried: ModelCarried | undefined): ValueInfo[] {
+  const waiting = [...graph.inputs]
+  const listed = new Set<string>()
+  const inputs: ValueInfo[] = []
+  for (const slot of carried?.inputSlots ?? []) {
+    const info = slot === undefined ? waiting.shift() : initializerInput(graph, slot)
+    if (info !== undefined) inputs.push(info)
+    if (slot !== undefined) listed.add(slot.name)
+  }
+  inputs.push(...waiting)
+  if (irVersion >= firstVersionWithFreeInitializers) return inputs
+  for (const [name, { dtype, dims }] of graph.initializers) {
+    // Those that the file itself did not list are left as it had them.
+    if (!listed.has(name) && carried?.initializers.has(name) !== true) inputs.push({ name, dtype, dims })
+  }
+  return inputs
+}
+
+/** The input that stands for an initializer, brought up to date with it; undefined when that is gone. */
+function initializerInput(graph: Graph, slot: ValueInfo): ValueInfo | undefined {
+  const tensor: Tensor | undefined = graph.initializers.get(slot.name)
+  if (tensor === undefined) return graph.opaqueInitializers?.has(slot.name) === true ? slot : undefined
+  const fits = slot.dims === undefined || (slot.dims.length === tensor.dims.length
+    && slot.dims.every((dim, i) => typeof dim !== 'number' || dim === tensor.dims[i]))
+  const isUpToDate = slot.opaque === true || (slot.dtype === tensor.dtype && fits)
+  return isUpToDate ? slot : { ...slot, dtype: tensor.dtype, dims: tensor.dims }
+}
