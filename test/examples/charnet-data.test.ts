@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,6 +70,12 @@ t.test('every image depends on seed, split and index only', async (t) => {
   const image = (i: number) => short.images.subarray(i * pixels, (i + 1) * pixels)
   t.equal(short.labels[36], short.labels[0])
   t.notOk(sameBits(image(36), image(0)), 'two images of one class differ')
+})
+
+t.test('the data is the one that published figures were measured on', async (t) => {
+  const { images } = await createCharacters({ split: 'test', count: 360 })
+  const hash = createHash('sha256').update(new Uint8Array(images.buffer)).digest('hex')
+  t.equal(hash, '46aa22419798df56a15f8ce7e7f1f2bbd874ac86a6207ad012139f8c54ea0289')
 })
 
 t.test('patches have mean 0 and deviation 1', async (t) => {
