@@ -27,25 +27,28 @@ export interface CharacterOptions {
 
 export const defaultCounts = { train: 100_000, validation: 6_000, test: 12_000 } as const
 
-/** Calibrated: a dense CharNet reaches about 91.5 % on `test`. Any change makes old figures void. */
+/**
+ * Chosen so that a dense CharNet should reach about 91 % on `test`: networks trained on a somewhat harder setting were
+ * measured on this one. Any change makes old figures void.
+ */
 export const distortion: Distortion = Object.freeze({
-  height: [13.5, 20],
+  height: [14, 20],
   maxWidth: 21,
-  stretch: 0.24,
-  rotation: 0.11,
-  shear: 0.27,
-  perspective: 0.011,
-  offset: 2.1,
-  neighbours: 0.7,
+  stretch: 0.22,
+  rotation: 0.1,
+  shear: 0.25,
+  perspective: 0.01,
+  offset: 2,
+  neighbours: 0.65,
   sameKind: 0.6,
   tracking: [-0.06, 0.2],
-  blur: 0.3,
+  blur: 0.35,
   gradient: 0.5,
-  texture: 0.32,
+  texture: 0.3,
   textureSize: [2, 9],
   clutter: 3,
-  clutterContrast: 0.33,
-  noise: 0.11,
+  clutterContrast: 0.3,
+  noise: 0.1,
 } satisfies Distortion)
 
 const pixels = patchSize * patchSize
