@@ -10,7 +10,8 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr double kTinyRidge = 1e-14;  // of the largest diagonal entry
+constexpr double kTinyRidge = 1e-14;  // of the largest diagonal entry of Γ
+constexpr double kFirstRidge = 1e-6;  // the same, in the sweep that NLS starts with
 constexpr double kCutoff = 1e-12;     // eigenvalues of Γ below this, relative, are taken as zero
 constexpr double kCancelled = 3e-8;   // the error that the recurrence cannot tell from zero
 constexpr std::int64_t kFirstExtrapolation = 4;
@@ -31,6 +32,12 @@ void solve_by_eigen(std::int64_t rows, std::int64_t rank, Gemm& gemm, const doub
   gemm.multiply(rows, rank, rank, row_major(rotated.data(), rank), row_major(vectors.data(), rank).transposed(), dst, rank);
 }
 
+double largest_diagonal(const std::vector<double>& gamma, std::int64_t rank) {
+  double largest = 0;
+  for (std::int64_t i = 0; i < rank; ++i) largest = std::max(largest, gamma[i * rank + i]);
+  return largest;
+}
+
 class Als {
  public:
   Als(Problem& problem, Factors& x)
@@ -38,6 +45,7 @@ class Als {
         gamma_(static_cast<std::size_t>(x.rank() * x.rank())), ridge_(problem.spec().ridge) {}
 
   StopReason run();
+  void first_sweep();
 
  private:
   void update(std::size_t n);
@@ -52,13 +60,15 @@ class Als {
   Gramians gramians_;
   std::vector<double> gamma_;
   double ridge_;
+  double damping_ = kTinyRidge;  // of the largest diagonal entry of Γ
   double data_ = 0;  // ½‖T − M‖²
 };
 
 void Als::update(std::size_t n) {
   gramians_.hadamard_except(n, gamma_.data());
   problem_.mttkrp.contract(gemm_, n, x_, k_.mode(n));
-  solve_factor(gemm_, x_.dim(n), x_.rank(), k_.mode(n), gamma_.data(), ridge_, x_.mode(n));
+  solve_factor(gemm_, x_.dim(n), x_.rank(), k_.mode(n), gamma_.data(), ridge_ + damping_ * largest_diagonal(gamma_, x_.rank()),
+               x_.mode(n));
   gramians_.update_mode(gemm_, x_, n);
 }
 
@@ -88,6 +98,15 @@ bool Als::extrapolate(const Factors& previous, double value, double step) {
   x_ = kept;
   data_ = kept_data;
   return false;
+}
+
+void Als::first_sweep() {
+  ridge_ = 0;
+  damping_ = kFirstRidge;
+  balance(x_);
+  gramians_.update(gemm_, x_);
+  problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), x_);
+  sweep();
 }
 
 StopReason Als::run() {
@@ -133,11 +152,9 @@ StopReason Als::run() {
 
 void solve_factor(Gemm& gemm, std::int64_t rows, std::int64_t rank, const double* k, const double* gamma, double ridge,
                   double* dst) {
-  double largest = 0;
-  for (std::int64_t i = 0; i < rank; ++i) largest = std::max(largest, gamma[i * rank + i]);
   std::vector<double> lower(gamma, gamma + rank * rank), x(lower.size());
-  for (std::int64_t i = 0; i < rank; ++i) lower[i * rank + i] += ridge + kTinyRidge * largest;
-  if (!(largest > 0) || !cholesky_with_inverse(gemm, rank, lower.data(), x.data())) {
+  for (std::int64_t i = 0; i < rank; ++i) lower[i * rank + i] += ridge;
+  if (!cholesky_with_inverse(gemm, rank, lower.data(), x.data())) {
     return solve_by_eigen(rows, rank, gemm, k, gamma, ridge, dst);
   }
   // K·(L·Lᵀ)⁻¹ = (K·Xᵀ)·X with X = L⁻¹
@@ -145,6 +162,8 @@ void solve_factor(Gemm& gemm, std::int64_t rows, std::int64_t rank, const double
   gemm.multiply(rows, rank, rank, row_major(k, rank), row_major(x.data(), rank).transposed(), half.data(), rank);
   gemm.multiply(rows, rank, rank, row_major(half.data(), rank), row_major(x.data(), rank), dst, rank);
 }
+
+void als_sweep(Problem& problem, Factors& factors) { Als(problem, factors).first_sweep(); }
 
 StopReason als(Problem& problem, Factors& factors) { return Als(problem, factors).run(); }
 

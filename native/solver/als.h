@@ -7,7 +7,10 @@ namespace polyadic::solver {
 
 StopReason als(Problem& problem, Factors& factors);
 
-// dst (rows×R) = k·(gamma + ridge·I)⁻¹: Cholesky with a tiny ridge, and the pseudo-inverse when that fails.
+// One sweep over all modes without extrapolation, damped a little and without the ridge: a start for NLS.
+void als_sweep(Problem& problem, Factors& factors);
+
+// dst (rows×R) = k·(gamma + ridge·I)⁻¹: by Cholesky, and by the pseudo-inverse when that fails.
 void solve_factor(Gemm& gemm, std::int64_t rows, std::int64_t rank, const double* k, const double* gamma, double ridge,
                   double* dst);
 

@@ -80,7 +80,10 @@ StopReason run_method(Problem& problem, Factors& factors) {
   if (spec.dims.size() == 2) return truncated_svd(problem, factors);
   if (spec.method == Method::greedy) return greedy(problem, factors);
   factors = initial_factors(problem);
-  return spec.method == Method::als ? als(problem, factors) : nls(problem, factors);
+  if (spec.method == Method::als) return als(problem, factors);
+  // Random factors scaled to fit are nearly zero, where a ridge can extinguish components: one linear sweep leads away.
+  if (spec.init != Init::given) als_sweep(problem, factors);
+  return nls(problem, factors);
 }
 
 void check_finite(const Factors& factors) {

@@ -11,8 +11,8 @@ namespace {
 
 constexpr double kInitialDamping = 1e-3;   // of the largest diagonal entry of Γ
 constexpr double kDirectError = 1e-4;      // below, ½‖T‖² − ⟨K,A⟩ + ½‖M‖² has cancelled too much: use T − M itself
-constexpr double kLoosest = 0.1;           // forcing term of CG, at first
-constexpr double kTightest = 1e-3;
+constexpr double kLoosest = 0.3;           // forcing term of CG, at first
+constexpr double kTightest = 0.03;
 constexpr std::int64_t kMaxInner = 75;
 constexpr int kMaxRejections = 25;
 
