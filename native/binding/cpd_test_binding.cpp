@@ -101,7 +101,7 @@ Napi::Value jacobian_product(const Napi::CallbackInfo& info) {
     Gemm product(1);
     solver::Gramians gramians(factors);
     gramians.update(product, factors);
-    gramians.prepare();
+    gramians.prepare(product);
     Factors result(dims, rank);
     gramians.jacobian_product(product, factors, direction, result);
     return array(info.Env(), result.data(), result.size());

@@ -130,14 +130,16 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
     check_finite(factors);
     error = std::sqrt(2 * problem.direct_objective(factors, residual));
   }
+  const double after = sensitivity(factors);
   result.relative_error = error;
   result.iterations = static_cast<std::int64_t>(problem.trace.size());
   result.trace = std::move(problem.trace);
   result.congruence = congruence(problem.gemm, factors);
   const double order = static_cast<double>(spec.dims.size());
   scale_to(norm, factors);
-  result.sensitivity_before = before * std::pow(norm, 2 - 2 / order);
-  result.sensitivity = sensitivity(factors);
+  const double unit_to_norm = std::pow(norm, 2 - 2 / order);
+  result.sensitivity_before = before * unit_to_norm;
+  result.sensitivity = after * unit_to_norm;
   result.component_norm = component_norm(factors);
   return result;
 }

@@ -14,6 +14,7 @@ constexpr std::int64_t kRows = 96;          // rows of a packed block of A, abou
 constexpr std::int64_t kSplitDepth = 2048;  // k of a split, where m and n are too small to give work to all threads
 constexpr std::int64_t kMaxSplits = 16;
 constexpr std::int64_t kMaxTile = 512;      // elements of the largest tile of any table
+constexpr std::int64_t kSmallCopy = 1 << 16;  // elements below which copying is not worth a parallel loop
 constexpr std::int64_t kSmall = 1 << 19;    // multiply-adds below which threads cost more than they give
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -90,10 +91,33 @@ double* Gemm::aligned(std::vector<double>& buffer, std::int64_t length) {
 void Gemm::multiply(std::int64_t m, std::int64_t n, std::int64_t k, Strided a, Strided b, double* c, std::int64_t ldc,
                     bool accumulate, double alpha) {
   if (m == 0 || n == 0) return;
-  if (!accumulate) clear(m, n, c, ldc);
-  if (k == 0) return;
-  if (n == 1) return vector_product(m, k, a, b, c, ldc, alpha);
+  if (n == 1) {
+    if (!accumulate) clear(m, n, c, ldc);
+    return vector_product(m, k, a, b, c, ldc, alpha);
+  }
+  pack_right(n, k, b, packed_b_);
+  multiply(m, a, packed_b_, c, ldc, accumulate, alpha);
+}
 
+void Gemm::pack_right(std::int64_t n, std::int64_t k, Strided b, PackedRight& dst) {
+  const std::int64_t panel = kernels().f64.nr;
+  const std::int64_t wide = divide_up(n, panel) * panel;
+  dst.n = n;
+  dst.k = k;
+  double* data = dst.data = aligned(dst.buffer, wide * k);
+  const int threads = n * k < kSmallCopy ? 1 : threads_;
+  parallel_for(threads, divide_up(k, kDepth), [&](std::int64_t step, int) {
+    const std::int64_t begin = step * kDepth;
+    pack(b.data + begin * b.row, b.column, b.row, n, std::min(kDepth, k - begin), panel, 1.0, data + begin * wide);
+  });
+}
+
+void Gemm::multiply(std::int64_t m, Strided a, const PackedRight& b, double* c, std::int64_t ldc, bool accumulate,
+                    double alpha) {
+  const std::int64_t n = b.n, k = b.k;
+  const double* packed_b = b.data;
+  if (!accumulate) clear(m, n, c, ldc);
+  if (m == 0 || n == 0 || k == 0) return;
   const DoubleKernels& kernel = kernels().f64;
   const std::int64_t block = std::max<std::int64_t>(1, kRows / kernel.mr) * kernel.mr;
   const std::int64_t blocks = divide_up(m, block);
@@ -101,12 +125,6 @@ void Gemm::multiply(std::int64_t m, std::int64_t n, std::int64_t k, Strided a, S
   const std::int64_t wide = divide_up(n, kernel.nr) * kernel.nr;
   const std::int64_t splits = blocks >= 8 ? 1 : std::clamp<std::int64_t>(k / kSplitDepth, 1, kMaxSplits);
   const int threads = m * n * k < kSmall ? 1 : threads_;
-
-  double* packed_b = aligned(packed_b_, wide * k);
-  parallel_for(threads, steps, [&](std::int64_t step, int) {
-    const std::int64_t begin = step * kDepth;
-    pack(b.data + begin * b.row, b.column, b.row, n, std::min(kDepth, k - begin), kernel.nr, 1.0, packed_b + begin * wide);
-  });
 
   const std::int64_t room = block * std::min(kDepth, k);
   double* packed_a = aligned(packed_a_, room * threads);
@@ -138,7 +156,7 @@ void Gemm::multiply(std::int64_t m, std::int64_t n, std::int64_t k, Strided a, S
 void Gemm::vector_product(std::int64_t m, std::int64_t k, Strided a, Strided b, double* c, std::int64_t ldc, double alpha) {
   constexpr std::int64_t kBlock = 64;
   const int threads = m * k < kSmall ? 1 : threads_;
-  double* x = aligned(packed_b_, k);
+  double* x = aligned(vector_, k);
   for (std::int64_t i = 0; i < k; ++i) x[i] = alpha * b.data[i * b.row];
   if (a.row != 1 || a.column == 1) {
     parallel_for(threads, divide_up(m, kBlock), [&](std::int64_t task, int) {

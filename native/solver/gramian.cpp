@@ -47,9 +47,11 @@ std::size_t Gramians::pair(std::size_t n, std::size_t m) const {
   return high * (high - 1) / 2 + low;
 }
 
-void Gramians::prepare() {
+void Gramians::prepare(Gemm& gemm) {
+  packed_gammas_.resize(order_);
   for (std::size_t n = 0; n < order_; ++n) {
     hadamard_except(n, gammas_[n].data());
+    gemm.pack_right(rank_, rank_, row_major(gammas_[n].data(), rank_), packed_gammas_[n]);
     for (std::size_t m = 0; m < n; ++m) hadamard_except(n, m, pairs_[pair(n, m)].data());
   }
 }
@@ -69,7 +71,7 @@ void Gramians::jacobian_product(Gemm& gemm, const Factors& factors, const Factor
       for (std::int64_t i = 0; i < square; ++i) sum_[i] += gamma[i] * cross[i];
     }
     const std::int64_t rows = factors.dim(n);
-    gemm.multiply(rows, rank_, rank_, row_major(p.mode(n), rank_), row_major(gammas_[n].data(), rank_), dst.mode(n), rank_);
+    gemm.multiply(rows, row_major(p.mode(n), rank_), packed_gammas_[n], dst.mode(n), rank_);
     gemm.multiply(rows, rank_, rank_, row_major(factors.mode(n), rank_), row_major(sum_.data(), rank_), dst.mode(n), rank_, true);
   }
 }

@@ -26,7 +26,7 @@ class Nls {
   Nls(Problem& problem, Factors& x)
       : problem_(problem), gemm_(problem.gemm), x_(x), trial_(x), gradient_(x.dims(), x.rank()), step_(gradient_),
         residual_(gradient_), z_(gradient_), p_(gradient_), q_(gradient_), gramians_(x), trial_gramians_(x),
-        inverses_(x.order(), std::vector<double>(static_cast<std::size_t>(x.rank() * x.rank()))),
+        inverses_(x.order()), inverse_(static_cast<std::size_t>(x.rank() * x.rank())),
         ridge_(problem.spec().ridge) {}
 
   StopReason run();
@@ -51,8 +51,9 @@ class Nls {
   Factors& x_;
   Factors trial_, gradient_, step_, residual_, z_, p_, q_;
   Gramians gramians_, trial_gramians_;
-  std::vector<std::vector<double>> inverses_;  // (Γ^(n) + (μ + γ)I)⁻¹
-  std::vector<double> difference_;             // T − M, once the error is small
+  std::vector<PackedRight> inverses_;  // (Γ^(n) + (μ + γ)I)⁻¹
+  std::vector<double> inverse_;
+  std::vector<double> difference_;     // T − M, once the error is small
   double ridge_;
   double objective_ = 0;  // ½‖T − M‖² + ½γΣ‖A_n‖²
   double data_ = 0;       // ½‖T − M‖² of what was evaluated last
@@ -80,7 +81,7 @@ void Nls::gradient() {
   const std::int64_t rank = x_.rank();
   if (direct_) mttkrp.prepare_left(gemm_, tensor, x_);
   mttkrp.prepare_right(gemm_, tensor, x_);
-  gramians_.prepare();
+  gramians_.prepare(gemm_);
   for (std::size_t n = 0; n < x_.order(); ++n) {
     const std::int64_t length = x_.dim(n) * rank;
     double* g = gradient_.mode(n);
@@ -103,7 +104,8 @@ double Nls::largest_diagonal() const {
 
 void Nls::precondition(double shift) {
   for (std::size_t n = 0; n < x_.order(); ++n) {
-    shifted_inverse(gemm_, x_.rank(), gramians_.gamma(n), shift, inverses_[n].data());
+    shifted_inverse(gemm_, x_.rank(), gramians_.gamma(n), shift, inverse_.data());
+    gemm_.pack_right(x_.rank(), x_.rank(), row_major(inverse_.data(), x_.rank()), inverses_[n]);
   }
 }
 
@@ -119,8 +121,7 @@ CgResult Nls::solve(double forcing) {
   const double shift = damping_ + ridge_;
   const auto preconditioned = [&] {
     for (std::size_t n = 0; n < x_.order(); ++n) {
-      gemm_.multiply(x_.dim(n), rank, rank, row_major(residual_.mode(n), rank), row_major(inverses_[n].data(), rank),
-                     z_.mode(n), rank);
+      gemm_.multiply(x_.dim(n), row_major(residual_.mode(n), rank), inverses_[n], z_.mode(n), rank);
     }
     return dot(residual_.data(), z_.data(), size);
   };
