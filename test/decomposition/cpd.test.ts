@@ -2,7 +2,7 @@ import t from 'tap'
 import { cpd, type CpdOptions } from '../../lib/decomposition/cpd.js'
 import { reconstruct, type Factor } from '../../lib/decomposition/factors.js'
 import type { Tensor } from '../../lib/tensor.js'
-import { count, distance, model, randomArray } from '../native/solver-reference.js'
+import { count, distance, model, randomArray } from '../helpers/solver-reference.js'
 
 const exact: Pick<CpdOptions, 'ridge' | 'tolerance' | 'maxIterations'> = { ridge: 0, tolerance: 1e-12, maxIterations: 500 }
 

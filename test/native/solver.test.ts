@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { native } from '../../lib/native/binding.js'
-import { cpdTest } from './solver-hooks.js'
-import { count, distance, jacobian, model, norm, offsets, product, randomArray, transposedProduct } from './solver-reference.js'
+import { cpdTest } from '../helpers/solver-hooks.js'
+import { count, distance, jacobian, model, norm, offsets, product, randomArray, transposedProduct } from '../helpers/solver-reference.js'
 
 const shapes: readonly (readonly number[])[] = [
   [5, 7], [1, 6], [4, 3, 5], [7, 1, 2], [4, 3, 3, 3], [2, 9, 1, 4], [3, 2, 4, 2, 3], [1, 3, 2, 1, 4], [2, 3, 2, 3, 2, 2], [1, 1, 3, 2, 1, 2]
@@ -13,7 +13,7 @@ const factorsOf = (dims: readonly number[], rank: number, seed: number): Float64
 
 // A process uses one kernel table, so the matrix products are compared once in a process for each.
 for (const isa of native().cpu().available) {
-  const script = fileURLToPath(new URL('isa/solver.ts', import.meta.url))
+  const script = fileURLToPath(new URL('child/solver.ts', import.meta.url))
   t.spawn(process.execPath, [...process.execArgv, script], { env: { ...process.env, POLYADIC_ISA: isa } }, `matrix products on ${isa}`)
 }
 

@@ -1,8 +1,8 @@
 // The solver's kernels on the table that POLYADIC_ISA names; run by solver.test.ts, once a table.
 import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
-import { cpdTest } from '../solver-hooks.js'
-import { randomArray } from '../solver-reference.js'
+import { cpdTest } from '../../helpers/solver-hooks.js'
+import { randomArray } from '../../helpers/solver-reference.js'
 
 function plain(m: number, n: number, k: number, a: Float64Array, b: Float64Array): Float64Array {
   const c = new Float64Array(m * n)
