@@ -6,6 +6,7 @@
 #include "../core/parallel.h"
 #include "../core/peak.h"
 #include "arguments.h"
+#include "cpd_binding.h"
 #include "plan_binding.h"
 
 namespace polyadic::binding {
@@ -13,6 +14,8 @@ namespace polyadic::binding {
 Addon::Addon(Napi::Env env, Napi::Object exports) : environment_(make_environment(env)) {
   DefineAddon(exports, {InstanceMethod<&Addon::cpu>("cpu"), InstanceMethod<&Addon::set_isa>("setIsa"),
                         InstanceMethod<&Addon::peak_gflops>("peakGflops")});
+  exports.Set("cpd", Napi::Function::New<cpd>(env, "cpd"));
+  exports.Set("cpdTest", cpd_test(env));
   exports.Set("createPlan", Napi::Function::New<create_plan>(env, "createPlan"));
   exports.Set("createTrainer", Napi::Function::New<create_trainer>(env, "createTrainer"));
 }

@@ -15,4 +15,16 @@ inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 
 inline Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
 
+struct VecD {
+  static constexpr int kLanes = 4;
+  __m256d v;
+  static VecD zero() { return {_mm256_setzero_pd()}; }
+  static VecD load(const double* p) { return {_mm256_loadu_pd(p)}; }
+  static VecD broadcast(double x) { return {_mm256_set1_pd(x)}; }
+  void store(double* p) const { _mm256_storeu_pd(p, v); }
+};
+
+inline VecD operator+(VecD a, VecD b) { return {_mm256_add_pd(a.v, b.v)}; }
+inline VecD fma(VecD a, VecD b, VecD c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
+
 }  // namespace

@@ -15,4 +15,16 @@ inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
 inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 
+struct VecD {
+  static constexpr int kLanes = 8;
+  __m512d v;
+  static VecD zero() { return {_mm512_setzero_pd()}; }
+  static VecD load(const double* p) { return {_mm512_loadu_pd(p)}; }
+  static VecD broadcast(double x) { return {_mm512_set1_pd(x)}; }
+  void store(double* p) const { _mm512_storeu_pd(p, v); }
+};
+
+inline VecD operator+(VecD a, VecD b) { return {_mm512_add_pd(a.v, b.v)}; }
+inline VecD fma(VecD a, VecD b, VecD c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+
 }  // namespace

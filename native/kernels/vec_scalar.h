@@ -24,4 +24,22 @@ inline Vec max(Vec a, Vec b) {
   return a;
 }
 
+struct VecD {
+  static constexpr int kLanes = 2;
+  double v[kLanes];
+  static VecD zero() { return {{0, 0}}; }
+  static VecD load(const double* p) { return {{p[0], p[1]}}; }
+  static VecD broadcast(double x) { return {{x, x}}; }
+  void store(double* p) const {
+    for (int i = 0; i < kLanes; ++i) p[i] = v[i];
+  }
+};
+
+inline VecD operator+(VecD a, VecD b) { return {{a.v[0] + b.v[0], a.v[1] + b.v[1]}}; }
+
+inline VecD fma(VecD a, VecD b, VecD c) {
+  for (int i = 0; i < VecD::kLanes; ++i) c.v[i] += a.v[i] * b.v[i];
+  return c;
+}
+
 }  // namespace

@@ -1,0 +1,131 @@
+#include "cpd_binding.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "../solver/cpd.h"
+#include "arguments.h"
+#include "job.h"
+
+namespace polyadic::binding {
+namespace {
+
+using solver::CpdResult;
+using solver::CpdSpec;
+
+solver::Method read_method(const std::string& name) {
+  if (name == "nls") return solver::Method::nls;
+  if (name == "als") return solver::Method::als;
+  if (name == "greedy") return solver::Method::greedy;
+  argument_error("method", "nls, als or greedy");
+}
+
+solver::Init read_init(const std::string& name) {
+  if (name == "random") return solver::Init::random;
+  if (name == "svd") return solver::Init::svd;
+  if (name == "given") return solver::Init::given;
+  argument_error("init", "random, svd or given");
+}
+
+const char* reason_name(solver::StopReason reason) {
+  switch (reason) {
+    case solver::StopReason::converged: return "converged";
+    case solver::StopReason::max_iterations: return "max_iterations";
+    case solver::StopReason::stalled: return "stalled";
+    case solver::StopReason::exact: break;
+  }
+  return "exact";
+}
+
+CpdSpec read_spec(const Napi::Object& options) {
+  CpdSpec spec;
+  spec.dims = integers_property(options, "dims");
+  spec.rank = integer_property(options, "rank");
+  spec.method = read_method(string_property(options, "method"));
+  spec.init = read_init(string_property(options, "init"));
+  spec.seed = static_cast<std::uint64_t>(integer_property(options, "seed"));
+  spec.max_iterations = integer_property(options, "maxIterations");
+  spec.tolerance = number_property(options, "tolerance");
+  spec.ridge = number_property(options, "ridge");
+  spec.correction = number_property(options, "correction");
+  spec.threads = static_cast<int>(integer_property(options, "threads"));
+  if (spec.init != solver::Init::given) return spec;
+  const Napi::Array factors = array_property(options, "factors");
+  for (std::uint32_t n = 0; n < factors.Length(); ++n) {
+    const Napi::Value factor = factors.Get(n);
+    const Span<double> values = float64_array(factor, "factors[" + std::to_string(n) + "]");
+    spec.given.emplace_back(values.data, values.data + values.length);
+  }
+  return spec;
+}
+
+// The elements that dims asks for; −1 when that is no sensible number.
+std::int64_t wanted_length(const std::vector<std::int64_t>& dims) {
+  double length = 1;
+  for (const std::int64_t dim : dims) length *= static_cast<double>(dim);
+  return length >= 1 && length < 9e15 ? static_cast<std::int64_t>(length) : -1;
+}
+
+Napi::Array trace_array(Napi::Env env, const std::vector<solver::TraceEntry>& trace) {
+  const Napi::Array array = Napi::Array::New(env, trace.size());
+  for (std::uint32_t i = 0; i < trace.size(); ++i) {
+    const Napi::Object entry = Napi::Object::New(env);
+    entry.Set("error", trace[i].error);
+    entry.Set("gradientNorm", trace[i].gradient_norm);
+    entry.Set("damping", trace[i].damping);
+    entry.Set("innerIterations", static_cast<double>(trace[i].inner_iterations));
+    entry.Set("seconds", trace[i].seconds);
+    array.Set(i, entry);
+  }
+  return array;
+}
+
+class CpdJob : public Job {
+ public:
+  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress) : Job(env), spec_(read_spec(options)) {
+    const Napi::Value tensor = options.Get("tensor");
+    const Span<double> values = float64_array(tensor, "tensor");
+    if (wanted_length(spec_.dims) != static_cast<std::int64_t>(values.length)) argument_error("tensor", "as many elements as dims hold");
+    tensor_ = values.data;
+    pin(tensor);
+    on_progress(progress);
+  }
+
+  void execute(JobControl& control) override { result_ = solver::decompose(tensor_, spec_, control); }
+
+  Napi::Value result(Napi::Env env) override {
+    const solver::Factors& factors = result_.factors;
+    const Napi::Array arrays = Napi::Array::New(env, factors.order());
+    for (std::uint32_t n = 0; n < factors.order(); ++n) {
+      arrays.Set(n, to_float64_array(env, factors.mode(n), static_cast<std::size_t>(factors.dim(n) * factors.rank())));
+    }
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("factors", arrays);
+    object.Set("relativeError", result_.relative_error);
+    object.Set("iterations", static_cast<double>(result_.iterations));
+    object.Set("stopReason", reason_name(result_.stop_reason));
+    object.Set("trace", trace_array(env, result_.trace));
+    object.Set("sensitivity", result_.sensitivity);
+    object.Set("sensitivityBefore", result_.sensitivity_before);
+    object.Set("congruence", result_.congruence);
+    object.Set("componentNorm", result_.component_norm);
+    return object;
+  }
+
+ private:
+  CpdSpec spec_;
+  const double* tensor_ = nullptr;
+  CpdResult result_;
+};
+
+}  // namespace
+
+Napi::Value cpd(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsObject()) argument_error("spec", "an object");
+    return submit(info.Env(), std::make_unique<CpdJob>(info.Env(), info[0].As<Napi::Object>(), info[1]));
+  });
+}
+
+}  // namespace polyadic::binding

@@ -1,0 +1,14 @@
+// The CP solver in JavaScript: NativeAddon.cpd of lib/native/binding.ts, and hooks for tests.
+#pragma once
+
+#include <napi.h>
+
+namespace polyadic::binding {
+
+// cpd(spec, onProgress) → { promise, cancel() }
+Napi::Value cpd(const Napi::CallbackInfo& info);
+
+// Pieces of the solver for tests, synchronous: { gemm, mttkrp, gradient, jacobianProduct, eigen }.
+Napi::Object cpd_test(Napi::Env env);
+
+}  // namespace polyadic::binding
