@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs'
+import os from 'node:os'
+import { native } from '../native/binding.js'
+
+/** What a reader of a figure must know about where it comes from. */
+export interface Machine {
+  readonly cpu: string
+  /** Logical processors that this process may use. */
+  readonly cores: number
+  readonly memoryGiB: number
+  readonly os: string
+  readonly isa: string
+  readonly availableIsas: readonly string[]
+  /** What runs parallel loops. */
+  readonly backend: string
+}
+
+/** This machine, and the kernels chosen on it. */
+export function machine(): Machine {
+  const { isa, available, backend } = native().cpu()
+  return {
+    cpu: os.cpus()[0]?.model.trim() || 'unknown',
+    cores: os.availableParallelism(),
+    memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+    os: `${os.type()} ${os.release()} ${os.arch()}`,
+    isa,
+    availableIsas: available,
+    backend
+  }
+}
+
+/** polyadic's own version, from the package file above this one. */
+export function packageVersion(): string {
+  for (const above of ['../../', '../../../']) {
+    try {
+      const manifest = JSON.parse(readFileSync(new URL(`${above}package.json`, import.meta.url), 'utf8')) as { name?: string; version?: string }
+      if (manifest.name === 'polyadic' && manifest.version) return manifest.version
+    } catch {
+      // Sources stand one folder nearer to the root than compiled files do.
+    }
+  }
+  return 'unknown'
+}
