@@ -1,6 +1,7 @@
 // Counts the assertions of a TAP stream (the innermost results; a file's or subtest's own line only sums them up):
-//   node .ci/count-tap.mjs < results.tap
-// Prints what failed, then `N passed, N failed`. Fails when anything failed, bailed out, or nothing ran.
+//   node .ci/count-tap.mjs [FAILED STEP...] < results.tap
+// Prints what failed, then `N passed, N failed`, where each step named on the command line (lint, say) counts as a failure.
+// Fails when anything failed, bailed out, or nothing ran.
 import { Parser } from 'tap-parser'
 
 const totals = { passed: 0, failed: 0, skipped: 0, files: 0 }
@@ -38,5 +39,6 @@ const parser = new Parser((result) => {
   console.log(`${passed} passed, ${totals.failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
   process.exitCode = totals.failed > 0 || passed === 0 ? 1 : 0
 })
+for (const step of process.argv.slice(2)) fail([step])
 follow(parser, [])
 process.stdin.pipe(parser)

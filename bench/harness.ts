@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { type Candidate, measureInterleaved } from '../lib/report/measure.js'
-import { machine, packageVersion } from '../lib/report/machine.js'
+import { machine } from '../lib/report/machine.js'
+import { packageVersion } from '../lib/report/version.js'
 import { native } from '../lib/native/binding.js'
 import { type BenchCase, type BenchReport, checkCase, type SuiteContext } from './format.js'
 
