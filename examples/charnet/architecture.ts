@@ -1,6 +1,7 @@
 // CharNet: four convolutions with maxout over 24×24 grey patches, 36 classes, no padding anywhere.
 
-import type { Attribute, Graph, Node } from '../../lib/graph/graph.js'
+import type { Graph, Node } from '../../lib/graph/graph.js'
+import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
 import { floatTensor, int64Tensor, type Tensor } from '../../lib/tensor.js'
 import { initialise } from '../../lib/training/initialise.js'
 
@@ -29,40 +30,36 @@ export const classCount = 36
 export function createCharNet(seed = 1): Graph {
   const initializers = new Map<string, Tensor>()
   let value = 'image'
-  const nodes: Node[] = layers.flatMap((layer) => {
+  const nodes = layers.flatMap((layer) => {
     const added = maxoutLayer(layer, value, initializers)
     value = `${layer.name}.maxout`
     return added
   })
-  nodes.push(node('flatten', 'Flatten', [value], 'logits', { axis: { kind: 'int', value: 1 } }))
-  nodes.push(node('softmax', 'Softmax', ['logits'], 'probabilities', { axis: { kind: 'int', value: 1 } }))
-  const graph: Graph = {
+  nodes.push(makeNode({ name: 'flatten', opType: 'Flatten', inputs: [value], outputs: ['logits'], attributes: { axis: int(1) } }))
+  nodes.push(makeNode({ name: 'softmax', opType: 'Softmax', inputs: ['logits'], outputs: ['probabilities'], attributes: { axis: int(1) } }))
+  const graph = makeGraph({
     name: 'charnet',
+    opset: 17,
     inputs: [{ name: 'image', dtype: 'float32', dims: ['N', 1, patch, patch] }],
     outputs: [{ name: 'probabilities', dtype: 'float32', dims: ['N', classCount] }],
     nodes,
     initializers,
-    valueInfo: [],
-    opsets: new Map([['', 17]]),
-    metadata: new Map(),
     docString: 'Reads one character (0-9, A-Z in both cases) in a grey 24×24 patch of mean 0 and standard deviation 1.'
-  }
+  })
   return initialise(graph, { seed })
 }
 
 // Convolution, then N×(U·P)×H×W → N×U×P×H×W and the maximum over P.
 function maxoutLayer({ name, inputs, filters, kernel, pieces, map }: LayerShape, input: string, initializers: Map<string, Tensor>): Node[] {
-  initializers.set(`${name}.weight`, floatTensor(new Float32Array(filters * inputs * kernel * kernel), [filters, inputs, kernel, kernel]))
-  initializers.set(`${name}.bias`, floatTensor(new Float32Array(filters), [filters]))
+  const [weight, bias, shape] = [`${name}.weight`, `${name}.bias`, `${name}.pieces`]
+  const [output, split] = [`${name}.output`, `${name}.split`]
+  initializers.set(weight, floatTensor(new Float32Array(filters * inputs * kernel * kernel), [filters, inputs, kernel, kernel]))
+  initializers.set(bias, floatTensor(new Float32Array(filters), [filters]))
   // 0 copies the batch size.
-  initializers.set(`${name}.pieces`, int64Tensor([0, filters / pieces, pieces, map, map]))
+  initializers.set(shape, int64Tensor([0, filters / pieces, pieces, map, map]))
   return [
-    node(name, 'Conv', [input, `${name}.weight`, `${name}.bias`], `${name}.output`, { kernel_shape: { kind: 'ints', value: [kernel, kernel] } }),
-    node(`${name}.reshape`, 'Reshape', [`${name}.output`, `${name}.pieces`], `${name}.split`),
-    node(`${name}.max`, 'ReduceMax', [`${name}.split`], `${name}.maxout`, { axes: { kind: 'ints', value: [2] }, keepdims: { kind: 'int', value: 0 } })
+    makeNode({ name, opType: 'Conv', inputs: [input, weight, bias], outputs: [output], attributes: { kernel_shape: [kernel, kernel] } }),
+    makeNode({ name: `${name}.reshape`, opType: 'Reshape', inputs: [output, shape], outputs: [split] }),
+    makeNode({ name: `${name}.max`, opType: 'ReduceMax', inputs: [split], outputs: [`${name}.maxout`], attributes: { axes: [2], keepdims: int(0) } })
   ]
-}
-
-function node(name: string, opType: string, inputs: readonly string[], output: string, attributes: Readonly<Record<string, Attribute>> = {}): Node {
-  return { name, opType, domain: '', inputs, outputs: [output], attributes: new Map(Object.entries(attributes)), docString: '' }
 }

@@ -50,6 +50,11 @@ export async function readLabelled(folder: string): Promise<LabelledData> {
   return { inputs: inputs as FloatTensor, labels }
 }
 
+/** The form that `fineTune` and `evaluate` take. */
+export function exampleSet({ inputs, labels }: LabelledData): { images: Float32Array; labels: Int32Array; count: number } {
+  return { images: inputs.data, labels, count: labels.length }
+}
+
 function toLabels(tensor: Tensor, file: string): Int32Array {
   if (!['int32', 'int64', 'uint8'].includes(tensor.dtype)) throw shapeError(file, `expected int32, int64 or uint8, got ${tensor.dtype}`)
   if (tensor.dims.length !== 1) throw shapeError(file, `expected one axis, got ${show(tensor.dims)}`)
