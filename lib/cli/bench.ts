@@ -1,4 +1,4 @@
-import { writeFileAtomic } from '../formats/atomic-write.js'
+import { writeFileAtomically } from '../formats/atomic-write.js'
 import { formatMilliseconds, formatRatio } from '../report/format.js'
 import { machine } from '../report/machine.js'
 import { type Candidate, type Measured, measureInterleaved } from '../report/measure.js'
@@ -46,7 +46,7 @@ export const bench: Command = {
     const [a, b] = measured
     const ratio = a && b ? b.medianMs / a.medianMs : undefined
     context.print(table(measured, ratio))
-    if (json !== undefined) await writeFileAtomic(json, toJson(measured, ratio, settings))
+    if (json !== undefined) await writeFileAtomically(json, Buffer.from(toJson(measured, ratio, settings)))
     if (limit !== undefined && ratio !== undefined && ratio > limit) {
       throw new Error(`${files[1]} takes ${formatRatio(ratio)} the time of ${files[0]}, more than the ${formatRatio(limit)} allowed`)
     }

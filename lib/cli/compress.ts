@@ -1,5 +1,5 @@
 import { type Dataset, readDataset } from '../formats/dataset.js'
-import { writeFileAtomic } from '../formats/atomic-write.js'
+import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
@@ -62,7 +62,7 @@ export const compressCommand: Command = {
     const html = plan.report === undefined ? undefined : await compressionHtml({ file: plan.file, before: graph, after: result, shapes, layers: compressed.layers, tuned }, context)
     context.signal.throwIfAborted()
     await writeOnnx(result, plan.output)
-    if (plan.report !== undefined && html !== undefined) await writeFileAtomic(plan.report, html)
+    if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const [before, after] = [totals(graph, shapes), totals(result, shapes)]
     context.print(flag(args, 'json') ? json(plan.output, compressed, before, after, tuned) : summary(plan, compressed, before, after, data, tuned))
   }

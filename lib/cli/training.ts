@@ -34,6 +34,8 @@ export const trainingHelp = `  --data DIR             inputs.npy (N×C×H×W flo
   --seed N               of everything random (0)
   --threads N            one a core by default`
 
+const schedules = ['constant', 'step', 'cosine', 'one-cycle'] as const
+
 export type TrainingSettings = Omit<FineTuneOptions, 'train' | 'validation' | 'signal' | 'onProgress'>
 
 /** Reads them; what is not given is left to the library's defaults. */
@@ -45,7 +47,7 @@ export function trainingSettings(args: Arguments): TrainingSettings {
     ...given('momentum', number(args, 'momentum', 0)),
     ...given('weightDecay', number(args, 'weight-decay', 0)),
     ...given('labelSmoothing', number(args, 'label-smoothing', 0)),
-    ...given('schedule', choice(args, 'schedule', ['constant', 'step', 'cosine', 'one-cycle'])),
+    ...given('schedule', choice(args, 'schedule', schedules)),
     ...given('seed', integer(args, 'seed', 0)),
     ...given('threads', integer(args, 'threads', 1)),
     frozen: list(args, 'freeze')

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { PolyadicError, show } from '../errors.js'
 import { arrayType, checkDims, type DataType, elementCount, type Tensor, type TensorData } from '../tensor.js'
-import { writeFileAtomic } from './atomic-write.js'
+import { writeFileAtomically } from './atomic-write.js'
 
 // NumPy's .npy: magic, version, header length, a Python dict literal, raw elements.
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -32,7 +32,7 @@ export async function readNpy(path: string): Promise<Tensor> {
 
 /** Writes a tensor as .npy version 1, C order; the file is there in whole or not at all. */
 export async function writeNpy(path: string, tensor: Tensor): Promise<void> {
-  await writeFileAtomic(path, encodeNpy(tensor))
+  await writeFileAtomically(path, encodeNpy(tensor))
 }
 
 /** Decodes .npy versions 1 to 3; Fortran order is turned into C order. `name` is only for error messages. */

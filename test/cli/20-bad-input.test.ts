@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { writeNpy } from '../../lib/formats/npy.js'
 import { encodeOnnx } from '../../lib/onnx/write.js'
 import { floatTensor } from '../../lib/tensor.js'
@@ -21,7 +21,7 @@ await writeNpy(file('double.npy'), { dtype: 'float64', dims: [1, 1, 8, 8], data:
 const before = (await readdir(folder)).sort()
 
 /** Exit code 1, one line with the code, no stack, nothing on standard output. */
-function failsWith(t: Tap, run: Run, code: string, message: RegExp): void {
+function failsWith(t: Test, run: Run, code: string, message: RegExp): void {
   t.equal(run.code, 1)
   t.equal(run.stdout, '')
   const lines = run.stderr.trim().split('\n')
@@ -30,8 +30,6 @@ function failsWith(t: Tap, run: Run, code: string, message: RegExp): void {
   t.ok(lines.at(-1)?.endsWith(`(${code})`), `${lines.at(-1)} ends with (${code})`)
   t.notMatch(run.stderr, /\n\s+at /)
 }
-
-type Tap = Parameters<NonNullable<Parameters<typeof t.test>[1]>>[0]
 
 for (const command of ['inspect', 'bench', 'compress', 'finetune', 'run']) {
   t.test(`${command}: a file that is no network`, async (t) => {
