@@ -1,9 +1,9 @@
+import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { writeNpy } from '../../lib/formats/npy.js'
-import type { Graph } from '../../lib/graph/graph.js'
+import type { Graph, Node } from '../../lib/graph/graph.js'
 import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
 import { floatTensor, type FloatTensor, int64Tensor } from '../../lib/tensor.js'
-import { mkdir } from 'node:fs/promises'
 
 /** Uniform in [-1, 1), the same for a seed everywhere. */
 export function noise(count: number, seed: number): Float32Array {
@@ -36,6 +36,27 @@ export function smallNetwork(channels = 8): Graph {
       makeNode({ name: 'relu1', opType: 'Relu', inputs: ['c1'], outputs: ['r1'] }),
       makeNode({ name: 'conv2', opType: 'Conv', inputs: ['r1', 'w2', 'b2'], outputs: ['c2'], attributes: { kernel_shape: [6, 6] } }),
       makeNode({ name: 'flatten', opType: 'Flatten', inputs: ['c2'], outputs: ['logits'], attributes: { axis: int(1) } }),
+      makeNode({ name: 'softmax', opType: 'Softmax', inputs: ['logits'], outputs: ['probabilities'], attributes: { axis: int(1) } })
+    ]
+  })
+}
+
+/** conv1, conv2 and conv3 over N×1×8×8 with four classes, named as in the README. */
+export function threeLayerNetwork(): Graph {
+  const conv = (name: string, input: string, size: number): Node =>
+    makeNode({ name, opType: 'Conv', inputs: [input, `${name}.weight`], outputs: [name], attributes: { kernel_shape: [size, size] } })
+  return makeGraph({
+    name: 'three',
+    inputs: [{ name: 'image', dtype: 'float32', dims: ['N', 1, 8, 8] }],
+    outputs: [{ name: 'probabilities', dtype: 'float32', dims: ['N', 4] }],
+    initializers: new Map([['conv1.weight', weights([6, 1, 3, 3], 1)], ['conv2.weight', weights([6, 6, 3, 3], 2)], ['conv3.weight', weights([4, 6, 4, 4], 3)]]),
+    nodes: [
+      conv('conv1', 'image', 3),
+      makeNode({ name: 'relu1', opType: 'Relu', inputs: ['conv1'], outputs: ['r1'] }),
+      conv('conv2', 'r1', 3),
+      makeNode({ name: 'relu2', opType: 'Relu', inputs: ['conv2'], outputs: ['r2'] }),
+      conv('conv3', 'r2', 4),
+      makeNode({ name: 'flatten', opType: 'Flatten', inputs: ['conv3'], outputs: ['logits'], attributes: { axis: int(1) } }),
       makeNode({ name: 'softmax', opType: 'Softmax', inputs: ['logits'], outputs: ['probabilities'], attributes: { axis: int(1) } })
     ]
   })
