@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { charnetFile, root } from '../examples/charnet/paths.js'
-import { compress, encodeOnnx, floatTensor, type Graph, graphCost, readOnnx, Session } from '../lib/index.js'
+import { compress, cost, encodeOnnx, floatTensor, type Graph, readOnnx, Session } from '../lib/index.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { compare, gaussian, maxAbsDiff } from './harness.js'
 import { createPeer } from './onnxruntime.js'
@@ -42,7 +42,7 @@ async function* measure(form: 'dense' | 'cp', graph: Graph, batch: number, conte
       form,
       ours: { name: 'polyadic', run: () => session.run({ image }) },
       peers: [{ name: peer.name, run: () => peer.run(image.data, dims) }],
-      macs: graphCost(graph, { image: dims }).macs,
+      macs: cost(graph, { image: dims }).macs,
       maxAbsDiff: [difference]
     }, context)
   } finally {

@@ -7,7 +7,7 @@ export type { Attribute, Graph, Node, ValueInfo } from './graph/graph.js'
 export { float, int, makeGraph, makeNode, type AttributeValue, type GraphParts, type NodeParts } from './graph/rewrite.js'
 export { decodeOnnx, readOnnx } from './onnx/read.js'
 export { encodeOnnx, writeOnnx } from './onnx/write.js'
-export { graphCost } from './operators/cost.js'
+export { cost, type Cost, type NodeCost } from './operators/cost.js'
 
 export { cpd, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export { compress, type CompressOptions, type CompressProgress, type CompressResult, type LayerOptions } from './replacement/compress.js'

@@ -4,7 +4,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { type CompressResult, compress, evaluate, fineTune, type Graph, graphCost, readOnnx, writeOnnx } from '../../lib/index.js'
+import { type CompressResult, compress, cost, evaluate, fineTune, type Graph, readOnnx, writeOnnx } from '../../lib/index.js'
 import { createProgress, type Progress } from '../../lib/report/progress.js'
 import { textTable } from '../../lib/report/table.js'
 import { type CharacterSet, createCharacters } from './dataset.js'
@@ -122,7 +122,7 @@ async function accuracy(graph: Graph, test: CharacterSet): Promise<number> {
 }
 
 function networkFigures(graph: Graph, accuracyPercent: number, latency: Latency): NetworkFigures {
-  const { parameters, macs } = graphCost(graph, { image: [1, 1, patch, patch] })
+  const { parameters, macs } = cost(graph, { image: [1, 1, patch, patch] })
   return {
     accuracy: accuracyPercent,
     parameters,

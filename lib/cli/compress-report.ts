@@ -30,7 +30,7 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
   const bars = [{ label: 'before', value: slow, group: 'polyadic' }, { label: 'after', value: fast, group: 'polyadic' }]
   return htmlReport({
     title: `${parts.file}, compressed`,
-    subtitle: `${formatRatio(slow / fast)} faster on one thread, ${formatRatio(before.parameters / after.parameters)} fewer parameters, ${formatRatio(before.macs / after.macs)} fewer multiply-adds`,
+    subtitle: `${formatRatio(slow / fast)} faster on one thread, ${formatRatio(before.parameters / after.parameters)} fewer parameters, ${formatRatio(ratioOf(before.macs, after.macs))} fewer multiply-adds`,
     sections: [
       { kind: 'table', heading: 'Layers', columns: layerColumns, rows: layerRows(parts.layers) },
       { kind: 'chart', heading: 'Decomposition', svg: errorChart(parts.layers) },
@@ -41,13 +41,17 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
         heading: 'Where these figures are from',
         facts: [
           ['parameters', `${formatCount(before.parameters)} → ${formatCount(after.parameters)}`],
-          ['multiply-adds', `${formatCount(before.macs)} → ${formatCount(after.macs)}`],
+          ['multiply-adds', `${formatCount(before.macs ?? Number.NaN)} → ${formatCount(after.macs ?? Number.NaN)}`],
           ['processor', `${cpu}, ${isa} kernels`],
           ['system', `${os}, Node ${process.versions.node}, polyadic ${packageVersion()}`]
         ]
       }
     ]
   })
+}
+
+function ratioOf(before: number | undefined, after: number | undefined): number {
+  return before === undefined || after === undefined ? Number.NaN : before / after
 }
 
 async function latencies({ before, after, shapes }: CompressionParts, { signal, progress }: Context): Promise<number[]> {

@@ -3,15 +3,15 @@ import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
-import { layerColumns, layerRows } from '../report/compression.js'
+import { layerRows, shortLayerColumns } from '../report/compression.js'
 import { formatCount, formatPercent, formatRatio } from '../report/format.js'
 import { textTable } from '../report/table.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
 import { checkWritable, choice, flag, integer, number, onePositional, ranks, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 import { compressionHtml } from './compress-report.js'
-import { loadNetwork, totals } from './network.js'
-import { concreteShapes, shapeOptions } from './shapes.js'
+import { loadNetwork, type Totals, totals } from './network.js'
+import { concreteShapes, knownShapes, shapeOptions } from './shapes.js'
 import { given, train, trainingHelp, trainingOptions, type TrainingSettings, trainingSettings, trainingSummary } from './training.js'
 
 const help = `
@@ -53,13 +53,14 @@ export const compressCommand: Command = {
     const plan = readPlan(args)
     for (const file of [plan.output, plan.report]) if (file !== undefined) await checkWritable(file)
     const graph = await loadNetwork(plan.file)
-    const shapes = concreteShapes(graph, shapeOptions(args))
+    // A report measures latency, which needs a shape for every input; multiply-adds stay unknown without.
+    const shapes = plan.report === undefined ? knownShapes(graph, shapeOptions(args)) : concreteShapes(graph, shapeOptions(args))
     // Read before the work begins: a data folder that is not there should not cost minutes.
     const data = plan.data === undefined ? undefined : await readDataset(plan.data)
-    const compressed = await decompose(graph, { ...plan.options, inputShapes: shapes }, context)
+    const compressed = await decompose(graph, { ...plan.options, ...given('inputShapes', shapes) }, context)
     const tuned = data && (await train(compressed.graph, data, plan.training, context))
     const result = tuned?.graph ?? compressed.graph
-    const html = plan.report === undefined ? undefined : await compressionHtml({ file: plan.file, before: graph, after: result, shapes, layers: compressed.layers, tuned }, context)
+    const html = plan.report === undefined || shapes === undefined ? undefined : await compressionHtml({ file: plan.file, before: graph, after: result, shapes, layers: compressed.layers, tuned }, context)
     context.signal.throwIfAborted()
     await writeOnnx(result, plan.output)
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
@@ -109,14 +110,12 @@ async function decompose(graph: Graph, options: CompressOptions, { signal, progr
   return result
 }
 
-type Totals = ReturnType<typeof totals>
-
 function summary(plan: Plan, compressed: CompressResult, before: Totals, after: Totals, data: Dataset | undefined, tuned: FineTuneResult | undefined): string {
   const lines = [
-    textTable(layerColumns, layerRows(compressed.layers)),
+    textTable(shortLayerColumns, layerRows(compressed.layers)),
     '',
     `parameters     ${formatCount(before.parameters)} → ${formatCount(after.parameters)} (${formatRatio(before.parameters / after.parameters)} fewer)`,
-    `multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`
+    ...(before.macs === undefined || after.macs === undefined ? [] : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`])
   ]
   const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
   if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)

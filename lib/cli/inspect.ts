@@ -1,14 +1,13 @@
 import { PolyadicError } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
-import { graphCost } from '../operators/cost.js'
 import { formatCount } from '../report/format.js'
 import { machine } from '../report/machine.js'
 import { type Column, textTable } from '../report/table.js'
 import { Session } from '../runtime/session.js'
 import { flag, onePositional } from './arguments.js'
 import type { Command } from './command.js'
-import { loadNetwork } from './network.js'
-import { concreteShapes, formatDims, shapeOptions } from './shapes.js'
+import { loadNetwork, type Shapes, totals, tryCost } from './network.js'
+import { formatDims, knownShapes, shapeOptions } from './shapes.js'
 
 const help = `
 Show a network: inputs, outputs, and every node with its shape, cost and the kernel that this machine would run it with.
@@ -27,7 +26,7 @@ export const inspect: Command = {
   async run(args, { print }) {
     const file = onePositional(args, 'MODEL.onnx')
     const graph = await loadNetwork(file)
-    const seen = await look(file, graph, concreteShapes(graph, shapeOptions(args)))
+    const seen = await look(file, graph, knownShapes(graph, shapeOptions(args)))
     print(flag(args, 'json') ? JSON.stringify(seen, null, 2) : format(seen))
   }
 }
@@ -39,8 +38,8 @@ interface Seen {
   readonly inputs: readonly SeenValue[]
   readonly outputs: readonly SeenValue[]
   readonly parameters: number
-  /** Of one example. */
-  readonly macs: number
+  /** Of a run at the batch of the shapes, 1 where it is open. */
+  readonly macs: number | undefined
   readonly nodes: readonly SeenNode[]
   /** Why the network cannot run here, when it cannot; it can still be read, compressed and written. */
   readonly problem: string | undefined
@@ -57,30 +56,33 @@ interface SeenNode {
   readonly name: string
   readonly operator: string
   readonly output: readonly number[] | undefined
-  readonly parameters: number
-  readonly macs: number
+  readonly parameters: number | undefined
+  readonly macs: number | undefined
   readonly kernel: string | undefined
 }
 
 // A network that this version cannot run is still worth looking at.
-async function look(file: string, graph: Graph, shapes: Readonly<Record<string, readonly number[]>>): Promise<Seen> {
-  const cost = graphCost(graph, shapes)
-  const { kernels, problem } = await chosenKernels(graph, shapes)
+async function look(file: string, graph: Graph, shapes: Shapes | undefined): Promise<Seen> {
+  const counted = tryCost(graph, shapes)
+  const byName = new Map('problem' in counted ? [] : counted.nodes.map((node) => [node.name, node]))
+  const { kernels, problem } = 'problem' in counted ? { kernels: new Map<string, string>(), problem: counted.problem } : await chosenKernels(graph, shapes)
   return {
     file,
     name: graph.name,
     opset: graph.opsets.get(''),
     inputs: graph.inputs.map(({ name, dtype, dims }) => ({ name, dtype, dims })),
     outputs: graph.outputs.map(({ name, dtype, dims }) => ({ name, dtype, dims })),
-    parameters: cost.parameters,
-    macs: cost.macs,
-    nodes: cost.nodes.map((node) => ({ name: node.name, operator: node.opType, output: node.output, parameters: node.parameters, macs: node.macs, kernel: kernels.get(node.name) })),
+    ...totals(graph, shapes),
+    nodes: graph.nodes.map(({ name, opType }) => {
+      const node = byName.get(name)
+      return { name, operator: opType, output: node?.outputDims, parameters: node?.parameters, macs: node?.macs, kernel: kernels.get(name) }
+    }),
     problem,
     machine: machine()
   }
 }
 
-async function chosenKernels(graph: Graph, shapes: Readonly<Record<string, readonly number[]>>): Promise<{ kernels: ReadonlyMap<string, string>; problem: string | undefined }> {
+async function chosenKernels(graph: Graph, shapes: Shapes | undefined): Promise<{ kernels: ReadonlyMap<string, string>; problem: string | undefined }> {
   let session: Session | undefined
   try {
     session = await Session.create(graph, { threads: 1 })
@@ -110,12 +112,12 @@ function format(seen: Seen): string {
     node.name,
     node.operator,
     formatDims(node.output),
-    node.parameters === 0 ? '' : formatCount(node.parameters),
-    node.macs === 0 ? '' : formatCount(node.macs),
+    node.parameters ? formatCount(node.parameters) : '',
+    node.macs ? formatCount(node.macs) : '',
     node.kernel ?? ''
   ])
   return [
-    `${seen.file}: ${seen.name}, opset ${seen.opset ?? '?'}, ${seen.nodes.length} nodes, ${formatCount(seen.parameters)} parameters, ${formatCount(seen.macs)} multiply-adds an example`,
+    `${seen.file}: ${seen.name}, opset ${seen.opset ?? '?'}, ${seen.nodes.length} nodes, ${formatCount(seen.parameters)} parameters, ${seen.macs === undefined ? 'unknown' : formatCount(seen.macs)} multiply-adds`,
     '',
     textTable([{ title: '' }, { title: 'name' }, { title: 'type' }, { title: 'shape' }], [...values('input', seen.inputs), ...values('output', seen.outputs)]),
     '',

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { PolyadicError, show } from '../errors.js'
 import { packageVersion } from '../report/version.js'
-import { createProgress } from '../report/progress.js'
+import { createProgress, type Progress } from '../report/progress.js'
 import { printable } from '../report/table.js'
 import { type Command, Interrupted, UsageError } from './command.js'
 
@@ -51,9 +51,17 @@ async function runCommand(command: Command, argv: readonly string[]): Promise<vo
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort(new Interrupted(signal)))
   const progress = createProgress()
   try {
-    await command.run({ values: values as Record<string, string | boolean | undefined>, positionals }, { signal: controller.signal, progress, print })
+    await command.run({ values: values as Record<string, string | boolean | undefined>, positionals }, { signal: controller.signal, progress, print: printAfter(progress) })
   } finally {
     progress.clear()
+  }
+}
+
+// A bar that is still on the line would run into the text.
+function printAfter(progress: Progress): typeof print {
+  return (text) => {
+    progress.clear()
+    print(text)
   }
 }
 

@@ -37,6 +37,16 @@ export function concreteShapes(graph: Graph, given: ReadonlyMap<string, readonly
   }))
 }
 
+/** As `concreteShapes`, but `undefined` where dimensions are open and nothing else is wrong. */
+export function knownShapes(graph: Graph, given: ReadonlyMap<string, readonly number[]>): Record<string, readonly number[]> | undefined {
+  try {
+    return concreteShapes(graph, given)
+  } catch (error) {
+    if (error instanceof PolyadicError && error.code === 'POLYADIC_ARGUMENT') return undefined
+    throw error
+  }
+}
+
 /** Standard normal inputs of these shapes, the same on every run. */
 export function randomInputs(shapes: Readonly<Record<string, readonly number[]>>): Record<string, FloatTensor> {
   let state = 1

@@ -3,19 +3,19 @@ import { lineChart } from './charts.js'
 import { formatCount, significant } from './format.js'
 import type { Column, Row } from './table.js'
 
-/** The columns of `layerRows`. */
-export const layerColumns: readonly Column[] = [
+/** The columns of `layerRows` that fit a terminal. */
+export const shortLayerColumns: readonly Column[] = [
   { title: 'layer' },
   { title: 'kernel' },
   { title: 'rank', align: 'right' },
-  { title: 'form' },
   { title: 'error', align: 'right' },
-  { title: 'iterations', align: 'right' },
-  { title: 'stopped' },
   { title: 'parameters', align: 'right' },
   { title: 'multiply-adds', align: 'right' },
   { title: 'seconds', align: 'right' }
 ]
+
+/** All columns of `layerRows`. */
+export const layerColumns: readonly Column[] = [...shortLayerColumns, { title: 'iterations', align: 'right' }, { title: 'stopped' }, { title: 'form' }]
 
 /** What was done to each layer, a row a layer. */
 export function layerRows(layers: readonly LayerReport[]): Row[] {
@@ -23,13 +23,13 @@ export function layerRows(layers: readonly LayerReport[]): Row[] {
     layer.name,
     layer.kernel.join('×'),
     `${layer.rank}${layer.groups > 1 ? ` × ${layer.groups} groups` : ''}`,
-    layer.form,
     layer.relativeError.toFixed(4),
-    String(layer.iterations),
-    layer.stopReason.replace('_', ' '),
     `${formatCount(layer.parametersBefore)} → ${formatCount(layer.parametersAfter)}`,
     layer.macsBefore === undefined || layer.macsAfter === undefined ? '?' : `${formatCount(layer.macsBefore)} → ${formatCount(layer.macsAfter)}`,
-    significant(layer.seconds, 2)
+    significant(layer.seconds, 2),
+    String(layer.iterations),
+    layer.stopReason.replace('_', ' '),
+    layer.form
   ])
 }
 
