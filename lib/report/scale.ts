@@ -39,20 +39,21 @@ export function logScale(low: number, high: number, range: readonly [number, num
   return { domain, ticks, map: interpolate(domain, range, Math.log10) }
 }
 
-// Less than a decade and a half: ticks at 1, 2, 3, 5, 7 times a power of ten (1, 1.2, 1.5, … when even that is too coarse).
+// Less than a decade and a half: ticks at 1, 2, 3, 5, 7 times a power of ten; below a factor of 2, those of a linear axis.
 function narrowLogScale(low: number, high: number, range: readonly [number, number]): Scale {
-  const fine = Math.log10(high / low) < 0.3 ? [1, 1.2, 1.5, 1.7, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9] : [1, 2, 3, 5, 7]
+  const linear = linearScale(low, high, range).ticks.filter(({ value }) => value > 0)
+  const ticks = high / low < 2 && linear.length > 1 && (linear[0]?.value ?? high) <= low ? linear : digitTicks(low, high)
+  const domain = [ticks[0]?.value ?? low, ticks.at(-1)?.value ?? high] as const
+  return { domain, ticks, map: interpolate(domain, range, Math.log10) }
+}
+
+function digitTicks(low: number, high: number): Tick[] {
   const from = Math.floor(Math.log10(low)) - 1
   const powers = Array.from({ length: Math.ceil(Math.log10(high)) - from + 2 }, (_, i) => from + i)
-  const candidates = powers.flatMap((power) => fine.map((digit) => Number(`${digit}e${power}`)))
+  const candidates = powers.flatMap((power) => [1, 2, 3, 5, 7].map((digit) => Number(`${digit}e${power}`)))
   const begin = candidates.findLastIndex((value) => value <= low * (1 + 1e-9))
-  const end = Math.max(
-    begin + 1,
-    candidates.findIndex((value) => value >= high * (1 - 1e-9))
-  )
-  const values = candidates.slice(begin, end + 1)
-  const domain = [values[0] ?? low, values.at(-1) ?? high] as const
-  return { domain, ticks: values.map((value) => ({ value, label: plainLabel(value) })), map: interpolate(domain, range, Math.log10) }
+  const reached = candidates.findIndex((value) => value >= high * (1 - 1e-9))
+  return candidates.slice(begin, Math.max(begin + 1, reached) + 1).map((value) => ({ value, label: plainLabel(value) }))
 }
 
 function interpolate(domain: readonly [number, number], range: readonly [number, number], warp: (x: number) => number): Scale['map'] {
