@@ -3,14 +3,15 @@ import type { Graph, ValueInfo } from '../graph/graph.js'
 import { formatCount } from '../report/format.js'
 import { machine } from '../report/machine.js'
 import { type Column, textTable } from '../report/table.js'
-import { Session } from '../runtime/session.js'
+import { Session, type SessionDescription } from '../runtime/session.js'
 import { flag, onePositional } from './arguments.js'
 import type { Command } from './command.js'
 import { loadNetwork, type Shapes, totals, tryCost } from './network.js'
 import { formatDims, knownShapes, shapeOptions } from './shapes.js'
 
 const help = `
-Show a network: inputs, outputs, and every node with its shape, cost and the kernel that this machine would run it with.
+Show a network: inputs, outputs, every node with its shape and cost, and the steps and kernels that this
+machine would run it with.
 
 Usage: polyadic inspect MODEL.onnx [--shape NAME=DIMS] [--json]
 
@@ -43,6 +44,10 @@ interface Seen {
   readonly nodes: readonly SeenNode[]
   /** Why the network cannot run here, when it cannot; it can still be read, compressed and written. */
   readonly problem: string | undefined
+  /** What runs, in order: several nodes may be one step. */
+  readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  readonly arenaBytes: number | undefined
+  readonly weightBytes: number | undefined
   readonly machine: ReturnType<typeof machine>
 }
 
@@ -58,14 +63,13 @@ interface SeenNode {
   readonly output: readonly number[] | undefined
   readonly parameters: number | undefined
   readonly macs: number | undefined
-  readonly kernel: string | undefined
 }
 
 // A network that this version cannot run is still worth looking at.
 async function look(file: string, graph: Graph, shapes: Shapes | undefined): Promise<Seen> {
   const counted = tryCost(graph, shapes)
   const byName = new Map('problem' in counted ? [] : counted.nodes.map((node) => [node.name, node]))
-  const { kernels, problem } = 'problem' in counted ? { kernels: new Map<string, string>(), problem: counted.problem } : await chosenKernels(graph, shapes)
+  const plan = 'problem' in counted ? counted : await planOf(graph, shapes)
   return {
     file,
     name: graph.name,
@@ -75,24 +79,23 @@ async function look(file: string, graph: Graph, shapes: Shapes | undefined): Pro
     ...totals(graph, shapes),
     nodes: graph.nodes.map(({ name, opType }) => {
       const node = byName.get(name)
-      return { name, operator: opType, output: node?.outputDims, parameters: node?.parameters, macs: node?.macs, kernel: kernels.get(name) }
+      return { name, operator: opType, output: node?.outputDims, parameters: node?.parameters, macs: node?.macs }
     }),
-    problem,
+    problem: 'problem' in plan ? plan.problem : undefined,
+    steps: 'steps' in plan ? plan.steps : [],
+    arenaBytes: 'steps' in plan ? plan.arenaBytes : undefined,
+    weightBytes: 'steps' in plan ? plan.weightBytes : undefined,
     machine: machine()
   }
 }
 
-async function chosenKernels(graph: Graph, shapes: Shapes | undefined): Promise<{ kernels: ReadonlyMap<string, string>; problem: string | undefined }> {
-  let session: Session | undefined
+async function planOf(graph: Graph, shapes: Shapes | undefined): Promise<SessionDescription | { readonly problem: string }> {
   try {
-    session = await Session.create(graph, { threads: 1 })
-    const { steps } = session.describe(shapes)
-    return { kernels: new Map(steps.flatMap(({ nodes, kernel }) => nodes.map((name, i) => [name, i === 0 ? kernel : '〃'] as const))), problem: undefined }
+    await using session = await Session.create(graph, { threads: 1 })
+    return session.describe(shapes)
   } catch (error) {
     if (!(error instanceof PolyadicError)) throw error
-    return { kernels: new Map(), problem: error.message }
-  } finally {
-    session?.close()
+    return { problem: error.message }
   }
 }
 
@@ -101,20 +104,17 @@ const columns: readonly Column[] = [
   { title: 'operator' },
   { title: 'output' },
   { title: 'parameters', align: 'right' },
-  { title: 'multiply-adds', align: 'right' },
-  { title: 'kernel' }
+  { title: 'multiply-adds', align: 'right' }
 ]
 
 function format(seen: Seen): string {
-  const { cpu, isa } = seen.machine
   const values = (kind: string, list: readonly SeenValue[]): string[][] => list.map(({ name, dtype, dims }) => [kind, name, dtype, formatDims(dims)])
   const rows = seen.nodes.map((node) => [
     node.name,
     node.operator,
     formatDims(node.output),
     node.parameters ? formatCount(node.parameters) : '',
-    node.macs ? formatCount(node.macs) : '',
-    node.kernel ?? ''
+    node.macs ? formatCount(node.macs) : ''
   ])
   return [
     `${seen.file}: ${seen.name}, opset ${seen.opset ?? '?'}, ${seen.nodes.length} nodes, ${formatCount(seen.parameters)} parameters, ${seen.macs === undefined ? 'unknown' : formatCount(seen.macs)} multiply-adds`,
@@ -123,6 +123,15 @@ function format(seen: Seen): string {
     '',
     textTable(columns, rows),
     '',
-    seen.problem === undefined ? `Kernels: ${isa} on ${cpu}` : `Cannot be run by this version: ${seen.problem}`
+    ...(seen.problem === undefined ? stepLines(seen) : [`Cannot be run by this version: ${seen.problem}`])
   ].join('\n')
+}
+
+function stepLines({ steps, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa } }: Seen): string[] {
+  const rows = steps.map(({ op, kernel }, i) => [String(i + 1), op, kernel])
+  return [
+    `Runs on ${cpu} with ${isa} kernels as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory:`,
+    '',
+    textTable([{ title: 'step', align: 'right' }, { title: 'operation' }, { title: 'kernel' }], rows)
+  ]
 }

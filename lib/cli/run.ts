@@ -43,7 +43,7 @@ export const run: Command = {
       const [name, path] = splitInput(item, () => onlyInput(graph))
       inputs[name] = await readNpy(path)
     }
-    using session = await Session.create(graph, { threads })
+    await using session = await Session.create(graph, { threads })
     const results = await session.run(inputs, { signal })
     const [first] = Object.values(results)
     if (output !== undefined && first) await writeNpy(output, first)
