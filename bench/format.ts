@@ -1,0 +1,61 @@
+/** The one bench format of the project: what `npm run bench -- --json FILE` writes. */
+export interface BenchReport {
+  readonly machine: Readonly<Record<string, unknown>>
+  readonly versions: Readonly<Record<string, string>>
+  /** The commit that was measured, with `-dirty` when the tree had changes; absent outside of a clone. */
+  readonly commit?: string
+  readonly cases: readonly BenchCase[]
+}
+
+/** One comparison with one peer. Fields that do not apply are left out. */
+export interface BenchCase {
+  readonly suite: string
+  readonly name: string
+  readonly form?: 'dense' | 'cp'
+  readonly threads: number
+  readonly isa: string
+  readonly precision: 'float32' | 'float64'
+  /** Median milliseconds of one run (of a whole batch). */
+  readonly ours_ms: number
+  readonly peer?: string
+  readonly peer_ms?: number
+  /** peer_ms / ours_ms: above 1, ours is faster. */
+  readonly ratio?: number
+  /** Arithmetic rate of ours, two operations a multiply-add, in units of 10⁹ a second. */
+  readonly gflops?: number
+  /** gflops over the machine's measured multiply-add peak on as many threads. */
+  readonly peak_fraction?: number
+  /** Largest absolute difference between our result and the peer's. */
+  readonly max_abs_diff?: number
+}
+
+/** A suite makes its cases one by one; it must check results itself and throw when they differ. */
+export interface Suite {
+  readonly name: string
+  run(context: SuiteContext): AsyncIterable<BenchCase>
+}
+
+export interface SuiteContext {
+  readonly threads: number
+  readonly isa: string
+  /** Fewer samples, to see that a suite works. */
+  readonly quick: boolean
+  /** Measured multiply-add peak of one thread in GFLOP/s, when the addon can tell. */
+  readonly peakGflops: number | undefined
+}
+
+const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff'] as const
+const required = ['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms'] as const
+
+/** Checks a case before it is written; a bench file that lies about its format is worse than none. */
+export function checkCase(value: BenchCase): BenchCase {
+  const known: readonly string[] = [...required, ...optional]
+  for (const key of Object.keys(value)) if (!known.includes(key)) throw new TypeError(`bench case ${value.name}: unknown field ${key}`)
+  for (const key of required) if (value[key] === undefined) throw new TypeError(`bench case ${value.name}: ${key} is missing`)
+  for (const [key, field] of Object.entries(value)) {
+    if (typeof field === 'number' && !(Number.isFinite(field) && field >= 0)) throw new TypeError(`bench case ${value.name}: ${key} is ${field}`)
+  }
+  const paired = [value.peer, value.peer_ms, value.ratio].filter((field) => field !== undefined).length
+  if (paired !== 0 && paired !== 3) throw new TypeError(`bench case ${value.name}: peer, peer_ms and ratio come together`)
+  return value
+}

@@ -1,0 +1,112 @@
+import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { type Candidate, measureInterleaved } from '../lib/report/measure.js'
+import { machine } from '../lib/report/machine.js'
+import { packageVersion } from '../lib/report/version.js'
+import { native } from '../lib/native/binding.js'
+import { type BenchCase, type BenchReport, checkCase, type SuiteContext } from './format.js'
+
+/** What a suite knows about one comparison before it is timed. */
+export interface Comparison {
+  readonly suite: string
+  readonly name: string
+  readonly form?: 'dense' | 'cp'
+  readonly precision?: 'float32' | 'float64'
+  readonly ours: Candidate
+  readonly peers: readonly Candidate[]
+  /** Multiply-adds of one run of ours. */
+  readonly macs?: number
+  /** Largest absolute difference between our result and each peer's, in the order of `peers`. */
+  readonly maxAbsDiff?: readonly number[]
+}
+
+/** Times ours and every peer in turn and makes one case a peer (one without a peer when there is none). */
+export async function compare(comparison: Comparison, context: SuiteContext): Promise<BenchCase[]> {
+  const measured = await measureInterleaved([comparison.ours, ...comparison.peers], { runs: context.quick ? 5 : 25, sampleMs: context.quick ? 2 : 10 })
+  const [ours, ...peers] = measured.map(({ medianMs }) => medianMs)
+  if (ours === undefined) return []
+  const common = {
+    suite: comparison.suite,
+    name: comparison.name,
+    ...(comparison.form && { form: comparison.form }),
+    threads: context.threads,
+    isa: context.isa,
+    precision: comparison.precision ?? 'float32',
+    ours_ms: ours,
+    ...rates(comparison.macs, ours, context)
+  } as const
+  if (peers.length === 0) return [checkCase(common)]
+  return peers.map((peerMs, i) => {
+    const difference = comparison.maxAbsDiff?.[i]
+    const peer = comparison.peers[i]?.name ?? 'peer'
+    return checkCase({ ...common, peer, peer_ms: peerMs, ratio: peerMs / ours, ...(difference !== undefined && { max_abs_diff: difference }) })
+  })
+}
+
+function rates(macs: number | undefined, ms: number, context: SuiteContext): { gflops?: number; peak_fraction?: number } {
+  if (macs === undefined) return {}
+  const gflops = (2 * macs) / (ms * 1e6)
+  return context.peakGflops === undefined ? { gflops } : { gflops, peak_fraction: gflops / (context.peakGflops * context.threads) }
+}
+
+/** Multiply-add peak of one thread with the kernels in use, in GFLOP/s; `undefined` when the addon cannot measure it. */
+export function peakGflops(): number | undefined {
+  const addon = native() as { peakGflops?: () => number }
+  return addon.peakGflops?.()
+}
+
+/** The largest absolute difference; NaN in either is infinitely far. */
+export function maxAbsDiff(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) throw new RangeError(`cannot compare ${a.length} values with ${b.length}`)
+  let largest = 0
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs((a[i] as number) - (b[i] as number))
+    largest = difference <= largest ? largest : Number.isNaN(difference) ? Infinity : difference
+  }
+  return largest
+}
+
+/** Normally distributed values, the same for a seed everywhere: inputs whose speed does not depend on chance. */
+export function gaussian(count: number, seed = 1): Float32Array {
+  let state = seed >>> 0
+  const unit = (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+  return Float32Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(1 - unit())) * Math.cos(2 * Math.PI * unit()))
+}
+
+/** Everything around the cases: machine, versions, commit. */
+export function benchReport(cases: readonly BenchCase[]): BenchReport {
+  const commit = currentCommit()
+  return {
+    machine: { ...machine() },
+    versions: { polyadic: packageVersion(), node: process.versions.node, ...peerVersions(['onnxruntime-node']) },
+    ...(commit !== undefined && { commit }),
+    cases
+  }
+}
+
+function peerVersions(names: readonly string[]): Record<string, string> {
+  const require = createRequire(import.meta.url)
+  const versions: Record<string, string> = {}
+  for (const name of names) {
+    try {
+      versions[name] = (require(`${name}/package.json`) as { version: string }).version
+    } catch {
+      // A peer that is not installed has no version to tell.
+    }
+  }
+  return versions
+}
+
+function currentCommit(): string | undefined {
+  try {
+    const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    return `${git('rev-parse', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '-dirty'}`
+  } catch {
+    return undefined
+  }
+}

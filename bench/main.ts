@@ -1,0 +1,66 @@
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { native } from '../lib/native/binding.js'
+import { textTable } from '../lib/report/table.js'
+import { significant } from '../lib/report/format.js'
+import { charnet } from './charnet.js'
+import type { BenchCase, Suite, SuiteContext } from './format.js'
+import { benchReport, peakGflops } from './harness.js'
+
+// A new suite is one file that exports a Suite, and its name here.
+const suites: readonly Suite[] = [charnet]
+
+const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
+
+Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)`
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      threads: { type: 'string', default: '1' },
+      isa: { type: 'string' },
+      json: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false }
+    }
+  })
+  if (values.help) return console.log(usage)
+  const threads = Number(values.threads)
+  if (!Number.isSafeInteger(threads) || threads < 1) throw new RangeError(`--threads: expected a positive integer, got ${values.threads}`)
+  const chosen = positionals.map((name) => suites.find((suite) => suite.name === name) ?? unknownSuite(name))
+  if (values.isa !== undefined) native().setIsa(values.isa)
+  const context: SuiteContext = { threads, isa: native().cpu().isa, quick: values.quick, peakGflops: peakGflops() }
+  const cases: BenchCase[] = []
+  for (const suite of chosen.length > 0 ? chosen : suites) {
+    for await (const measured of suite.run(context)) {
+      cases.push(measured)
+      console.error(`${measured.suite} ${measured.name}: ${significant(measured.ours_ms, 3)} ms`)
+    }
+  }
+  console.log(table(cases))
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(benchReport(cases), null, 2)}\n`)
+}
+
+function unknownSuite(name: string): never {
+  throw new RangeError(`there is no suite ${name}; there are: ${suites.map((suite) => suite.name).join(', ')}`)
+}
+
+function table(cases: readonly BenchCase[]): string {
+  const right = { align: 'right' } as const
+  const number = (value: number | undefined): string => (value === undefined ? '' : significant(value, 3))
+  const columns = [
+    { title: 'suite' }, { title: 'case' }, { title: 'form' }, { title: 'threads', ...right }, { title: 'isa' }, { title: 'ours ms', ...right },
+    { title: 'peer' }, { title: 'peer ms', ...right }, { title: 'ratio', ...right }, { title: 'GFLOP/s', ...right }, { title: 'of peak', ...right }, { title: 'max |diff|', ...right }
+  ]
+  const rows = cases.map((c) => [
+    c.suite, c.name, c.form ?? '', String(c.threads), c.isa, number(c.ours_ms), c.peer ?? '', number(c.peer_ms), number(c.ratio), number(c.gflops),
+    c.peak_fraction === undefined ? '' : `${(100 * c.peak_fraction).toFixed(0)} %`, c.max_abs_diff?.toExponential(1) ?? ''
+  ])
+  return textTable(columns, rows)
+}
+
+await main().catch((error: unknown) => {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+})

@@ -1,0 +1,93 @@
+import { access, constants, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { PolyadicError, show } from '../errors.js'
+import { type Arguments, UsageError } from './command.js'
+
+/** The one positional argument `what`, or a usage error. */
+export function onePositional(args: Arguments, what: string): string {
+  const [first, ...rest] = args.positionals
+  if (first === undefined) throw new UsageError(`${what} is missing`)
+  if (rest.length > 0) throw new UsageError(`unexpected argument ${show(rest[0])}`)
+  return first
+}
+
+/** The text of `--name`, or `undefined`. */
+export function text(args: Arguments, name: string): string | undefined {
+  const value = args.values[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** The text of an option that must be there. */
+export function requiredText(args: Arguments, name: string, spelling = `--${name}`): string {
+  const value = text(args, name)
+  if (value === undefined) throw new UsageError(`${spelling} is missing`)
+  return value
+}
+
+export function flag(args: Arguments, name: string): boolean {
+  return args.values[name] === true
+}
+
+/** All values of an option that may be repeated. */
+export function list(args: Arguments, name: string): string[] {
+  const value = args.values[name]
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
+/** `--name` as an integer of at least `minimum`. */
+export function integer(args: Arguments, name: string, minimum: number): number | undefined {
+  const value = text(args, name)
+  if (value === undefined) return undefined
+  const number = toNumber(value)
+  if (Number.isSafeInteger(number) && number >= minimum) return number
+  throw new UsageError(`--${name}: expected an integer of at least ${minimum}, got ${show(value)}`)
+}
+
+/** `--name` as a finite number of at least `minimum`. */
+export function number(args: Arguments, name: string, minimum = -Infinity): number | undefined {
+  const value = text(args, name)
+  if (value === undefined) return undefined
+  const parsed = toNumber(value)
+  if (Number.isFinite(parsed) && parsed >= minimum) return parsed
+  throw new UsageError(`--${name}: expected a number${minimum === -Infinity ? '' : ` of at least ${minimum}`}, got ${show(value)}`)
+}
+
+/** `--name` as one of `choices`. */
+export function choice<T extends string>(args: Arguments, name: string, choices: readonly T[]): T | undefined {
+  const value = text(args, name)
+  if (value === undefined || choices.includes(value as T)) return value as T | undefined
+  throw new UsageError(`--${name}: expected one of ${choices.join(', ')}, got ${show(value)}`)
+}
+
+/** `--rank conv2=64 --rank conv3=64` as `{ conv2: 64, conv3: 64 }`. Layer names may hold `=`: the last one separates. */
+export function ranks(args: Arguments): Record<string, number> {
+  const given = list(args, 'rank').flatMap((item) => item.split(','))
+  if (given.length === 0) throw new UsageError('--rank is missing: name at least one layer, as in --rank conv2=64 (polyadic inspect lists them)')
+  const result: [string, number][] = given.map((item) => {
+    const at = item.lastIndexOf('=')
+    const [layer, rank] = [item.slice(0, at), toNumber(item.slice(at + 1))]
+    if (at < 1) throw new UsageError(`--rank: expected LAYER=RANK, got ${show(item)}`)
+    if (!Number.isSafeInteger(rank) || rank < 1) throw new UsageError(`--rank: expected a positive integer for layer ${show(layer)}, got ${show(item.slice(at + 1))}`)
+    return [layer, rank]
+  })
+  const twice = result.find(([layer], i) => result.findIndex(([other]) => other === layer) !== i)
+  if (twice) throw new UsageError(`--rank: layer ${show(twice[0])} is given twice`)
+  return Object.fromEntries(result)
+}
+
+/** Fails now when `file` could not be written later: after minutes of work it would be too late. */
+export async function checkWritable(file: string): Promise<void> {
+  const folder = path.dirname(path.resolve(file))
+  try {
+    await access(folder, constants.W_OK)
+  } catch (cause) {
+    throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: folder ${show(folder)} does not exist or is not writable`, { subject: file, cause })
+  }
+  const there = await stat(file).catch(() => undefined)
+  if (there?.isDirectory()) throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: it is a folder`, { subject: file })
+}
+
+// Number('') is 0 and Number(' 1 ') is 1: neither is what somebody meant to type.
+function toNumber(value: string): number {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value) ? Number(value) : Number.NaN
+}

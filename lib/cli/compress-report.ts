@@ -1,0 +1,74 @@
+import type { Graph } from '../graph/graph.js'
+import type { LayerReport } from '../replacement/layer-report.js'
+import { barChart, lineChart } from '../report/charts.js'
+import { errorChart, layerColumns, layerRows } from '../report/compression.js'
+import { formatCount, formatRatio } from '../report/format.js'
+import { htmlReport, type Section } from '../report/html.js'
+import { machine } from '../report/machine.js'
+import { measureInterleaved } from '../report/measure.js'
+import { packageVersion } from '../report/version.js'
+import { Session } from '../runtime/session.js'
+import type { FineTuneResult } from '../training/fine-tune.js'
+import type { Context } from './command.js'
+import { totals } from './network.js'
+import { randomInputs } from './shapes.js'
+
+export interface CompressionParts {
+  readonly file: string
+  readonly before: Graph
+  readonly after: Graph
+  readonly shapes: Readonly<Record<string, readonly number[]>>
+  readonly layers: readonly LayerReport[]
+  readonly tuned: FineTuneResult | undefined
+}
+
+/** The report of `polyadic compress --report`; measures both networks for it, on one thread. */
+export async function compressionHtml(parts: CompressionParts, context: Context): Promise<string> {
+  const [before, after] = [totals(parts.before, parts.shapes), totals(parts.after, parts.shapes)]
+  const [slow = Number.NaN, fast = Number.NaN] = await latencies(parts, context)
+  const { cpu, isa, os } = machine()
+  const bars = [{ label: 'before', value: slow, group: 'polyadic' }, { label: 'after', value: fast, group: 'polyadic' }]
+  return htmlReport({
+    title: `${parts.file}, compressed`,
+    subtitle: `${formatRatio(slow / fast)} faster on one thread, ${formatRatio(before.parameters / after.parameters)} fewer parameters, ${formatRatio(ratioOf(before.macs, after.macs))} fewer multiply-adds`,
+    sections: [
+      { kind: 'table', heading: 'Layers', columns: layerColumns, rows: layerRows(parts.layers) },
+      { kind: 'chart', heading: 'Decomposition', svg: errorChart(parts.layers) },
+      ...trainingSections(parts.tuned),
+      { kind: 'chart', heading: 'Latency', svg: barChart(bars, { title: 'One run, one thread', xLabel: 'milliseconds (shorter is better)' }) },
+      {
+        kind: 'facts',
+        heading: 'Where these figures are from',
+        facts: [
+          ['parameters', `${formatCount(before.parameters)} → ${formatCount(after.parameters)}`],
+          ['multiply-adds', `${formatCount(before.macs ?? Number.NaN)} → ${formatCount(after.macs ?? Number.NaN)}`],
+          ['processor', `${cpu}, ${isa} kernels`],
+          ['system', `${os}, Node ${process.versions.node}, polyadic ${packageVersion()}`]
+        ]
+      }
+    ]
+  })
+}
+
+function ratioOf(before: number | undefined, after: number | undefined): number {
+  return before === undefined || after === undefined ? Number.NaN : before / after
+}
+
+async function latencies({ before, after, shapes }: CompressionParts, { signal, progress }: Context): Promise<number[]> {
+  const inputs = randomInputs(shapes)
+  const sessions = [await Session.create(before, { threads: 1 }), await Session.create(after, { threads: 1 })]
+  try {
+    const candidates = sessions.map((session, i) => ({ name: String(i), run: () => session.run(inputs, { signal }) }))
+    const measured = await measureInterleaved(candidates, { signal, onProgress: (done, total) => progress.update('measuring', done, total) })
+    return measured.map(({ medianMs }) => medianMs)
+  } finally {
+    for (const session of sessions) session.close()
+  }
+}
+
+function trainingSections(tuned: FineTuneResult | undefined): Section[] {
+  if (!tuned) return []
+  const points = tuned.history.flatMap(({ epoch, validation }) => (validation ? [[epoch, 100 * validation.accuracy] as const] : []))
+  const all = tuned.initial ? [[0, 100 * tuned.initial.accuracy] as const, ...points] : points
+  return [{ kind: 'chart', heading: 'Fine-tuning', svg: lineChart([{ name: 'validation', points: all }], { title: 'Accuracy', xLabel: 'epoch', yLabel: 'percent' }) }]
+}

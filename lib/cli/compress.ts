@@ -1,0 +1,129 @@
+import { type Dataset, readDataset } from '../formats/dataset.js'
+import { writeFileAtomically } from '../formats/atomic-write.js'
+import type { Graph } from '../graph/graph.js'
+import { writeOnnx } from '../onnx/write.js'
+import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
+import { layerRows, shortLayerColumns } from '../report/compression.js'
+import { formatCount, formatPercent, formatRatio } from '../report/format.js'
+import { textTable } from '../report/table.js'
+import type { FineTuneResult } from '../training/fine-tune.js'
+import { checkWritable, choice, flag, integer, number, onePositional, ranks, requiredText, text } from './arguments.js'
+import { type Arguments, type Command, type Context, UsageError } from './command.js'
+import { compressionHtml } from './compress-report.js'
+import { loadNetwork, type Totals, totals } from './network.js'
+import { concreteShapes, knownShapes, shapeOptions } from './shapes.js'
+import { given, train, trainingHelp, trainingOptions, type TrainingSettings, trainingSettings, trainingSummary } from './training.js'
+
+const help = `
+Replace convolutions by CP decompositions of their kernels, and fine-tune the network when there is data.
+
+Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL.onnx [...]
+
+  --rank LAYER=R         components of a layer's decomposition (of each group's); \`polyadic inspect\` lists the layers
+  -o, --output FILE      the compressed network
+  --method NAME          nls (non-linear least squares), als or greedy (nls)
+  --max-iterations N     of the solver (200)
+  --tolerance X          the solver stops when the error changes less than this
+  --shape NAME=DIMS      shape of an input that leaves dimensions open, to count multiply-adds: image=1x3x224x224
+  --report FILE.html     a self-contained report: error curves, what each layer became, latency
+  --json                 print what was done as JSON
+
+With --data, the network is fine-tuned afterwards:
+${trainingHelp}
+`
+
+const methods = ['nls', 'als', 'greedy'] as const
+
+export const compressCommand: Command = {
+  name: 'compress',
+  summary: 'replace convolutions by CP decompositions',
+  help,
+  options: {
+    ...trainingOptions,
+    rank: { type: 'string', multiple: true },
+    output: { type: 'string', short: 'o' },
+    method: { type: 'string' },
+    'max-iterations': { type: 'string' },
+    tolerance: { type: 'string' },
+    shape: { type: 'string', multiple: true },
+    report: { type: 'string' },
+    json: { type: 'boolean' }
+  },
+  async run(args, context) {
+    const plan = readPlan(args)
+    for (const file of [plan.output, plan.report]) if (file !== undefined) await checkWritable(file)
+    const graph = await loadNetwork(plan.file)
+    // A report measures latency, which needs a shape for every input; multiply-adds stay unknown without.
+    const shapes = plan.report === undefined ? knownShapes(graph, shapeOptions(args)) : concreteShapes(graph, shapeOptions(args))
+    // Read before the work begins: a data folder that is not there should not cost minutes.
+    const data = plan.data === undefined ? undefined : await readDataset(plan.data)
+    const compressed = await decompose(graph, { ...plan.options, ...given('inputShapes', shapes) }, context)
+    const tuned = data && (await train(compressed.graph, data, plan.training, context))
+    const result = tuned?.graph ?? compressed.graph
+    const html = plan.report === undefined || shapes === undefined ? undefined : await compressionHtml({ file: plan.file, before: graph, after: result, shapes, layers: compressed.layers, tuned }, context)
+    context.signal.throwIfAborted()
+    await writeOnnx(result, plan.output)
+    if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
+    const [before, after] = [totals(graph, shapes), totals(result, shapes)]
+    context.print(flag(args, 'json') ? json(plan.output, compressed, before, after, tuned) : summary(plan, compressed, before, after, data, tuned))
+  }
+}
+
+interface Plan {
+  readonly file: string
+  readonly output: string
+  readonly report: string | undefined
+  readonly data: string | undefined
+  readonly options: CompressOptions
+  readonly training: TrainingSettings
+}
+
+function readPlan(args: Arguments): Plan {
+  const file = onePositional(args, 'MODEL.onnx')
+  const data = text(args, 'data')
+  const needsData = ['epochs', 'batch', 'learning-rate', 'momentum', 'weight-decay', 'label-smoothing', 'schedule', 'freeze'].find((name) => args.values[name] !== undefined)
+  if (data === undefined && needsData !== undefined) throw new UsageError(`--${needsData} needs --data`)
+  return {
+    file,
+    data,
+    output: requiredText(args, 'output', '-o'),
+    report: text(args, 'report'),
+    options: {
+      layers: ranks(args),
+      ...given('method', choice(args, 'method', methods)),
+      ...given('seed', integer(args, 'seed', 0)),
+      ...given('threads', integer(args, 'threads', 1)),
+      ...given('maxIterations', integer(args, 'max-iterations', 1)),
+      ...given('tolerance', number(args, 'tolerance', 0))
+    },
+    training: trainingSettings(args)
+  }
+}
+
+async function decompose(graph: Graph, options: CompressOptions, { signal, progress }: Context): Promise<CompressResult> {
+  const result = await compress(graph, {
+    ...options,
+    signal,
+    onProgress: ({ fraction, layer, error }) => progress.update(`decomposing ${layer}`, fraction, 1, `error ${error.toFixed(4)}`)
+  })
+  progress.done(`decomposed ${result.layers.length === 1 ? 'one layer' : `${result.layers.length} layers`}`)
+  return result
+}
+
+function summary(plan: Plan, compressed: CompressResult, before: Totals, after: Totals, data: Dataset | undefined, tuned: FineTuneResult | undefined): string {
+  const lines = [
+    textTable(shortLayerColumns, layerRows(compressed.layers)),
+    '',
+    `parameters     ${formatCount(before.parameters)} → ${formatCount(after.parameters)} (${formatRatio(before.parameters / after.parameters)} fewer)`,
+    ...(before.macs === undefined || after.macs === undefined ? [] : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`])
+  ]
+  const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
+  if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)
+  if (tuned) lines.push(`accuracy       ${formatPercent(100 * (tuned.initial?.accuracy ?? Number.NaN))} → ${formatPercent(100 * tuned.best.accuracy)} by fine-tuning, on ${data?.validation.labels.length} validation examples`)
+  return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
+}
+
+function json(output: string, { layers }: CompressResult, before: Totals, after: Totals, tuned: FineTuneResult | undefined): string {
+  const shown = layers.map(({ perGroup: _, ...layer }) => layer)
+  return JSON.stringify({ output, before, after, layers: shown, ...(tuned && { training: trainingSummary(tuned) }) }, null, 2)
+}

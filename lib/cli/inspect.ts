@@ -1,0 +1,137 @@
+import { PolyadicError } from '../errors.js'
+import type { Graph, ValueInfo } from '../graph/graph.js'
+import { formatCount } from '../report/format.js'
+import { machine } from '../report/machine.js'
+import { type Column, textTable } from '../report/table.js'
+import { Session, type SessionDescription } from '../runtime/session.js'
+import { flag, onePositional } from './arguments.js'
+import type { Command } from './command.js'
+import { loadNetwork, type Shapes, totals, tryCost } from './network.js'
+import { formatDims, knownShapes, shapeOptions } from './shapes.js'
+
+const help = `
+Show a network: inputs, outputs, every node with its shape and cost, and the steps and kernels that this
+machine would run it with.
+
+Usage: polyadic inspect MODEL.onnx [--shape NAME=DIMS] [--json]
+
+  --shape NAME=DIMS  shape of an input that leaves dimensions open, as in image=1x3x224x224
+  --json             the same as JSON
+`
+
+export const inspect: Command = {
+  name: 'inspect',
+  summary: 'show a network',
+  help,
+  options: { shape: { type: 'string', multiple: true }, json: { type: 'boolean' } },
+  async run(args, { print }) {
+    const file = onePositional(args, 'MODEL.onnx')
+    const graph = await loadNetwork(file)
+    const seen = await look(file, graph, knownShapes(graph, shapeOptions(args)))
+    print(flag(args, 'json') ? JSON.stringify(seen, null, 2) : format(seen))
+  }
+}
+
+interface Seen {
+  readonly file: string
+  readonly name: string
+  readonly opset: number | undefined
+  readonly inputs: readonly SeenValue[]
+  readonly outputs: readonly SeenValue[]
+  readonly parameters: number
+  /** Of a run at the batch of the shapes, 1 where it is open. */
+  readonly macs: number | undefined
+  readonly nodes: readonly SeenNode[]
+  /** Why the network cannot run here, when it cannot; it can still be read, compressed and written. */
+  readonly problem: string | undefined
+  /** What runs, in order: several nodes may be one step. */
+  readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  readonly arenaBytes: number | undefined
+  readonly weightBytes: number | undefined
+  readonly machine: ReturnType<typeof machine>
+}
+
+interface SeenValue {
+  readonly name: string
+  readonly dtype: string
+  readonly dims: ValueInfo['dims']
+}
+
+interface SeenNode {
+  readonly name: string
+  readonly operator: string
+  readonly output: readonly number[] | undefined
+  readonly parameters: number | undefined
+  readonly macs: number | undefined
+}
+
+// A network that this version cannot run is still worth looking at.
+async function look(file: string, graph: Graph, shapes: Shapes | undefined): Promise<Seen> {
+  const counted = tryCost(graph, shapes)
+  const byName = new Map('problem' in counted ? [] : counted.nodes.map((node) => [node.name, node]))
+  const plan = 'problem' in counted ? counted : await planOf(graph, shapes)
+  return {
+    file,
+    name: graph.name,
+    opset: graph.opsets.get(''),
+    inputs: graph.inputs.map(({ name, dtype, dims }) => ({ name, dtype, dims })),
+    outputs: graph.outputs.map(({ name, dtype, dims }) => ({ name, dtype, dims })),
+    ...totals(graph, shapes),
+    nodes: graph.nodes.map(({ name, opType }) => {
+      const node = byName.get(name)
+      return { name, operator: opType, output: node?.outputDims, parameters: node?.parameters, macs: node?.macs }
+    }),
+    problem: 'problem' in plan ? plan.problem : undefined,
+    steps: 'steps' in plan ? plan.steps : [],
+    arenaBytes: 'steps' in plan ? plan.arenaBytes : undefined,
+    weightBytes: 'steps' in plan ? plan.weightBytes : undefined,
+    machine: machine()
+  }
+}
+
+async function planOf(graph: Graph, shapes: Shapes | undefined): Promise<SessionDescription | { readonly problem: string }> {
+  try {
+    await using session = await Session.create(graph, { threads: 1 })
+    return session.describe(shapes)
+  } catch (error) {
+    if (!(error instanceof PolyadicError)) throw error
+    return { problem: error.message }
+  }
+}
+
+const columns: readonly Column[] = [
+  { title: 'node' },
+  { title: 'operator' },
+  { title: 'output' },
+  { title: 'parameters', align: 'right' },
+  { title: 'multiply-adds', align: 'right' }
+]
+
+function format(seen: Seen): string {
+  const values = (kind: string, list: readonly SeenValue[]): string[][] => list.map(({ name, dtype, dims }) => [kind, name, dtype, formatDims(dims)])
+  const rows = seen.nodes.map((node) => [
+    node.name,
+    node.operator,
+    formatDims(node.output),
+    node.parameters ? formatCount(node.parameters) : '',
+    node.macs ? formatCount(node.macs) : ''
+  ])
+  return [
+    `${seen.file}: ${seen.name}, opset ${seen.opset ?? '?'}, ${seen.nodes.length} nodes, ${formatCount(seen.parameters)} parameters, ${seen.macs === undefined ? 'unknown' : formatCount(seen.macs)} multiply-adds`,
+    '',
+    textTable([{ title: '' }, { title: 'name' }, { title: 'type' }, { title: 'shape' }], [...values('input', seen.inputs), ...values('output', seen.outputs)]),
+    '',
+    textTable(columns, rows),
+    '',
+    ...(seen.problem === undefined ? stepLines(seen) : [`Cannot be run by this version: ${seen.problem}`])
+  ].join('\n')
+}
+
+function stepLines({ steps, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa } }: Seen): string[] {
+  const rows = steps.map(({ op, kernel }, i) => [String(i + 1), op, kernel])
+  return [
+    `Runs on ${cpu} with ${isa} kernels as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory:`,
+    '',
+    textTable([{ title: 'step', align: 'right' }, { title: 'operation' }, { title: 'kernel' }], rows)
+  ]
+}

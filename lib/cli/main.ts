@@ -1,0 +1,102 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util'
+import { PolyadicError, show } from '../errors.js'
+import { packageVersion } from '../report/version.js'
+import { createProgress, type Progress } from '../report/progress.js'
+import { printable } from '../report/table.js'
+import { type Command, Interrupted, UsageError } from './command.js'
+
+// Loaded when asked for: help and version must work where the addon does not.
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  inspect: async () => (await import('./inspect.js')).inspect,
+  compress: async () => (await import('./compress.js')).compressCommand,
+  finetune: async () => (await import('./finetune.js')).finetune,
+  run: async () => (await import('./run.js')).run,
+  bench: async () => (await import('./bench.js')).bench
+}
+
+const help = `polyadic: makes trained convolutional networks several times faster on CPUs
+
+Usage: polyadic COMMAND [ARGUMENTS]
+
+  inspect    show a network: inputs, outputs, layers, their cost and kernels
+  compress   replace convolutions by CP decompositions, optionally fine-tune
+  finetune   train a network further on data
+  run        run a network on a .npy array
+  bench      measure latency, compare two networks
+
+  polyadic COMMAND --help   says more
+  polyadic --version
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 130 interrupted.
+POLYADIC_ISA=scalar|avx2|avx512 forces kernels; POLYADIC_DEBUG=1 adds stack traces; NO_COLOR=1 takes colours away.
+`
+
+async function main(argv: readonly string[]): Promise<void> {
+  const [name, ...rest] = argv
+  if (name === '--version' || name === '-V') return print(packageVersion())
+  if (name === '--help' || name === '-h' || name === 'help') return print(help.trimEnd())
+  if (name === undefined) throw new UsageError(`a command is missing: ${Object.keys(commands).join(', ')}`)
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (!load) throw new UsageError(`there is no command ${show(name)}: there are ${Object.keys(commands).join(', ')}`)
+  await runCommand(await load(), rest)
+}
+
+async function runCommand(command: Command, argv: readonly string[]): Promise<void> {
+  // parseArgs is typed for literal options; here they come from a table.
+  const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const
+  const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true })
+  if (values.help) return print(command.help.trim())
+  const controller = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort(new Interrupted(signal)))
+  const progress = createProgress()
+  try {
+    await command.run({ values: values as Record<string, string | boolean | undefined>, positionals }, { signal: controller.signal, progress, print: printAfter(progress) })
+  } finally {
+    progress.clear()
+  }
+}
+
+// A bar that is still on the line would run into the text.
+function printAfter(progress: Progress): typeof print {
+  return (text) => {
+    progress.clear()
+    print(text)
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+/** One line on standard error, and the exit code. */
+function report(error: unknown, argv: readonly string[]): number {
+  const name = argv[0] !== undefined && Object.hasOwn(commands, argv[0]) ? `polyadic ${argv[0]}` : 'polyadic'
+  if (process.env.POLYADIC_DEBUG && error instanceof Error) console.error(error.stack, ...(error.cause === undefined ? [] : ['\ncaused by', error.cause]))
+  if (error instanceof Interrupted) return complain('polyadic: interrupted, nothing was written', error.exitCode)
+  if (isUsage(error)) return complain(`${name}: ${error.message}\nTry \`${name} --help\`.`, 2)
+  if (error instanceof PolyadicError) return complain(`polyadic: ${printable(error.message)} (${error.code})`, 1)
+  return complain(`polyadic: ${printable(error instanceof Error ? error.message : String(error))}`, 1)
+}
+
+function isUsage(error: unknown): error is Error {
+  return error instanceof UsageError || (error instanceof TypeError && String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS'))
+}
+
+function complain(message: string, exitCode: number): number {
+  process.stderr.write(`${message}\n`)
+  return exitCode
+}
+
+// A reader that has seen enough (`polyadic inspect … | head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
+const argv = process.argv.slice(2)
+try {
+  await main(argv)
+} catch (error) {
+  process.exitCode = report(error, argv)
+}

@@ -1,0 +1,42 @@
+import { PolyadicError, show } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
+import { readOnnx } from '../onnx/read.js'
+import { type Cost, cost } from '../operators/cost.js'
+
+/** Reads a network for a command. */
+export function loadNetwork(file: string): Promise<Graph> {
+  return readOnnx(file)
+}
+
+/** Multiply-adds of a run and parameters; multiply-adds are unknown where a shape or an operator is. */
+export interface Totals {
+  readonly parameters: number
+  readonly macs: number | undefined
+}
+
+export type Shapes = Readonly<Record<string, readonly number[]>>
+
+/** Totals of any network that can be read, also of one that cannot be run. */
+export function totals(graph: Graph, shapes: Shapes | undefined): Totals {
+  const counted = tryCost(graph, shapes)
+  if (!('problem' in counted)) return { parameters: counted.parameters, macs: counted.macs }
+  const floats = [...graph.initializers.values()].filter(({ dtype }) => dtype === 'float32')
+  return { parameters: floats.reduce((sum, { data }) => sum + data.length, 0), macs: undefined }
+}
+
+/** The cost, or why it cannot be told. */
+export function tryCost(graph: Graph, shapes: Shapes | undefined): Cost | { readonly problem: string } {
+  try {
+    return cost(graph, shapes)
+  } catch (error) {
+    if (!(error instanceof PolyadicError)) throw error
+    return { problem: error.message }
+  }
+}
+
+/** The name of the only input, or `POLYADIC_UNSUPPORTED`. */
+export function onlyInput(graph: Graph): string {
+  const [input, ...rest] = graph.inputs
+  if (input && rest.length === 0) return input.name
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', `the network has ${graph.inputs.length} inputs (${graph.inputs.map(({ name }) => show(name)).join(', ')}): say which by --input NAME=FILE`)
+}

@@ -1,0 +1,89 @@
+import { show } from '../errors.js'
+import { readNpy, writeNpy } from '../formats/npy.js'
+import { significant } from '../report/format.js'
+import { type Column, textTable } from '../report/table.js'
+import { Session } from '../runtime/session.js'
+import { asFloat32, elementCount, type Tensor } from '../tensor.js'
+import { checkWritable, flag, integer, list, onePositional, text } from './arguments.js'
+import { type Command, UsageError } from './command.js'
+import { loadNetwork, onlyInput } from './network.js'
+
+const help = `
+Run a network on NumPy arrays.
+
+Usage: polyadic run MODEL.onnx --input X.npy [-o OUT.npy] [--top K]
+
+  --input FILE       a .npy array of the input's shape; NAME=FILE, repeated, for several inputs
+  -o, --output FILE  write the first output as .npy
+  --top K            print the K largest values of each example and their indices (5 when nothing else is asked for)
+  --threads N        1 by default
+  --json             print shapes, and the top values when asked for, as JSON
+`
+
+export const run: Command = {
+  name: 'run',
+  summary: 'run a network on a .npy array',
+  help,
+  options: {
+    input: { type: 'string', multiple: true },
+    output: { type: 'string', short: 'o' },
+    top: { type: 'string' },
+    threads: { type: 'string' },
+    json: { type: 'boolean' }
+  },
+  async run(args, { signal, print }) {
+    const file = onePositional(args, 'MODEL.onnx')
+    const [output, top, threads] = [text(args, 'output'), integer(args, 'top', 1), integer(args, 'threads', 1) ?? 1]
+    const files = list(args, 'input')
+    if (files.length === 0) throw new UsageError('--input is missing')
+    if (output !== undefined) await checkWritable(output)
+    const graph = await loadNetwork(file)
+    const inputs: Record<string, Tensor> = {}
+    for (const item of files) {
+      const [name, path] = splitInput(item, () => onlyInput(graph))
+      inputs[name] = await readNpy(path)
+    }
+    await using session = await Session.create(graph, { threads })
+    const results = await session.run(inputs, { signal })
+    const [first] = Object.values(results)
+    if (output !== undefined && first) await writeNpy(output, first)
+    const wanted = top ?? (output === undefined ? 5 : undefined)
+    const outputs = Object.entries(results).map(([name, tensor]) => describeOutput(name, tensor, wanted))
+    print(flag(args, 'json') ? JSON.stringify({ outputs }, null, 2) : outputs.map(outputText).join('\n\n'))
+  }
+}
+
+interface Output {
+  readonly name: string
+  readonly dims: readonly number[]
+  readonly top?: readonly (readonly { readonly index: number; readonly value: number }[])[]
+}
+
+function splitInput(item: string, only: () => string): [string, string] {
+  const at = item.indexOf('=')
+  if (at === 0 || item === '') throw new UsageError(`--input: expected FILE or NAME=FILE, got ${show(item)}`)
+  return at < 0 ? [only(), item] : [item.slice(0, at), item.slice(at + 1)]
+}
+
+function describeOutput(name: string, tensor: Tensor, top: number | undefined): Output {
+  const examples = tensor.dims[0] ?? 1
+  if (top === undefined || examples === 0) return { name, dims: tensor.dims }
+  const size = elementCount(tensor.dims.slice(1))
+  const values = asFloat32(tensor, name)
+  const rows = Array.from({ length: examples }, (_, i) => largest(values.subarray(i * size, (i + 1) * size), top))
+  return { name, dims: tensor.dims, top: rows }
+}
+
+function largest(values: Float32Array, count: number): { index: number; value: number }[] {
+  const order = Array.from(values.keys()).sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b)
+  return order.slice(0, count).map((index) => ({ index, value: values[index] ?? Number.NaN }))
+}
+
+function outputText({ name, dims, top }: Output): string {
+  const heading = `${name}: ${dims.join('×')}`
+  if (!top) return heading
+  const places = top[0]?.length ?? 0
+  const columns: Column[] = [{ title: 'example', align: 'right' }, ...Array.from({ length: places }, (_, i): Column => ({ title: `${i + 1}.` }))]
+  const rows = top.map((row, i) => [String(i), ...row.map(({ index, value }) => `${index} (${significant(value, 3)})`)])
+  return `${heading}\n${textTable(columns, rows)}`
+}

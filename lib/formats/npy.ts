@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises'
+import { PolyadicError, show } from '../errors.js'
+import { arrayType, checkDims, type DataType, elementCount, type Tensor, type TensorData } from '../tensor.js'
+import { writeFileAtomically } from './atomic-write.js'
+
+// NumPy's .npy: magic, version, header length, a Python dict literal, raw elements.
+// https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+
+const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59] as const // \x93NUMPY
+const alignment = 64
+// A header holds three short entries; NumPy itself refuses more than 10,000 characters.
+const maxHeaderBytes = 10_000
+const maxRank = 32
+
+const types: Readonly<Record<string, DataType>> = {
+  'f2': 'float16', 'f4': 'float32', 'f8': 'float64',
+  'i1': 'int8', 'i2': 'int16', 'i4': 'int32', 'i8': 'int64',
+  'u1': 'uint8', 'u2': 'uint16', 'u4': 'uint32', 'u8': 'uint64',
+  'b1': 'bool'
+}
+
+/** Reads a .npy file. Throws `POLYADIC_IO` when it cannot be read and what `decodeNpy` throws. */
+export async function readNpy(path: string): Promise<Tensor> {
+  let bytes: Uint8Array
+  try {
+    bytes = await readFile(path)
+  } catch (cause) {
+    throw new PolyadicError('POLYADIC_IO', `cannot read ${show(path)}: ${(cause as Error).message}`, { subject: path, cause })
+  }
+  return decodeNpy(bytes, path)
+}
+
+/** Writes a tensor as .npy version 1, C order; the file is there in whole or not at all. */
+export async function writeNpy(path: string, tensor: Tensor): Promise<void> {
+  await writeFileAtomically(path, encodeNpy(tensor))
+}
+
+/** Decodes .npy versions 1 to 3; Fortran order is turned into C order. `name` is only for error messages. */
+export function decodeNpy(bytes: Uint8Array, name = 'npy'): Tensor {
+  const { header, dataOffset } = readHeader(bytes, name)
+  const dtype = parseType(header, name)
+  const dims = parseShape(header, name)
+  const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1]
+  if (order === undefined) throw malformed(name, 'the header has no fortran_order')
+  const data = readElements(bytes, dataOffset, dtype, dims, name)
+  return { dtype, dims, data: order === 'True' ? fromFortranOrder(data, dims) : data }
+}
+
+/** Encodes a tensor as .npy version 1, little-endian, C order. bfloat16 has no NumPy type and is refused. */
+export function encodeNpy(tensor: Tensor): Uint8Array {
+  const code = Object.keys(types).find((key) => types[key] === tensor.dtype)
+  if (code === undefined) throw new PolyadicError('POLYADIC_UNSUPPORTED', `npy: there is no NumPy type for ${tensor.dtype}`, { subject: tensor.dtype })
+  checkDims('dims', tensor.dims)
+  const descr = code.endsWith('1') ? `|${code}` : `<${code}`
+  const shape = tensor.dims.length === 1 ? `${tensor.dims[0]},` : tensor.dims.join(', ')
+  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }`
+  const unpadded = magic.length + 4 + text.length + 1
+  const header = `${text}${' '.repeat((alignment - (unpadded % alignment)) % alignment)}\n`
+  const elements = new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength)
+  const bytes = new Uint8Array(magic.length + 4 + header.length + elements.length)
+  bytes.set([...magic, 1, 0, header.length & 255, header.length >> 8])
+  bytes.set(Buffer.from(header, 'latin1'), magic.length + 4)
+  bytes.set(elements, magic.length + 4 + header.length)
+  return bytes
+}
+
+function readHeader(bytes: Uint8Array, name: string): { header: string; dataOffset: number } {
+  if (bytes.length < 10 || magic.some((byte, i) => bytes[i] !== byte)) throw malformed(name, 'it does not begin with the NumPy magic')
+  const version = bytes[6] as number
+  if (version < 1 || version > 3) throw new PolyadicError('POLYADIC_UNSUPPORTED', `${show(name)}: .npy version ${version} is not supported, expected 1 to 3`, { subject: name })
+  const wide = version > 1 // a 4-byte header length
+  if (wide && bytes.length < 12) throw malformed(name, 'it is truncated')
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const length = wide ? view.getUint32(8, true) : view.getUint16(8, true)
+  const start = wide ? 12 : 10
+  if (length > maxHeaderBytes) throw malformed(name, `its header of ${length} bytes is longer than ${maxHeaderBytes}`)
+  if (start + length > bytes.length) throw malformed(name, 'it ends inside its header')
+  return { header: Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1'), dataOffset: start + length }
+}
+
+function parseType(header: string, name: string): DataType {
+  const descr = /'descr'\s*:\s*'([^']*)'/.exec(header)?.[1]
+  if (descr === undefined) throw malformed(name, 'the header has no plain descr (structured types are not supported)')
+  const dtype = types[descr.slice(1)]
+  // Byte order: < little, | and = not applicable or native, which is little on every platform of Node with typed arrays we support.
+  if (dtype === undefined || !(descr[0] === '<' || descr[0] === '|' || descr[0] === '=')) {
+    throw new PolyadicError('POLYADIC_UNSUPPORTED', `${show(name)}: NumPy type ${show(descr)} is not supported, expected a little-endian number`, { subject: name })
+  }
+  return dtype
+}
+
+function parseShape(header: string, name: string): number[] {
+  const inner = /'shape'\s*:\s*\(([^)]*)\)/.exec(header)?.[1]
+  if (inner === undefined || !/^[\d,\sL]*$/.test(inner)) throw malformed(name, 'the header has no shape')
+  const dims = inner.split(',').map((part) => part.trim()).filter((part) => part !== '').map((part) => Number.parseInt(part, 10))
+  if (dims.length > maxRank || dims.some((dim) => !Number.isSafeInteger(dim))) throw malformed(name, `the shape (${inner}) is out of range`)
+  return dims
+}
+
+function readElements(bytes: Uint8Array, offset: number, dtype: DataType, dims: readonly number[], name: string): TensorData {
+  const Type = arrayType(dtype)
+  const count = elementCount(dims)
+  const size = count * Type.BYTES_PER_ELEMENT
+  if (!Number.isSafeInteger(size) || bytes.length - offset < size) {
+    throw malformed(name, `it is truncated: shape ${show(dims)} of ${dtype} needs ${size} bytes, ${bytes.length - offset} are there`)
+  }
+  if (bytes.length - offset > size) throw malformed(name, `${bytes.length - offset - size} bytes follow the last element`)
+  // Copied: elements may stand at any offset of a pooled buffer, where no typed array could lie.
+  const copy = new Uint8Array(size)
+  copy.set(bytes.subarray(offset, offset + size))
+  return new Type(copy.buffer)
+}
+
+/** The first axis runs fastest in `data`; the result is row-major. */
+function fromFortranOrder(data: TensorData, dims: readonly number[]): TensorData {
+  const result = data.slice()
+  const source: ArrayLike<number | bigint> = data
+  const target: { [index: number]: number | bigint } = result
+  const index = new Array<number>(dims.length).fill(0)
+  const strides = dims.map((_, axis) => elementCount(dims.slice(0, axis)))
+  for (let i = 0; i < data.length; i++) {
+    let from = 0
+    for (let axis = 0; axis < dims.length; axis++) from += (index[axis] ?? 0) * (strides[axis] ?? 0)
+    target[i] = source[from] as number | bigint
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      const next = (index[axis] ?? 0) + 1
+      index[axis] = next === dims[axis] ? 0 : next
+      if (next !== dims[axis]) break
+    }
+  }
+  return result
+}
+
+function malformed(name: string, what: string): PolyadicError {
+  return new PolyadicError('POLYADIC_FORMAT', `${show(name)} is not a valid .npy file: ${what}`, { subject: name })
+}

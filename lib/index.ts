@@ -1,0 +1,27 @@
+// The whole public surface. What is not named here may change without notice.
+
+export { PolyadicError, type ErrorCode, type ErrorDetails } from './errors.js'
+export { floatTensor, int64Tensor, type DataType, type FloatTensor, type Tensor, type TensorData } from './tensor.js'
+
+export type { Attribute, Graph, Node, ValueInfo } from './graph/graph.js'
+export { float, int, makeGraph, makeNode, type AttributeValue, type GraphParts, type NodeParts } from './graph/rewrite.js'
+export { decodeOnnx, readOnnx } from './onnx/read.js'
+export { encodeOnnx, writeOnnx } from './onnx/write.js'
+export { cost, type Cost, type NodeCost } from './operators/cost.js'
+
+export { cpd, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
+export { compress, type CompressOptions, type CompressProgress, type CompressResult, type LayerOptions } from './replacement/compress.js'
+export type { LayerReport } from './replacement/layer-report.js'
+
+export type { Batch, Batches, BatchSource, ExampleSet } from './training/batches.js'
+export { evaluate } from './training/evaluate.js'
+export { fineTune, type FineTuneOptions, type FineTuneResult } from './training/fine-tune.js'
+export { initialise, type InitialiseOptions } from './training/initialise.js'
+export type { EpochRecord, Evaluation, TrainingEvent } from './training/loop.js'
+export type { Schedule, ScheduleName } from './training/schedule.js'
+
+export { Session } from './runtime/session.js'
+export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
+
+export { readDataset, type Dataset, type LabelledData } from './formats/dataset.js'
+export { decodeNpy, encodeNpy, readNpy, writeNpy } from './formats/npy.js'

@@ -1,0 +1,66 @@
+/** One of several things whose times are compared. */
+export interface Candidate {
+  readonly name: string
+  readonly run: () => unknown
+}
+
+export interface MeasureOptions {
+  /** Samples of each candidate. */
+  readonly runs?: number
+  /** A sample repeats a short run until it lasts this long, so that the clock's grain does not matter. */
+  readonly sampleMs?: number
+  /** Runs of each candidate before anything counts. */
+  readonly warmup?: number
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+export interface Measured {
+  readonly name: string
+  /** Milliseconds of one run: the median of the samples. */
+  readonly medianMs: number
+  readonly samplesMs: readonly number[]
+}
+
+const defaults = { runs: 15, sampleMs: 4, warmup: 2 } as const
+
+/**
+ * Times candidates in turn, round after round, so that a machine that slows down for a while slows all of them; each
+ * round begins with another one. Compare the medians, and only within one call.
+ */
+export async function measureInterleaved(candidates: readonly Candidate[], options: MeasureOptions = {}): Promise<Measured[]> {
+  const { runs, sampleMs, warmup, signal, onProgress } = { ...defaults, ...options }
+  const repeats: number[] = []
+  for (const candidate of candidates) repeats.push(await calibrate(candidate, warmup, sampleMs))
+  const samples = candidates.map((): number[] => [])
+  for (let round = 0; round < runs; round++) {
+    for (let turn = 0; turn < candidates.length; turn++) {
+      signal?.throwIfAborted()
+      const i = (round + turn) % candidates.length
+      const [candidate, count] = [candidates[i], repeats[i]]
+      if (candidate && count) samples[i]?.push(await time(candidate, count))
+    }
+    onProgress?.(round + 1, runs)
+  }
+  return candidates.map(({ name }, i) => ({ name, medianMs: median(samples[i] ?? []), samplesMs: samples[i] ?? [] }))
+}
+
+/** The middle value, or the mean of the two in the middle; NaN of nothing. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+}
+
+async function calibrate(candidate: Candidate, warmup: number, sampleMs: number): Promise<number> {
+  for (let i = 0; i < warmup; i++) await candidate.run()
+  const once = Math.min(await time(candidate, 1), await time(candidate, 1))
+  return Math.min(1000, Math.max(1, Math.ceil(sampleMs / Math.max(once, 1e-4))))
+}
+
+async function time(candidate: Candidate, repeats: number): Promise<number> {
+  const start = performance.now()
+  for (let i = 0; i < repeats; i++) await candidate.run()
+  return (performance.now() - start) / repeats
+}

@@ -1,0 +1,82 @@
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import t from 'tap'
+import { readNpy, writeNpy } from '../../lib/formats/npy.js'
+import { readOnnx } from '../../lib/onnx/read.js'
+import { writeOnnx } from '../../lib/onnx/write.js'
+import { floatTensor } from '../../lib/tensor.js'
+import { polyadic, temporaryFolder } from '../helpers/cli.js'
+import { noise, smallNetwork, writeQuadrants } from '../helpers/networks.js'
+
+const folder = await temporaryFolder(t)
+const file = (name: string): string => path.join(folder, name)
+await writeOnnx(smallNetwork(), file('model.onnx'))
+await writeQuadrants(file('data'), 400)
+await writeNpy(file('x.npy'), floatTensor(noise(3 * 64, 7), [3, 1, 8, 8]))
+
+t.test('inspect shows inputs, outputs, layers and totals', async (t) => {
+  const { code, stdout, stderr } = await polyadic('inspect', file('model.onnx'))
+  t.equal(code, 0, stderr)
+  for (const word of ['image', 'N×1×8×8', 'probabilities', 'conv1', 'Conv', 'conv2', 'Softmax']) t.match(stdout, word)
+  const json = JSON.parse((await polyadic('inspect', file('model.onnx'), '--json')).stdout)
+  t.match(json, { parameters: 8 * 9 + 4 * 8 * 36 + 4, macs: 8 * 9 * 36 + 4 * 8 * 36 })
+  t.strictSame(json.nodes.map((node: { name: string }) => node.name), ['conv1', 'relu1', 'conv2', 'flatten', 'softmax'])
+})
+
+t.test('compress without data', async (t) => {
+  const { code, stdout, stderr } = await polyadic('compress', file('model.onnx'), '--rank', 'conv2=6', '-o', file('small.onnx'), '--report', file('report.html'))
+  t.equal(code, 0, stderr)
+  t.match(stdout, /conv2 .*4×8×6×6/)
+  const graph = await readOnnx(file('small.onnx'))
+  t.equal(graph.nodes.filter(({ opType }) => opType === 'Conv').length, 5)
+  const html = await readFile(file('report.html'), 'utf8')
+  t.match(html, /<svg/)
+  t.notMatch(html, /NaN|undefined/)
+})
+
+t.test('compress with data fine-tunes; the result is seeded', async (t) => {
+  const args = ['--rank', 'conv2=2', '--data', file('data'), '--epochs', '2', '--batch', '16', '--seed', '3', '--json']
+  const first = await polyadic('compress', file('model.onnx'), ...args, '-o', file('tuned.onnx'))
+  t.equal(first.code, 0, first.stderr)
+  const result = JSON.parse(first.stdout)
+  t.equal(result.training.epochs.length, 2)
+  t.ok(result.training.validation_accuracy_after >= result.training.validation_accuracy_before)
+  t.ok(result.after.parameters < result.before.parameters)
+  await polyadic('compress', file('model.onnx'), ...args, '-o', file('again.onnx'))
+  t.strictSame(await readFile(file('again.onnx')), await readFile(file('tuned.onnx')))
+})
+
+t.test('finetune learns', async (t) => {
+  const { code, stdout, stderr } = await polyadic('finetune', file('model.onnx'), '--data', file('data'), '--epochs', '4', '--batch', '16', '--learning-rate', '0.02', '-o', file('trained.onnx'), '--json')
+  t.equal(code, 0, stderr)
+  t.ok(JSON.parse(stdout).validation_accuracy_after > 90, stdout)
+})
+
+t.test('run prints the largest values and writes .npy', async (t) => {
+  const { code, stdout, stderr } = await polyadic('run', file('model.onnx'), '--input', file('x.npy'), '-o', file('y.npy'), '--top', '2')
+  t.equal(code, 0, stderr)
+  t.match(stdout, /probabilities: 3×4/)
+  const y = await readNpy(file('y.npy'))
+  t.strictSame(y.dims, [3, 4])
+  for (let i = 0; i < 3; i++) t.ok(Math.abs([0, 1, 2, 3].reduce((sum, k) => sum + Number(y.data[4 * i + k]), 0) - 1) < 1e-5)
+  const json = JSON.parse((await polyadic('run', file('model.onnx'), '--input', `image=${file('x.npy')}`, '--json')).stdout)
+  t.equal(json.outputs[0].top.length, 3)
+  t.equal(json.outputs[0].top[0].length, 4)
+})
+
+t.test('bench measures, compares and fails on a regression', async (t) => {
+  const quick = ['--runs', '3', '--batch', '2']
+  const { code, stdout, stderr } = await polyadic('bench', file('model.onnx'), file('small.onnx'), ...quick, '--json', file('bench.json'), '--fail-above', '1e6')
+  t.equal(code, 0, stderr)
+  t.match(stdout, 'small.onnx')
+  const json = JSON.parse(await readFile(file('bench.json'), 'utf8'))
+  t.match(json, { batch: 2, threads: 1, networks: [{ median_ms: Number }, { median_ms: Number }], ratio: Number })
+  t.ok(Math.abs(json.ratio - json.networks[1].median_ms / json.networks[0].median_ms) < 1e-9)
+  const slower = await polyadic('bench', file('model.onnx'), file('small.onnx'), ...quick, '--fail-above', '0.000001')
+  t.equal(slower.code, 1)
+  t.match(slower.stderr, /more than the .* allowed/)
+})
+
+t.test('no temporary files are left', async (t) => {
+  t.strictSame((await readdir(folder)).filter((name) => !/^(model|small|tuned|again|trained)\.onnx$|^(x|y)\.npy$|^report\.html$|^bench\.json$|^data$/.test(name)), [])
+})

@@ -1,0 +1,32 @@
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
+import t from 'tap'
+import { writeOnnx } from '../../lib/onnx/write.js'
+import { start, temporaryFolder } from '../helpers/cli.js'
+import { smallNetwork, writeQuadrants } from '../helpers/networks.js'
+
+const folder = await temporaryFolder(t)
+const file = (name: string): string => path.join(folder, name)
+await writeOnnx(smallNetwork(128), file('model.onnx'))
+await writeQuadrants(file('data'), 2000)
+
+const longRuns = {
+  compress: ['--rank', 'conv2=60', '--tolerance', '0', '--max-iterations', '1000000'],
+  finetune: ['--data', file('data'), '--epochs', '100000']
+}
+
+for (const [command, args] of Object.entries(longRuns)) {
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+    t.test(`${signal} ends ${command} with ${code} and leaves nothing`, async (t) => {
+      const { child, finished } = start([command, file('model.onnx'), ...args, '-o', file('out.onnx')])
+      // The first progress line: it is in the middle of its work.
+      if (child.stderr) await once(child.stderr, 'data')
+      child.kill(signal)
+      const run = await finished
+      t.equal(run.code, code, run.stderr)
+      t.match(run.stderr, 'polyadic: interrupted, nothing was written')
+      t.strictSame((await readdir(folder)).sort(), ['data', 'model.onnx'])
+    })
+  }
+}
