@@ -3,12 +3,12 @@ import { PolyadicError, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { elementCount } from '../tensor.js'
 import { denseCost, stagesCost } from './cost.js'
-import { type Solve, decomposeKernel, overallError, overallTrace } from './decompose.js'
-import { factorsToConvs } from './factors-to-convs.js'
+import { type LayerDecomposition, type Solve, decomposeKernel, overallError, overallTrace } from './decompose.js'
+import { type Stage, factorsToConvs } from './factors-to-convs.js'
 import { type KernelTensor, kernelTensor } from './kernel-tensor.js'
 import { type ConvLayer, checkLayers, findConv, readConv } from './layer.js'
 import type { LayerReport } from './layer-report.js'
-import { type Replacement, replaceConvs } from './rebuild.js'
+import { replaceConv } from './rebuild.js'
 import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
 import { type InputShapes, spatialExtents } from './spatial-extents.js'
 
@@ -66,7 +66,7 @@ export async function compressWith(graph: Graph, options: CompressOptions, makeS
   options.signal?.throwIfAborted()
   const extents = spatialExtents(graph, tasks.map((task) => task.layer.node), options.inputShapes)
   const progress = progressOf(tasks, options.onProgress)
-  const replacements: Replacement[] = []
+  let compressed = graph
   const layers: LayerReport[] = []
   for (const [index, task] of tasks.entries()) {
     const started = performance.now()
@@ -75,10 +75,12 @@ export async function compressWith(graph: Graph, options: CompressOptions, makeS
     options.signal?.throwIfAborted()
     progress(index, found.groups.length, found.groups.at(-1)?.iterations ?? 0, found.groups.at(-1)?.relativeError ?? 0)
     const stages = factorsToConvs(layer, kernel.modes, found.factors, found.rank)
-    replacements.push({ layer, stages })
-    layers.push(layerReport(graph, task, found, stages, extents[index], (performance.now() - started) / 1000))
+    const replaced = replaceConv(compressed, { layer, stages })
+    compressed = replaced.graph
+    const seconds = (performance.now() - started) / 1000
+    layers.push({ ...layerReport(task, found, stages, extents[index]), nodes: replaced.nodes, seconds })
   }
-  return { graph: replaceConvs(graph, replacements), layers }
+  return { graph: compressed, layers }
 }
 
 function planTasks(graph: Graph, options: CompressOptions): Task[] {
@@ -98,7 +100,7 @@ function planTasks(graph: Graph, options: CompressOptions): Task[] {
   })
 }
 
-function layerReport(graph: Graph, task: Task, found: Awaited<ReturnType<typeof decomposeKernel>>, stages: Replacement['stages'], extents: readonly number[] | undefined, seconds: number): LayerReport {
+function layerReport(task: Task, found: LayerDecomposition, stages: readonly Stage[], extents: readonly number[] | undefined): Omit<LayerReport, 'nodes' | 'seconds'> {
   const { layer, kernel } = task
   const errors = found.groups.map((group) => group.relativeError)
   const hasBias = (layer.node.inputs[2] ?? '') !== ''
@@ -108,7 +110,6 @@ function layerReport(graph: Graph, task: Task, found: Awaited<ReturnType<typeof 
   return {
     name: layer.node.name, rank: found.rank, requestedRank: task.rank, groups: layer.spec.groups,
     kernel: [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel], form: kernel.form,
-    nodes: stages.map((stage) => `${layer.node.name}/${stage.role}`),
     relativeError: overallError(kernel, errors),
     sensitivity: found.groups.reduce((sum, group) => sum + group.sensitivity, 0),
     sensitivityBefore: found.groups.reduce((sum, group) => sum + group.sensitivityBefore, 0),
@@ -117,8 +118,7 @@ function layerReport(graph: Graph, task: Task, found: Awaited<ReturnType<typeof 
     stopReason: worst.stopReason, trace: overallTrace(kernel, found.groups), perGroup: found.groups,
     parametersBefore: before.parameters, parametersAfter: after.parameters,
     macsBefore: before.macs, macsAfter: after.macs,
-    saves: (after.macs ?? after.parameters) < (before.macs ?? before.parameters),
-    seconds
+    saves: (after.macs ?? after.parameters) < (before.macs ?? before.parameters)
   }
 }
 

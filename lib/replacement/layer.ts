@@ -1,4 +1,5 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
+import { intAttribute, stringAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
 import type { ConvSpec } from '../operators/conv-spec.js'
 import { asFloat32, type Tensor } from '../tensor.js'
@@ -63,13 +64,11 @@ function readGeometry(node: Node, weight: Tensor): { spec: ConvSpec; autoPad: Au
   const kernel = integers(node, 'kernel_shape', axes) ?? weight.dims.slice(2)
   if (kernel.some((extent, axis) => extent !== weight.dims[axis + 2])) throw shapeError(node, `kernel_shape ${show(kernel)} disagrees with weights of shape ${show(weight.dims)}`)
   const fill = (value: number): number[] => new Array<number>(axes).fill(value)
-  const mode = node.attributes.get('auto_pad')
-  const named = mode?.kind === 'string' ? mode.value : 'NOTSET'
+  const named = stringAttribute(node, 'auto_pad', 'NOTSET')
   const autoPad = named === 'SAME_UPPER' || named === 'SAME_LOWER' ? named : undefined
   if (autoPad === undefined && named !== 'NOTSET' && named !== 'VALID' && named !== '') throw shapeError(node, `auto_pad ${show(named)} is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER`)
   const pads = (named === 'NOTSET' || named === '' ? integers(node, 'pads', 2 * axes) : undefined) ?? [...fill(0), ...fill(0)]
-  const group = node.attributes.get('group')
-  const groups = group?.kind === 'int' ? group.value : 1
+  const groups = intAttribute(node, 'group', 1)
   if (!Number.isSafeInteger(groups) || groups < 1) throw shapeError(node, `group ${show(groups)}, expected an integer of at least 1`)
   const spec = {
     kernel, strides: integers(node, 'strides', axes) ?? fill(1), dilations: integers(node, 'dilations', axes) ?? fill(1),

@@ -1,0 +1,24 @@
+import type { Graph } from '../graph/graph.js'
+import type { NativeTrainer } from '../native/binding.js'
+import type { ParameterSource } from './parameters.js'
+
+/** What has to be said to make a network trainable. */
+export interface TrainingShape {
+  readonly batchSize: number
+  readonly threads: number | undefined
+  readonly logits: string | undefined
+  readonly inputShape: readonly number[] | undefined
+}
+
+/** A trainer in native memory (close it), and what its parameters stand for. */
+export interface Training {
+  readonly trainer: NativeTrainer
+  readonly parameters: readonly ParameterSource[]
+  /** C·H·W. */
+  readonly exampleSize: number
+  readonly classes: number
+}
+
+export type PrepareTraining = (graph: Graph, shape: TrainingShape) => Training
+
+export const prepareTraining: PrepareTraining = () => { throw new Error('pending') }
