@@ -27,7 +27,7 @@ export interface GuardOptions {
   readonly spikeFactor: number
 }
 
-/** Memory of the smoothed loss, and the steps after which it is trusted. */
+/** Memory of the smoothed loss, and the steps after which it is trusted as a new low. */
 const smoothing = 0.9
 const settled = 10
 /** Weights that are this young when training diverges may already be spoilt. */
@@ -45,7 +45,6 @@ export class DivergenceGuard {
   #sum = 0
   #weight = 0
   #seen = 0
-  #first = 0
   #lowest = Infinity
 
   readonly #trainer: NativeTrainer
@@ -62,7 +61,7 @@ export class DivergenceGuard {
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) return this.rollBack(step, 'not-finite', result.loss, learningRate)
     this.#sum = smoothing * this.#sum + (1 - smoothing) * result.loss
     this.#weight = smoothing * this.#weight + (1 - smoothing)
-    if (this.#seen++ === 0) this.#first = result.loss
+    if (this.#seen++ === 0 && this.#lowest === Infinity) this.#lowest = result.loss
     const average = this.#sum / this.#weight
     if (average > this.#limit()) return this.rollBack(step, 'loss-spike', result.loss, learningRate)
     if (this.#seen >= settled) this.#lowest = Math.min(this.#lowest, average)
@@ -98,12 +97,9 @@ export class DivergenceGuard {
     return Math.log(this.#options.classes)
   }
 
-  // The loss of a few batches is noisy: be lenient until the average has settled.
+  // Half of a guess' loss is the leeway of a net that is nearly right on noisy batches; a collapse to guessing is above it.
   #limit(): number {
-    const { spikeFactor } = this.#options
-    if (spikeFactor === Infinity) return Infinity
-    if (this.#seen < settled) return 1.5 * spikeFactor * Math.max(this.#chance, this.#first)
-    return spikeFactor * this.#lowest + 0.5 * this.#chance
+    return this.#options.spikeFactor * Math.max(this.#lowest, 0.1 * this.#chance) + 0.5 * this.#chance
   }
 }
 

@@ -91,7 +91,7 @@ t.test('a loss that is not finite: back to good weights at half the rate', async
 
 t.test('a spike of the loss is one too', async (t) => {
   const trainer = new SoftmaxTrainer()
-  trainer.spoil = (step) => (step > 20 && step < 30 ? 50 : undefined)
+  trainer.spoil = (step) => (step > 20 && step < 24 ? 50 : undefined)
   const result = await tune({ validation }, trainer)
   t.equal(result.rollbacks[0]?.reason, 'loss-spike')
   t.equal(result.rollbacks[0]?.step, 21)
