@@ -1,3 +1,5 @@
+const deadWeight = 1e-9
+
 /** Factors of one tensor: one row-major I_n×R matrix a mode. */
 export type Factors = readonly Float64Array[]
 
@@ -17,9 +19,11 @@ export function balance(factors: Factors, rank: number): Float64Array[] {
   return result
 }
 
-/** Which components are not zero. */
+/** Which components have a weight (the product of their columns' norms) above 1e-9 of the largest. */
 export function liveComponents(factors: Factors, rank: number): number[] {
-  return Array.from({ length: rank }, (_, r) => r).filter((r) => factors.every((factor) => columnNorm(factor, rank, r) > 0))
+  const weights = Array.from({ length: rank }, (_, r) => factors.reduce((product, factor) => product * columnNorm(factor, rank, r), 1))
+  const largest = Math.max(...weights)
+  return weights.flatMap((weight, r) => (weight > deadWeight * largest ? [r] : []))
 }
 
 /** The chosen components of a factor, in a matrix `width` columns wide; columns past the chosen ones are zero. */

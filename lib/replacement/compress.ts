@@ -3,7 +3,7 @@ import { PolyadicError, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { elementCount } from '../tensor.js'
 import { denseCost, stagesCost } from './cost.js'
-import { type LayerDecomposition, type Solve, decomposeKernel, overallError, overallTrace } from './decompose.js'
+import { type GroupReport, type LayerDecomposition, type OnSolveProgress, type Solve, decomposeKernel, overallError, overallTrace } from './decompose.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
 import { type KernelTensor, kernelTensor } from './kernel-tensor.js'
 import { type ConvLayer, checkLayers, findConv, readConv } from './layer.js'
@@ -71,9 +71,10 @@ export async function compressWith(graph: Graph, options: CompressOptions, makeS
   for (const [index, task] of tasks.entries()) {
     const started = performance.now()
     const { layer, kernel } = task
-    const found = await decomposeKernel(layer.node.name, kernel, task.rank, makeSolve(task.solver), (group, iteration, error) => progress(index, group, iteration, error))
+    const found = await decomposeKernel(layer.node.name, kernel, task.rank, makeSolve(task.solver), (...done) => progress(index, ...done))
     options.signal?.throwIfAborted()
-    progress(index, found.groups.length, found.groups.at(-1)?.iterations ?? 0, found.groups.at(-1)?.relativeError ?? 0)
+    const last = found.groups.at(-1) as GroupReport
+    progress(index, found.groups.length - 1, 1, last.iterations, last.relativeError)
     const stages = factorsToConvs(layer, kernel.modes, found.factors, found.rank)
     const replaced = replaceConv(compressed, { layer, stages })
     compressed = replaced.graph
@@ -122,16 +123,14 @@ function layerReport(task: Task, found: LayerDecomposition, stages: readonly Sta
   }
 }
 
-// Layers count by the work of a sweep over their tensor; a group past the last one means that the layer is done.
-function progressOf(tasks: readonly Task[], report: CompressOptions['onProgress']): (task: number, group: number, iteration: number, error: number) => void {
+// Layers count by the work of a sweep over their tensor.
+function progressOf(tasks: readonly Task[], report: CompressOptions['onProgress']): (task: number, group: number, ...progress: Parameters<OnSolveProgress>) => void {
   const work = tasks.map((task) => elementCount(task.kernel.dims) * task.rank * task.kernel.groups.length)
   const total = work.reduce((sum, value) => sum + value, 0)
-  return (index, group, iteration, error) => {
-    if (report === undefined) return
-    const { layer, kernel, solver: { maxIterations = 200 } } = tasks[index] as Task
+  return (index, group, done, iteration, error) => {
+    const { layer, kernel } = tasks[index] as Task
     const before = work.slice(0, index).reduce((sum, value) => sum + value, 0)
-    const within = Math.min(1, (group + Math.min(1, iteration / maxIterations)) / kernel.groups.length)
-    const fraction = Math.min(1, (before + within * (work[index] as number)) / total)
-    report({ fraction, layer: layer.node.name, group: Math.min(group, kernel.groups.length - 1), iteration, error })
+    const within = (group + done) / kernel.groups.length
+    report?.({ fraction: Math.min(1, (before + within * (work[index] as number)) / total), layer: layer.node.name, group, iteration, error })
   }
 }

@@ -23,8 +23,11 @@ export type Decomposition = Pick<NativeCpdResult, 'factors' | 'relativeError' | 
   readonly trace: readonly { readonly error: number }[]
 }
 
-/** Decomposes one row-major tensor into `rank` components; called with `onIteration` for progress. */
-export type Solve = (tensor: Float64Array, dims: readonly number[], rank: number, group: number, onIteration: (iteration: number, error: number) => void) => Promise<Decomposition>
+/** Called now and then with the part of one tensor's work that is done, the iteration and the relative error. */
+export type OnSolveProgress = (fraction: number, iteration: number, error: number) => void
+
+/** Decomposes one row-major tensor (that of group `group`) into `rank` components. */
+export type Solve = (tensor: Float64Array, dims: readonly number[], rank: number, group: number, onProgress: OnSolveProgress) => Promise<Decomposition>
 
 /** Factors of all groups, at a rank they share, and the reports. */
 export interface LayerDecomposition {
@@ -35,13 +38,13 @@ export interface LayerDecomposition {
 }
 
 /** Decomposes a layer's groups one by one. Throws POLYADIC_NUMERIC naming the layer when a result is not finite. */
-export async function decomposeKernel(name: string, kernel: KernelTensor, rank: number, solve: Solve, onIteration: (group: number, iteration: number, error: number) => void): Promise<LayerDecomposition> {
+export async function decomposeKernel(name: string, kernel: KernelTensor, rank: number, solve: Solve, onProgress: (group: number, ...progress: Parameters<OnSolveProgress>) => void): Promise<LayerDecomposition> {
   const factors: Factors[] = []
   const groups: GroupReport[] = []
   for (const [g, tensor] of kernel.groups.entries()) {
     const result = tensor.every((value) => value === 0)
       ? zeroDecomposition(kernel.dims, rank)
-      : await solve(tensor, kernel.dims, rank, g, (iteration, error) => onIteration(g, iteration, error))
+      : await solve(tensor, kernel.dims, rank, g, (...progress) => onProgress(g, ...progress))
     if (!Number.isFinite(result.relativeError) || result.factors.some((factor) => !factor.every(Number.isFinite))) {
       throw new PolyadicError('POLYADIC_NUMERIC', `layer ${show(name)}: the decomposition of group ${g} at rank ${rank} is not finite`, { subject: name })
     }

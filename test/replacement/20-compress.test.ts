@@ -9,8 +9,8 @@ import { conv, convGraph, maps, normals, summary } from './helpers.js'
 const base = convGraph({ title: '', input: [3, 8, 8], dims: [4, 3, 3, 3], pads: [1, 1, 1, 1] })
 
 /** Random factors: for structure and counts, where their values do not matter. */
-const randomSolve: Solve = async (_tensor, dims, rank, group, onIteration) => {
-  onIteration(1, 0.5)
+const randomSolve: Solve = async (_tensor, dims, rank, group, onProgress) => {
+  onProgress(0.5, 1, 0.5)
   return { ...summary, relativeError: 0.1 * (group + 1), factors: dims.map((dim, n) => Float64Array.from(normals(dim * rank, n + 1))) }
 }
 
