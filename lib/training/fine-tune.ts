@@ -3,7 +3,7 @@ import type { Graph } from '../graph/graph.js'
 import { type Batches, batchesPerEpoch, sourceOf } from './batches.js'
 import { DivergenceGuard, type Rollback } from './guard.js'
 import { type EpochRecord, type Evaluation, type LoopSettings, type TrainingEvent, trainLoop } from './loop.js'
-import { type NamePattern, rateScales, weightDecays, writeParameters } from './parameters.js'
+import { type NamePattern, weightDecays, writeParameters } from './parameters.js'
 import { type Schedule, type ScheduleName, makeSchedule } from './schedule.js'
 import { type PrepareTraining, type Training, prepareTraining } from './trainer.js'
 
@@ -89,8 +89,8 @@ export async function fineTuneWith(prepare: PrepareTraining, graph: Graph, optio
   checkOptions(options)
   options.signal?.throwIfAborted()
   const { batchSize, maxRollbacks, spikeFactor, seed } = withDefaults(options)
-  const { threads, logits, inputShape } = options
-  const training = prepare(graph, { batchSize, threads, logits, inputShape })
+  const { threads, logits, inputShape, frozen } = options
+  const training = prepare(graph, { batchSize, threads, logits, inputShape, frozen })
   const { trainer, parameters, exampleSize, classes } = training
   try {
     const settings = loopSettings(training, options, batchSize)
@@ -101,14 +101,14 @@ export async function fineTuneWith(prepare: PrepareTraining, graph: Graph, optio
     }
     const guard = new DivergenceGuard(trainer, { classes, maxRollbacks, spikeFactor })
     const { weights, ...result } = await trainLoop(trainer, data, settings, guard)
-    const tuned = writeParameters(graph, parameters, weights, settings.sgd.rateScale)
+    const tuned = writeParameters(graph, parameters, weights, training.rateScale)
     return { graph: tuned, ...result, diverged: guard.rollbacks.length > 0, rollbacks: guard.rollbacks }
   } finally {
     trainer.close()
   }
 }
 
-function loopSettings({ parameters }: Training, options: FineTuneOptions, batchSize: number): LoopSettings {
+function loopSettings({ parameters, rateScale }: Training, options: FineTuneOptions, batchSize: number): LoopSettings {
   const { learningRate, momentum, nesterov, clipNorm, weightDecay, decayBiases, labelSmoothing, schedule } = withDefaults(options)
   return {
     epochs: options.epochs ?? Infinity, steps: options.steps ?? Infinity, stepsPerEpoch: options.stepsPerEpoch,
@@ -116,7 +116,7 @@ function loopSettings({ parameters }: Training, options: FineTuneOptions, batchS
     schedule: makeSchedule(schedule, options.warmUp === undefined ? {} : { warmUp: options.warmUp }),
     sgd: {
       learningRate, momentum, nesterov, clipNorm,
-      weightDecay: weightDecays(parameters, weightDecay, decayBiases), rateScale: rateScales(parameters, options.frozen)
+      weightDecay: weightDecays(parameters, weightDecay, decayBiases), rateScale
     },
     labelSmoothing, checkpointEvery: fineTuneDefaults.checkpointEvery, signal: options.signal, onProgress: options.onProgress
   }

@@ -1,9 +1,10 @@
 import { PolyadicError } from '../errors.js'
 import type { NativeStepResult, NativeTrainer } from '../native/binding.js'
 
-/** Weights and momentum of a trainer at one moment. */
+/** Weights and momentum of a trainer at one moment, and the lowest smoothed loss by then. */
 interface Checkpoint {
   readonly step: number
+  readonly lowest: number
   readonly weights: readonly Float32Array[]
   readonly momentum: readonly Float32Array[]
 }
@@ -53,7 +54,7 @@ export class DivergenceGuard {
   constructor(trainer: NativeTrainer, options: GuardOptions) {
     this.#trainer = trainer
     this.#options = options
-    this.#older = this.#newer = takeCheckpoint(trainer, 0)
+    this.#older = this.#newer = takeCheckpoint(trainer, 0, Infinity)
   }
 
   /** Judges a step's result: `undefined` when all is well. Throws POLYADIC_NUMERIC when rollbacks do not help. */
@@ -72,7 +73,7 @@ export class DivergenceGuard {
   checkpoint(step: number): void {
     if (this.#seen === 0 || this.#sum / this.#weight > 1.5 * this.#lowest + 0.1 * this.#chance) return
     this.#older = this.#newer
-    this.#newer = takeCheckpoint(this.#trainer, step)
+    this.#newer = takeCheckpoint(this.#trainer, step, this.#lowest)
   }
 
   rollBack(step: number, reason: Rollback['reason'], loss: number, learningRate: number): Rollback {
@@ -87,6 +88,7 @@ export class DivergenceGuard {
     this.#trainer.setParameters('weights', this.#newer.weights)
     this.#trainer.setParameters('momentum', this.#newer.momentum)
     this.#sum = this.#weight = this.#seen = 0
+    this.#lowest = this.#newer.lowest
     const rollback = { step, toStep: this.#newer.step, reason, loss, rateScale: this.rateScale }
     this.rollbacks.push(rollback)
     return rollback
@@ -103,6 +105,6 @@ export class DivergenceGuard {
   }
 }
 
-function takeCheckpoint(trainer: NativeTrainer, step: number): Checkpoint {
-  return { step, weights: trainer.getParameters('weights'), momentum: trainer.getParameters('momentum') }
+function takeCheckpoint(trainer: NativeTrainer, step: number, lowest: number): Checkpoint {
+  return { step, lowest, weights: trainer.getParameters('weights'), momentum: trainer.getParameters('momentum') }
 }

@@ -12,6 +12,9 @@ export interface ParameterSource {
   readonly transposed: boolean
 }
 
+/** By index of the plan's parameters; `undefined` for those that stand for no initializer and are never trained. */
+export type ParameterSources = readonly (ParameterSource | undefined)[]
+
 /** A node or initializer: by exact name or by pattern. */
 export type NamePattern = string | RegExp
 
@@ -19,12 +22,12 @@ export type NamePattern = string | RegExp
  * The factor on each parameter's learning rate: 0 where `frozen` names its node or initializer, else 1.
  * Throws POLYADIC_ARGUMENT for an entry that matches nothing, and when nothing is left to train.
  */
-export function rateScales(parameters: readonly ParameterSource[], frozen: readonly NamePattern[] = []): Float32Array {
-  const scales = new Float32Array(parameters.length).fill(1)
+export function rateScales(parameters: ParameterSources, frozen: readonly NamePattern[] = []): Float32Array {
+  const scales = Float32Array.from(parameters, (parameter) => (parameter === undefined ? 0 : 1))
   for (const pattern of frozen) {
     let matched = false
-    parameters.forEach(({ initializer, node }, index) => {
-      if (!matches(pattern, node) && !matches(pattern, initializer)) return
+    parameters.forEach((parameter, index) => {
+      if (parameter === undefined || !(matches(pattern, parameter.node) || matches(pattern, parameter.initializer))) return
       matched = true
       scales[index] = 0
     })
@@ -35,15 +38,16 @@ export function rateScales(parameters: readonly ParameterSource[], frozen: reado
 }
 
 /** Weight decay a parameter: none for biases unless `decayBiases`. */
-export function weightDecays(parameters: readonly ParameterSource[], weightDecay: number, decayBiases: boolean): Float32Array {
-  return Float32Array.from(parameters, ({ role }) => (role === 'weight' || decayBiases ? weightDecay : 0))
+export function weightDecays(parameters: ParameterSources, weightDecay: number, decayBiases: boolean): Float32Array {
+  return Float32Array.from(parameters, (parameter) => (parameter?.role === 'weight' || decayBiases ? weightDecay : 0))
 }
 
 /** A new graph with the plan's values in place of the initializers they were made of. Frozen ones stay as they are. */
-export function writeParameters(graph: Graph, parameters: readonly ParameterSource[], values: readonly Float32Array[], scales: Float32Array): Graph {
+export function writeParameters(graph: Graph, parameters: ParameterSources, values: readonly Float32Array[], scales: Float32Array): Graph {
   const initializers = new Map(graph.initializers)
-  parameters.forEach(({ initializer, transposed }, index) => {
-    if (scales[index] === 0) return
+  parameters.forEach((parameter, index) => {
+    if (parameter === undefined || scales[index] === 0) return
+    const { initializer, transposed } = parameter
     const before = graph.initializers.get(initializer)
     const data = values[index] as Float32Array
     if (before?.dtype !== 'float32' || elementCount(before.dims) !== data.length) {
@@ -71,7 +75,7 @@ function matches(pattern: NamePattern, name: string): boolean {
   return name.search(pattern) >= 0
 }
 
-function unmatched(pattern: NamePattern, parameters: readonly ParameterSource[]): PolyadicError {
-  const nodes = [...new Set(parameters.map((parameter) => parameter.node))]
+function unmatched(pattern: NamePattern, parameters: ParameterSources): PolyadicError {
+  const nodes = [...new Set(parameters.flatMap((parameter) => parameter?.node ?? []))]
   return new PolyadicError('POLYADIC_ARGUMENT', `frozen: ${String(pattern)} matches no node or initializer with trainable weights; nodes that have some: ${nodes.join(', ')}`, { subject: String(pattern) })
 }

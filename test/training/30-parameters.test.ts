@@ -16,6 +16,7 @@ t.test('frozen names and patterns', async (t) => {
   t.strictSame([...rateScales(parameters)], [1, 1, 1])
   t.strictSame([...rateScales(parameters, ['fc'])], [0, 0, 1])
   t.strictSame([...rateScales(parameters, ['b', /^conv/g])], [1, 0, 0])
+  t.strictSame([...rateScales([undefined, ...parameters], ['fc'])], [0, 0, 0, 1], 'a constant of the plan is never trained')
   t.throws(() => rateScales(parameters, ['conv']), { code: 'POLYADIC_ARGUMENT', message: /conv matches no node.*fc, conv1/ })
   t.throws(() => rateScales(parameters, [/./]), { code: 'POLYADIC_ARGUMENT', message: /nothing to train/ })
   t.throws(() => rateScales(parameters, [1 as never]), { code: 'POLYADIC_ARGUMENT' })

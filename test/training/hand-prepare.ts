@@ -1,8 +1,9 @@
 import type { Graph } from '../../lib/graph/graph.js'
 import { native } from '../../lib/native/binding.js'
 import type { PlanSpec, PlanStep } from '../../lib/runtime/plan-spec.js'
+import { rateScales } from '../../lib/training/parameters.js'
 import type { PrepareTraining } from '../../lib/training/trainer.js'
-export const handPrepare: PrepareTraining = (graph: Graph, { batchSize: n, threads = 1 }) => {
+export const handPrepare: PrepareTraining = (graph: Graph, { batchSize: n, threads = 1, frozen }) => {
   const p = (name: string) => graph.initializers.get(name)?.data as Float32Array
   const fc = p('fc.weight'); const t = new Float32Array(36)
   for (let i = 0; i < 12; i++) for (let j = 0; j < 3; j++) t[j * 12 + i] = fc[i * 3 + j] as number
@@ -18,6 +19,7 @@ export const handPrepare: PrepareTraining = (graph: Graph, { batchSize: n, threa
   const spec: PlanSpec = { threads, training: true, steps, inputs: [0], outputs: [6],
     values: [{ n, c: 1, h: 10, w: 10 }, { n, c: 8, h: 10, w: 10 }, { n, c: 8, h: 10, w: 10 }, { n, c: 12, h: 8, w: 8 }, { n, c: 12, h: 8, w: 8 }, { n, c: 12, h: 1, w: 1 }, { n, c: 3, h: 1, w: 1 }],
     parameters: [p('conv1.weight'), p('conv1.bias'), p('conv2.weight'), p('conv2.bias'), t, p('fc.bias')].map((data) => ({ data, trainable: true })) }
-  return { trainer: native().createTrainer(spec), exampleSize: 100, classes: 3, parameters: ['conv1', 'conv2', 'fc'].flatMap((node) => [
-    { initializer: `${node}.weight`, node, role: 'weight' as const, transposed: node === 'fc' }, { initializer: `${node}.bias`, node, role: 'bias' as const, transposed: false }]) }
+  const parameters = ['conv1', 'conv2', 'fc'].flatMap((node) => [
+    { initializer: `${node}.weight`, node, role: 'weight' as const, transposed: node === 'fc' }, { initializer: `${node}.bias`, node, role: 'bias' as const, transposed: false }])
+  return { trainer: native().createTrainer(spec), exampleSize: 100, classes: 3, parameters, rateScale: rateScales(parameters, frozen) }
 }

@@ -4,6 +4,7 @@ import type { NativeJob, NativeSgd, NativeStepResult, NativeTrainer } from '../.
 import { floatTensor } from '../../lib/tensor.js'
 import { random } from '../../lib/training/random.js'
 import type { ExampleSet } from '../../lib/training/batches.js'
+import { rateScales } from '../../lib/training/parameters.js'
 import type { PrepareTraining } from '../../lib/training/trainer.js'
 
 const size = 4
@@ -117,8 +118,6 @@ export class SoftmaxTrainer implements NativeTrainer {
 
 /** Hands `trainer` to `fineTuneWith`. */
 export function prepareWith(trainer: SoftmaxTrainer): PrepareTraining {
-  return () => ({
-    trainer, exampleSize: size, classes,
-    parameters: [{ initializer: 'w', node: 'fc', role: 'weight', transposed: true }, { initializer: 'b', node: 'fc', role: 'bias', transposed: false }]
-  })
+  const parameters = [{ initializer: 'w', node: 'fc', role: 'weight', transposed: true }, { initializer: 'b', node: 'fc', role: 'bias', transposed: false }] as const
+  return (_graph, { frozen }) => ({ trainer, exampleSize: size, classes, parameters, rateScale: rateScales(parameters, frozen) })
 }
