@@ -1,0 +1,37 @@
+import type { GroupReport } from './decompose.js'
+import type { ReplacementForm } from './kernel-tensor.js'
+
+/** What was done to one layer. Sums and maxima are over its groups. */
+export interface LayerReport {
+  readonly name: string
+  /** Components a group; below `requestedRank` when some vanished. */
+  readonly rank: number
+  readonly requestedRank: number
+  readonly groups: number
+  /** Cout × Cin/groups × spatial extents. */
+  readonly kernel: readonly number[]
+  readonly form: ReplacementForm
+  /** Names of the new nodes. */
+  readonly nodes: readonly string[]
+  /** ‖K − M‖ / ‖K‖ over all groups. */
+  readonly relativeError: number
+  readonly sensitivity: number
+  readonly sensitivityBefore: number
+  readonly congruence: number
+  /** Sum over groups. */
+  readonly iterations: number
+  /** Of the group with the largest error. */
+  readonly stopReason: GroupReport['stopReason']
+  /** Overall relative error by iteration. */
+  readonly trace: readonly number[]
+  readonly perGroup: readonly GroupReport[]
+  /** Weights and biases. */
+  readonly parametersBefore: number
+  readonly parametersAfter: number
+  /** Multiply-adds for one example on the maps' real sizes; `undefined` when those are not known. */
+  readonly macsBefore: number | undefined
+  readonly macsAfter: number | undefined
+  /** Fewer multiply-adds than before (fewer parameters, where multiply-adds are unknown). */
+  readonly saves: boolean
+  readonly seconds: number
+}

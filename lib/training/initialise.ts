@@ -1,0 +1,80 @@
+import { checkInteger } from '../errors.js'
+import type { Graph, Node } from '../graph/graph.js'
+import { type Tensor, asIntegers, elementCount, floatTensor } from '../tensor.js'
+import { random } from './random.js'
+
+export interface InitialiseOptions {
+  /** Default 0. */
+  readonly seed?: number
+}
+
+/** E[max²] of k independent standard normals: how much of the signal's power a maxout over k pieces keeps. */
+const maxoutPower = [1, 1, 1, 1.2757, 1.5513, 1.8, 2.0217, 2.2203, 2.3995] as const
+
+/**
+ * New weights to train a network from scratch: normal with variance gain / fan-in for every Conv and Gemm (He et al.),
+ * zero biases. The gain keeps the power of the signal through what follows: 2 for relu and its kin, 1 / E[max²] for a
+ * maxout of k pieces, 1 otherwise. Other initializers stay. The stream of a weight depends on the seed and its place only.
+ */
+export function initialise(graph: Graph, options: InitialiseOptions = {}): Graph {
+  const seed = checkInteger('seed', options.seed ?? 0, 0, 0xffffffff)
+  const initializers = new Map(graph.initializers)
+  graph.nodes.forEach((node, index) => {
+    if ((node.opType !== 'Conv' && node.opType !== 'Gemm') || node.domain !== '') return
+    const [, weightName = '', biasName = ''] = node.inputs
+    const weight = graph.initializers.get(weightName)
+    const bias = graph.initializers.get(biasName)
+    if (weight?.dtype === 'float32') initializers.set(weightName, normal(weight.dims, gainAfter(graph, node) / fanIn(node, weight), seed, index))
+    if (bias?.dtype === 'float32') initializers.set(biasName, floatTensor(new Float32Array(bias.data.length), bias.dims))
+  })
+  return { ...graph, initializers }
+}
+
+function normal(dims: readonly number[], variance: number, seed: number, stream: number): Tensor {
+  const source = random(seed, stream)
+  const deviation = Math.sqrt(variance)
+  return floatTensor(Float32Array.from({ length: elementCount(dims) }, () => deviation * source.normal()), dims)
+}
+
+// Inputs that one output sums over. A Gemm's weights are N×K with transB, K×N without.
+function fanIn(node: Node, weight: Tensor): number {
+  if (node.opType === 'Conv') return elementCount(weight.dims.slice(1))
+  const transposed = node.attributes.get('transB')
+  return weight.dims[transposed?.kind === 'int' && transposed.value !== 0 ? 1 : 0] as number
+}
+
+function gainAfter(graph: Graph, node: Node): number {
+  const consumers = (value: string): Node[] => graph.nodes.filter((other) => other.inputs.includes(value))
+  const next = consumers(node.outputs[0] as string)
+  // A bias, pooling or flatten between a layer and its activation changes nothing here.
+  const [first] = next
+  if (first === undefined) return 1
+  if (['Relu', 'LeakyRelu', 'PRelu', 'Clip', 'Elu', 'Selu'].includes(first.opType)) return 2
+  if (['Add', 'MaxPool', 'Flatten', 'BatchNormalization'].includes(first.opType)) return gainAfter(graph, first)
+  if (first.opType === 'Reshape') return 1 / maxoutGain(reducedPieces(graph, first, consumers(first.outputs[0] as string)))
+  if (first.opType === 'Split' || first.opType === 'Slice') return 1 / maxoutGain(maximumPieces(next, consumers))
+  return 1
+}
+
+function maxoutGain(pieces: number): number {
+  return maxoutPower[Math.min(pieces, maxoutPower.length - 1)] as number
+}
+
+// Maxout as Reshape to N × C/k × k × … and ReduceMax over k.
+function reducedPieces(graph: Graph, reshape: Node, next: readonly Node[]): number {
+  const reduce = next.find((node) => node.opType === 'ReduceMax')
+  const shape = graph.initializers.get(reshape.inputs[1] ?? '')
+  const attribute = reduce?.attributes.get('axes')
+  const tensor = graph.initializers.get(reduce?.inputs[1] ?? '')
+  const axes = attribute?.kind === 'ints' ? attribute.value : tensor === undefined ? [] : asIntegers(tensor, 'axes')
+  if (shape === undefined || axes.length !== 1) return 1
+  const dims = asIntegers(shape, 'shape')
+  return Math.max(1, dims.at(axes[0] as number) ?? 1)
+}
+
+// Maxout as slices of the channels and their elementwise Max.
+function maximumPieces(slices: readonly Node[], consumers: (value: string) => Node[]): number {
+  const parts = slices.flatMap((node) => node.outputs)
+  const maximum = parts.flatMap(consumers).find((node) => node.opType === 'Max')
+  return maximum === undefined ? 1 : Math.max(1, parts.filter((part) => maximum.inputs.includes(part)).length)
+}
