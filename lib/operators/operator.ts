@@ -86,7 +86,7 @@ export interface Operator {
 }
 
 /** The newest opset of the ONNX domain whose operator definitions were read for this version. */
-export const newestOpset = 25
+export const newestOpset = 26
 
 /** The range of an operator that means the same from the oldest opset that is supported to the newest. */
 export const allOpsets = [7, newestOpset] as const

@@ -60,7 +60,6 @@ export const layerCases: readonly NetworkCase[] = [
   single('batch norm behind grouped conv with bias', [2, 6, 8, 8], (b, x) => b.norm(b.conv(x, [18, 2, 3, 3], { group: int(3) }), 18)),
   single('two batch norms', [2, 6, 5, 5], (b, x) => b.norm(b.norm(x, 6), 6)),
   single('LRN', [2, 11, 6, 6], (b, x) => b.node('LRN', [x], { size: int(5), alpha: float(0.01), beta: float(0.6), bias: float(1.5) })),
-  single('LRN of even size', [1, 8, 4, 4], (b, x) => b.node('LRN', [x], { size: int(4), alpha: float(0.5) })),
   single('residual', [1, 16, 7, 7], (b, x) => b.node('Relu', [b.node('Add', [b.conv(x, [16, 16, 3, 3], { pads: [1, 1, 1, 1] }), x])])),
   single('two branches', [2, 12, 7, 7], (b, x) => {
     const y = b.node('Relu', [b.norm(b.conv(x, [24, 12, 3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] }), 24)])
@@ -103,7 +102,7 @@ export const poolCases: readonly NetworkCase[] = ['MaxPool', 'AveragePool'].flat
   pool('count_include_pad and ceil_mode', 'AveragePool', [1, 4, 8, 8], {
     kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], count_include_pad: int(1), ceil_mode: int(1)
   }, 19),
-  single('AveragePool behind Pad', [1, 4, 7, 7], (b, x) => b.node('AveragePool', [b.node('Pad', [x, b.ints(0, 0, 1, 0, 0, 0, 1, 2)])], { kernel_shape: [2, 2] })),
+  single('AveragePool behind Pad', [1, 4, 7, 7], (b, x) => b.node('AveragePool', [b.node('Pad', [x, b.ints(0, 0, 1, 0, 0, 0, 1, 2)])], { kernel_shape: [3, 3] })),
   pool('whole map', 'GlobalAveragePool', [2, 19, 5, 7], {}),
   pool('whole map', 'GlobalMaxPool', [2, 19, 5, 7], {}),
   single('ReduceMean over the map', [2, 6, 4, 5], (b, x) => b.node('ReduceMean', [x], { axes: [2, 3], keepdims: int(0) })),
@@ -209,5 +208,25 @@ export const cpCases: readonly NetworkCase[] = [
   single('cp block of a large map', [1, 16, 61, 67], (b, x) => cpChain(b, x, 16, 32, { r: 24, k: [5, 5], pads: [2, 2, 2, 2] }))
 ]
 
+/** One network in the dialect of an opset: what was an attribute became an input. */
+function dialect(opset: number): NetworkCase {
+  const list = (b: NetworkBuilder, since: number, op: string, x: string, name: string, values: Dims, rest = {}): string =>
+    (opset < since ? b.node(op, [x], { [name]: values, ...rest }) : b.node(op, [x, b.ints(...values)], rest))
+  const clip = (b: NetworkBuilder, x: string): string =>
+    (opset < 11 ? b.node('Clip', [x], { min: float(0), max: float(1) }) : b.node('Clip', [x, b.scalar(0), b.scalar(1)]))
+  const slice = (b: NetworkBuilder, x: string, start: number, end: number): string =>
+    (opset < 10 ? b.node('Slice', [x], { axes: [1], starts: [start], ends: [end] }) : b.node('Slice', [x, b.ints(start), b.ints(end), b.ints(-3)]))
+  return single(`opset ${opset}`, [2, 3, 12, 12], (b, x) => {
+    const padded = list(b, 11, 'Pad', clip(b, b.norm(b.conv(x, [8, 3, 3, 3]), 8)), 'pads', [0, 0, 1, 0, 0, 0, 0, 1])
+    const pooled = b.node('MaxPool', [b.conv(padded, [12, 8, 3, 3])], { kernel_shape: [2, 2], strides: [2, 2] })
+    const maxout = b.node('Max', [slice(b, pooled, 6, 12), slice(b, pooled, 0, 6)])
+    const squeezed = list(b, 13, 'Squeeze', list(b, 18, 'ReduceMean', maxout, 'axes', [2, 3]), 'axes', [2, 3])
+    const flat = b.node('Dropout', [b.node('Flatten', [list(b, 13, 'Unsqueeze', squeezed, 'axes', [2, 3])])])
+    return b.node('Softmax', [b.node('Gemm', [flat, b.weight(5, 6), b.weight(5)], { transB: int(1) })])
+  }, opset)
+}
+
+export const dialectCases: readonly NetworkCase[] = [7, 8, 9, 10, 11, 12, 13, 14, 18, 22, 26].map(dialect)
+
 /** Every case, for a test that compares with another runtime. */
-export const networkCases: readonly NetworkCase[] = [...convolutionCases, ...layerCases, ...poolCases, ...maxoutCases, ...matrixCases, ...cpCases]
+export const networkCases: readonly NetworkCase[] = [...convolutionCases, ...layerCases, ...poolCases, ...maxoutCases, ...matrixCases, ...cpCases, ...dialectCases]
