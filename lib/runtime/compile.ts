@@ -1,0 +1,84 @@
+import { argumentError } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
+import { analyse, type InputShapes } from '../operators/infer.js'
+import { compact, type Draft } from './draft.js'
+import { fuse } from './fusion.js'
+import type { PlanSpec } from './plan-spec.js'
+import { DraftWriter } from './plan-writer.js'
+import { checkThreads } from './threads.js'
+
+export interface CompileOptions {
+  /** Dims of graph inputs by name; those left out are the graph's, with a batch of 1 where it is not fixed. */
+  readonly inputShapes?: InputShapes
+  /** Default: 1. */
+  readonly threads?: number
+  /**
+   * Keeps every initializer as a parameter of its own: only biases are fused. A Softmax or LogSoftmax that makes output 0 is left
+   * out, as the loss is taken of the logits. Batch normalisation uses its running statistics, which stay as they are. Default: false.
+   */
+  readonly training?: boolean
+  /** Fuses batch normalisation, activations, maxout and sums into convolutions. Default: true. */
+  readonly fusion?: boolean
+  /** Runs chains of convolutions that form a CP block as one operator; needs `fusion`. Default: true. */
+  readonly cpBlocks?: boolean
+}
+
+/** A value of the network at the border of a plan. */
+export interface CompiledValue {
+  readonly name: string
+  /** As ONNX has them. */
+  readonly dims: readonly number[]
+}
+
+/** What `PlanSpec.parameters[i]` is in the graph. */
+export interface CompiledParameter {
+  /** Names of the initializers that share the tensor; empty when it was computed from several (`derived`). */
+  readonly initializers: readonly string[]
+  /** `same`: the initializer's elements in its order. `transposed`: an inner×columns matrix as columns×inner. `derived`: cannot be written back. */
+  readonly layout: 'same' | 'transposed' | 'derived'
+}
+
+export interface Compiled {
+  readonly spec: PlanSpec
+  /** One a plan input, in its order; a graph input read in several shapes occurs several times, one never read not at all. */
+  readonly inputs: readonly CompiledValue[]
+  /** One a plan output, in its order: that of the graph. In training output 0 may be the logits in the place of this one. */
+  readonly outputs: readonly CompiledValue[]
+  readonly parameters: readonly CompiledParameter[]
+}
+
+const defaults = { inputShapes: {}, threads: 1, training: false, fusion: true, cpBlocks: true }
+
+/**
+ * Turns a graph and input shapes into a plan: shapes resolved, constants folded, steps fused, dead code dropped. Throws
+ * `POLYADIC_SHAPE` for shapes that do not fit and `POLYADIC_UNSUPPORTED` for what polyadic cannot run, before anything is computed.
+ */
+export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
+  const { inputShapes, training, fusion, cpBlocks } = { ...defaults, ...options }
+  const threads = checkThreads(options.threads ?? defaults.threads)
+  if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
+  const analysis = analyse(graph, inputShapes)
+  const writer = new DraftWriter(graph, analysis, training)
+  for (const node of analysis.nodes) writer.write(node)
+  const written = writer.draft(graph.outputs.map((output) => writer.output(output.name)))
+  const live = compact(training ? withLogits(written) : written)
+  const draft = fusion ? compact(fuse(live, { training, cpBlocks })) : live
+  const spec: PlanSpec = {
+    threads, training, values: draft.values, steps: draft.steps, inputs: draft.inputs.map((input) => input.value), outputs: draft.outputs,
+    parameters: draft.parameters.map(({ data, trainable }) => ({ data, trainable }))
+  }
+  const value = (name: string): CompiledValue => ({ name, dims: analysis.dims.get(name) as readonly number[] })
+  return {
+    spec,
+    inputs: draft.inputs.map((input) => value(input.name)),
+    outputs: graph.outputs.map((output) => value(output.name)),
+    parameters: draft.parameters.map(({ initializers, layout }) => ({ initializers, layout }))
+  }
+}
+
+/** Output 0 as it is before softmax. */
+function withLogits(draft: Draft): Draft {
+  const [first, ...others] = draft.outputs
+  const last = draft.steps.find((step) => step.output === first)
+  return last?.op === 'softmax' || last?.op === 'log_softmax' ? { ...draft, outputs: [last.input, ...others] } : draft
+}
