@@ -14,14 +14,15 @@ export { compress, type CompressOptions, type CompressProgress, type CompressRes
 export type { LayerReport } from './replacement/layer-report.js'
 
 export type { Batch, Batches, BatchSource, ExampleSet } from './training/batches.js'
-export { evaluate } from './training/evaluate.js'
+export { evaluate, type EvaluateOptions } from './training/evaluate.js'
 export { fineTune, type FineTuneOptions, type FineTuneResult } from './training/fine-tune.js'
 export { initialise, type InitialiseOptions } from './training/initialise.js'
 export type { EpochRecord, Evaluation, TrainingEvent } from './training/loop.js'
 export type { Schedule, ScheduleName } from './training/schedule.js'
 
-export { Session } from './runtime/session.js'
 export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
+export { Session, type RunOptions, type SessionDescription, type SessionOptions } from './runtime/session.js'
+export { defaultThreads } from './runtime/threads.js'
 
 export { readDataset, type Dataset, type LabelledData } from './formats/dataset.js'
 export { decodeNpy, encodeNpy, readNpy, writeNpy } from './formats/npy.js'
