@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { PolyadicError, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import type { InputShapes } from '../operators/infer.js'
 import { elementCount } from '../tensor.js'
 import { denseCost, stagesCost } from './cost.js'
 import { type GroupReport, type LayerDecomposition, type OnSolveProgress, type Solve, decomposeKernel, overallError, overallTrace } from './decompose.js'
@@ -10,7 +11,7 @@ import { type ConvLayer, checkLayers, findConv, readConv } from './layer.js'
 import type { LayerReport } from './layer-report.js'
 import { replaceConv } from './rebuild.js'
 import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
-import { type InputShapes, spatialExtents } from './spatial-extents.js'
+import { spatialExtents } from './spatial-extents.js'
 
 /** One layer's rank (components a group) and whatever it does differently from the other layers. */
 export interface LayerOptions extends SolverOptions {

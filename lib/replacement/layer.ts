@@ -1,7 +1,8 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
-import { intAttribute, stringAttribute } from '../graph/attributes.js'
+import { stringAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
 import type { ConvSpec } from '../operators/conv-spec.js'
+import { convSpecOf } from '../operators/convolution.js'
 import { asFloat32, type Tensor } from '../tensor.js'
 
 /** ONNX's automatic padding, which is kept by name: it acts on every spatial axis by itself, so it splits exactly. */
@@ -47,10 +48,13 @@ export function readConv(graph: Graph, node: Node): ConvLayer {
   if (tensor === undefined) {
     throw new PolyadicError('POLYADIC_UNSUPPORTED', `layer ${show(node.name)}: its weights ${show(weightName)} are not an initializer, there is nothing constant to decompose`, { subject: node.name })
   }
+  if (tensor.dtype !== 'float32') {
+    throw new PolyadicError('POLYADIC_UNSUPPORTED', `layer ${show(node.name)}: its weights ${show(weightName)} are ${tensor.dtype}, expected float32`, { subject: node.name })
+  }
   const { spec, autoPad } = readGeometry(node, tensor)
   const [outputs = 0, inputsPerGroup = 0] = tensor.dims
-  if (outputs % spec.groups !== 0) throw shapeError(node, `${outputs} output channels cannot be split into ${spec.groups} groups`)
   const weight = asFloat32(tensor, weightName)
+  if (weight.length === 0) throw new PolyadicError('POLYADIC_GRAPH', `layer ${show(node.name)}: its weights are of shape ${show(tensor.dims)}, which is empty`, { subject: node.name })
   const bad = weight.findIndex((value) => !Number.isFinite(value))
   if (bad >= 0) {
     throw new PolyadicError('POLYADIC_NUMERIC', `layer ${show(node.name)}: weight ${bad} of ${show(weightName)} is ${String(weight[bad])}, expected finite numbers`, { subject: node.name })
@@ -58,34 +62,14 @@ export function readConv(graph: Graph, node: Node): ConvLayer {
   return { node, weightName, weight, outputs, inputsPerGroup, spec, autoPad }
 }
 
+// SAME is kept by name, so its pads need not be known; everything else is the operator's to judge.
 function readGeometry(node: Node, weight: Tensor): { spec: ConvSpec; autoPad: AutoPad | undefined } {
-  const axes = weight.dims.length - 2
-  if (axes < 1 || weight.dims.some((dim) => dim < 1)) throw shapeError(node, `weights of shape ${show(weight.dims)}, expected Cout × Cin/groups × kernel`)
-  const kernel = integers(node, 'kernel_shape', axes) ?? weight.dims.slice(2)
-  if (kernel.some((extent, axis) => extent !== weight.dims[axis + 2])) throw shapeError(node, `kernel_shape ${show(kernel)} disagrees with weights of shape ${show(weight.dims)}`)
-  const fill = (value: number): number[] => new Array<number>(axes).fill(value)
   const named = stringAttribute(node, 'auto_pad', 'NOTSET')
-  const autoPad = named === 'SAME_UPPER' || named === 'SAME_LOWER' ? named : undefined
-  if (autoPad === undefined && named !== 'NOTSET' && named !== 'VALID' && named !== '') throw shapeError(node, `auto_pad ${show(named)} is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER`)
-  const pads = (named === 'NOTSET' || named === '' ? integers(node, 'pads', 2 * axes) : undefined) ?? [...fill(0), ...fill(0)]
-  const groups = intAttribute(node, 'group', 1)
-  if (!Number.isSafeInteger(groups) || groups < 1) throw shapeError(node, `group ${show(groups)}, expected an integer of at least 1`)
-  const spec = {
-    kernel, strides: integers(node, 'strides', axes) ?? fill(1), dilations: integers(node, 'dilations', axes) ?? fill(1),
-    padsBegin: pads.slice(0, axes), padsEnd: pads.slice(axes), groups
-  }
-  return { spec, autoPad }
-}
-
-function integers(node: Node, name: string, length: number): readonly number[] | undefined {
-  const attribute = node.attributes.get(name)
-  if (attribute === undefined || (attribute.kind === 'ints' && attribute.value.length === 0)) return undefined
-  if (attribute.kind === 'ints' && attribute.value.length === length) return attribute.value
-  throw shapeError(node, `${name} ${show(attribute.value)}, expected ${length} integers`)
-}
-
-function shapeError(node: Node, what: string): PolyadicError {
-  return new PolyadicError('POLYADIC_GRAPH', `layer ${show(node.name)}: ${what}`, { subject: node.name })
+  if (named !== 'SAME_UPPER' && named !== 'SAME_LOWER') return { spec: convSpecOf(node, weight.dims), autoPad: undefined }
+  const attributes = new Map(node.attributes)
+  attributes.delete('auto_pad')
+  attributes.delete('pads')
+  return { spec: convSpecOf({ ...node, attributes }, weight.dims), autoPad: named }
 }
 
 /** Throws unless `layers` is a non-empty record. */

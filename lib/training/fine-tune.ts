@@ -26,7 +26,10 @@ export interface FineTuneOptions {
   /** Default 5e-4; biases only with `decayBiases`. */
   readonly weightDecay?: number
   readonly decayBiases?: boolean
-  /** Largest Euclidean norm of all gradients together; default 0: not clipped. */
+  /**
+   * Largest Euclidean norm of all gradients together; 0: not clipped. Default 1: a chain of factors is stiffer than the layer it
+   * replaces, and clipping lets it be tuned at the dense network's rate.
+   */
   readonly clipNorm?: number
   /** Part of the target's probability that is spread over all classes; default 0. */
   readonly labelSmoothing?: number
@@ -36,7 +39,7 @@ export interface FineTuneOptions {
   readonly warmUp?: number
   /** Nodes or initializers that keep their values. */
   readonly frozen?: readonly NamePattern[]
-  /** Default: one a core. */
+  /** Default: `defaultThreads()`, all that the process may use. */
   readonly threads?: number
   /** Of the shuffling; default 0. */
   readonly seed?: number
@@ -69,7 +72,7 @@ export interface FineTuneResult {
 }
 
 export const fineTuneDefaults = {
-  batchSize: 64, learningRate: 0.01, momentum: 0.9, nesterov: true, weightDecay: 5e-4, decayBiases: false, clipNorm: 0,
+  batchSize: 64, learningRate: 0.01, momentum: 0.9, nesterov: true, weightDecay: 5e-4, decayBiases: false, clipNorm: 1,
   labelSmoothing: 0, schedule: 'cosine', seed: 0, maxRollbacks: 6, spikeFactor: 2, checkpointEvery: 500
 } as const
 
@@ -91,13 +94,13 @@ export async function fineTuneWith(prepare: PrepareTraining, graph: Graph, optio
   const { batchSize, maxRollbacks, spikeFactor, seed } = withDefaults(options)
   const { threads, logits, inputShape, frozen } = options
   const training = prepare(graph, { batchSize, threads, logits, inputShape, frozen })
-  const { trainer, parameters, exampleSize, classes } = training
+  const { trainer, parameters, exampleSize, classes, planInputs } = training
   try {
     const settings = loopSettings(training, options, batchSize)
     const data = {
       train: sourceOf('train', options.train, exampleSize, batchSize, seed),
       validation: options.validation && sourceOf('validation', options.validation, exampleSize, batchSize),
-      layout: { batchSize, exampleSize, classes }
+      layout: { batchSize, exampleSize, classes, planInputs }
     }
     const guard = new DivergenceGuard(trainer, { classes, maxRollbacks, spikeFactor })
     const { weights, ...result } = await trainLoop(trainer, data, settings, guard)

@@ -81,7 +81,7 @@ export class DivergenceGuard {
     if (this.rollbacks.length >= maxRollbacks) {
       throw new PolyadicError('POLYADIC_NUMERIC',
         `training diverged at step ${step} (loss ${loss}, learning rate ${learningRate}) and ${maxRollbacks} rollbacks at half the rate each did not help; ` +
-        'try a smaller learningRate, a clipNorm, or a decomposition with a ridge or correction', { subject: 'learningRate' })
+        'try a smaller learningRate or clipNorm, or a decomposition with a ridge or correction', { subject: 'learningRate' })
     }
     if (step - this.#newer.step < youngest) this.#newer = this.#older
     this.rateScale /= 2

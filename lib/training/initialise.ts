@@ -12,7 +12,7 @@ export interface InitialiseOptions {
 const maxoutPower = [1, 1, 1, 1.2757, 1.5513, 1.8, 2.0217, 2.2203, 2.3995] as const
 
 /**
- * New weights to train a network from scratch: normal with variance gain / fan-in for every Conv and Gemm (He et al.),
+ * New weights to train a network from scratch: normal with variance gain / fan-in for every Conv, Gemm and MatMul (He et al.),
  * zero biases. The gain keeps the power of the signal through what follows: 2 for relu and its kin, 1 / E[max²] for a
  * maxout of k pieces, 1 otherwise. Other initializers stay. The stream of a weight depends on the seed and its place only.
  */
@@ -20,7 +20,7 @@ export function initialise(graph: Graph, options: InitialiseOptions = {}): Graph
   const seed = checkInteger('seed', options.seed ?? 0, 0, 0xffffffff)
   const initializers = new Map(graph.initializers)
   graph.nodes.forEach((node, index) => {
-    if ((node.opType !== 'Conv' && node.opType !== 'Gemm') || node.domain !== '') return
+    if (!['Conv', 'Gemm', 'MatMul'].includes(node.opType) || node.domain !== '') return
     const [, weightName = '', biasName = ''] = node.inputs
     const weight = graph.initializers.get(weightName)
     const bias = graph.initializers.get(biasName)
@@ -36,7 +36,7 @@ function normal(dims: readonly number[], variance: number, seed: number, stream:
   return floatTensor(Float32Array.from({ length: elementCount(dims) }, () => deviation * source.normal()), dims)
 }
 
-// Inputs that one output sums over. A Gemm's weights are N×K with transB, K×N without.
+// Inputs that one output sums over. A Gemm's weights are N×K with transB, K×N without, as a MatMul's.
 function fanIn(node: Node, weight: Tensor): number {
   if (node.opType === 'Conv') return elementCount(weight.dims.slice(1))
   const transposed = node.attributes.get('transB')

@@ -64,10 +64,15 @@ export interface LoopSettings {
   readonly onProgress: ((event: TrainingEvent) => void) | undefined
 }
 
+/** The plan's batch; its inputs are `planInputs` times the same. */
+export interface TrainingLayout extends Omit<BatchLayout, 'last'> {
+  readonly planInputs: number
+}
+
 export interface LoopData {
   readonly train: BatchSource
   readonly validation: BatchSource | undefined
-  readonly layout: Omit<BatchLayout, 'last'>
+  readonly layout: TrainingLayout
 }
 
 export interface LoopResult {
@@ -90,7 +95,7 @@ export async function trainLoop(trainer: NativeTrainer, data: LoopData, settings
   let weights = trainer.getParameters('weights')
   let expected = settings.stepsPerEpoch ?? settings.expectedStepsPerEpoch
   for (let epoch = 1, step = 0; epoch <= settings.epochs && step < settings.steps; epoch++) {
-    const run = new EpochRun(trainer, settings, guard, epoch, step, totalSteps(settings, expected))
+    const run = new EpochRun(trainer, data.layout, settings, guard, epoch, step, totalSteps(settings, expected))
     const before = guard.rollbacks.length
     await run.train(fullBatches('train', data.train(epoch), { ...data.layout, last: 'drop' }))
     expected ??= run.step - step
@@ -111,10 +116,10 @@ export async function trainLoop(trainer: NativeTrainer, data: LoopData, settings
 }
 
 /** Loss and accuracy of a trainer's present weights over some batches; the last one is padded, its padding not counted. */
-export async function evaluateTrainer(trainer: NativeTrainer, batches: ReturnType<BatchSource>, layout: LoopData['layout'], signal?: AbortSignal): Promise<Evaluation> {
+export async function evaluateTrainer(trainer: NativeTrainer, batches: ReturnType<BatchSource>, layout: TrainingLayout, signal?: AbortSignal): Promise<Evaluation> {
   let [loss, correct, count] = [0, 0, 0]
   for await (const batch of prefetched(fullBatches('validation', batches, { ...layout, last: 'pad' }), signal)) {
-    const result = await runJob(() => trainer.evaluate([batch.input], batch.target, batch.count), signal)
+    const result = await runJob(() => trainer.evaluate(planInputs(batch, layout), batch.target, batch.count), signal)
     loss += result.loss * batch.count
     correct += result.correct
     count += batch.count
@@ -135,8 +140,8 @@ class EpochRun {
   #last = NaN
 
   constructor(
-    private readonly trainer: NativeTrainer, private readonly settings: LoopSettings, private readonly guard: DivergenceGuard,
-    private readonly epoch: number, private readonly firstStep: number, private readonly total: number | undefined
+    private readonly trainer: NativeTrainer, private readonly layout: TrainingLayout, private readonly settings: LoopSettings,
+    private readonly guard: DivergenceGuard, private readonly epoch: number, private readonly firstStep: number, private readonly total: number | undefined
   ) {
     this.step = firstStep
   }
@@ -170,7 +175,7 @@ class EpochRun {
     const { settings, guard } = this
     this.learningRate = settings.sgd.learningRate * settings.schedule(this.progress()) * guard.rateScale
     const sgd = { ...settings.sgd, learningRate: this.learningRate }
-    const result = await runJob(() => this.trainer.step([batch.input], batch.target, settings.labelSmoothing, sgd), settings.signal)
+    const result = await runJob(() => this.trainer.step(planInputs(batch, this.layout), batch.target, settings.labelSmoothing, sgd), settings.signal)
     this.step++
     this.#last = result.loss
     if (!Number.isFinite(result.loss)) checkFinite(batch)
@@ -190,6 +195,10 @@ class EpochRun {
     if (this.total !== undefined) return Math.min(1, this.step / this.total)
     return (this.epoch - 1) / this.settings.epochs
   }
+}
+
+function planInputs(batch: FullBatch, layout: TrainingLayout): Float32Array[] {
+  return new Array<Float32Array>(layout.planInputs).fill(batch.input)
 }
 
 function totalSteps(settings: LoopSettings, perEpoch: number | undefined): number | undefined {

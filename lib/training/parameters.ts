@@ -1,12 +1,12 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { type Tensor, elementCount, floatTensor } from '../tensor.js'
+import { elementCount, floatTensor } from '../tensor.js'
 
 /** Where a trainable parameter of a plan comes from. */
 export interface ParameterSource {
-  /** The initializer it was made of, and the node that uses it. */
-  readonly initializer: string
-  readonly node: string
+  /** The initializers that share its values, and the nodes that use them. */
+  readonly initializers: readonly string[]
+  readonly nodes: readonly string[]
   readonly role: 'weight' | 'bias'
   /** The plan holds the initializer (a matrix) transposed. */
   readonly transposed: boolean
@@ -27,7 +27,7 @@ export function rateScales(parameters: ParameterSources, frozen: readonly NamePa
   for (const pattern of frozen) {
     let matched = false
     parameters.forEach((parameter, index) => {
-      if (parameter === undefined || !(matches(pattern, parameter.node) || matches(pattern, parameter.initializer))) return
+      if (parameter === undefined || ![...parameter.nodes, ...parameter.initializers].some((name) => matches(pattern, name))) return
       matched = true
       scales[index] = 0
     })
@@ -47,25 +47,26 @@ export function writeParameters(graph: Graph, parameters: ParameterSources, valu
   const initializers = new Map(graph.initializers)
   parameters.forEach((parameter, index) => {
     if (parameter === undefined || scales[index] === 0) return
-    const { initializer, transposed } = parameter
-    const before = graph.initializers.get(initializer)
+    const { initializers: names, transposed } = parameter
+    const [first = ''] = names
+    const before = graph.initializers.get(first)
     const data = values[index] as Float32Array
     if (before?.dtype !== 'float32' || elementCount(before.dims) !== data.length) {
-      throw new PolyadicError('POLYADIC_GRAPH', `initializer ${show(initializer)}: expected a float32 tensor of ${data.length} values to write trained weights to`, { subject: initializer })
+      throw new PolyadicError('POLYADIC_GRAPH', `initializer ${show(first)}: expected a float32 tensor of ${data.length} values to write trained weights to`, { subject: first })
     }
-    initializers.set(initializer, transposed ? transposedBack(before, data) : floatTensor(data.slice(), before.dims))
+    const after = transposed ? transposedBack(before.dims, data) : data.slice()
+    for (const name of names) initializers.set(name, floatTensor(after, (graph.initializers.get(name) ?? before).dims))
   })
   return { ...graph, initializers }
 }
 
-// data: the transpose of a matrix of `before`'s shape, row-major.
-function transposedBack(before: Tensor, data: Float32Array): Tensor {
-  const [rows = 1, columns = 1] = before.dims
+// data: the transpose of a rows×columns matrix, row-major.
+function transposedBack([rows = 1, columns = 1]: readonly number[], data: Float32Array): Float32Array {
   const result = new Float32Array(data.length)
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) result[i * columns + j] = data[j * rows + i] as number
   }
-  return floatTensor(result, before.dims)
+  return result
 }
 
 function matches(pattern: NamePattern, name: string): boolean {
@@ -76,6 +77,6 @@ function matches(pattern: NamePattern, name: string): boolean {
 }
 
 function unmatched(pattern: NamePattern, parameters: ParameterSources): PolyadicError {
-  const nodes = [...new Set(parameters.flatMap((parameter) => parameter?.node ?? []))]
+  const nodes = [...new Set(parameters.flatMap((parameter) => parameter?.nodes ?? []))]
   return new PolyadicError('POLYADIC_ARGUMENT', `frozen: ${String(pattern)} matches no node or initializer with trainable weights; nodes that have some: ${nodes.join(', ')}`, { subject: String(pattern) })
 }

@@ -7,9 +7,9 @@ import { rateScales, weightDecays, writeParameters } from '../../lib/training/pa
 import { linearGraph } from './softmax-trainer.js'
 
 const parameters = [
-  { initializer: 'w', node: 'fc', role: 'weight', transposed: true },
-  { initializer: 'b', node: 'fc', role: 'bias', transposed: false },
-  { initializer: 'conv1.weight', node: 'conv1', role: 'weight', transposed: false }
+  { initializers: ['w'], nodes: ['fc'], role: 'weight', transposed: true },
+  { initializers: ['b'], nodes: ['fc'], role: 'bias', transposed: false },
+  { initializers: ['conv1.weight'], nodes: ['conv1'], role: 'weight', transposed: false }
 ] as const
 
 t.test('frozen names and patterns', async (t) => {

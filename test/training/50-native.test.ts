@@ -1,17 +1,14 @@
 import t from 'tap'
-import type { Graph } from '../../lib/graph/graph.js'
-import { type FineTuneOptions, type FineTuneResult, fineTuneWith } from '../../lib/training/fine-tune.js'
+import { type FineTuneOptions, type FineTuneResult, fineTune } from '../../lib/training/fine-tune.js'
 import type { TrainingEvent } from '../../lib/training/loop.js'
 import { bars, bits, toyNetwork } from './toy.js'
-import { handPrepare } from './hand-prepare.js'
 
-const fineTune: (graph: Graph, options: FineTuneOptions) => Promise<FineTuneResult> = async (graph, options) => fineTuneWith(handPrepare, graph, options)
 const train = bars(600, 1)
 const validation = bars(205, 2)
 const names = ['conv1', 'conv2', 'fc'].flatMap((node) => [`${node}.weight`, `${node}.bias`])
 
 async function tune(options: Partial<FineTuneOptions>): Promise<FineTuneResult> {
-  return fineTuneWith(handPrepare, toyNetwork(3), { train, validation, epochs: 12, batchSize: 32, learningRate: 0.1, threads: 1, ...options })
+  return fineTune(toyNetwork(3), { train, validation, epochs: 12, batchSize: 32, learningRate: 0.1, threads: 1, ...options })
 }
 
 t.test('a small net learns from scratch', async (t) => {

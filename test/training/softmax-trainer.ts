@@ -118,6 +118,6 @@ export class SoftmaxTrainer implements NativeTrainer {
 
 /** Hands `trainer` to `fineTuneWith`. */
 export function prepareWith(trainer: SoftmaxTrainer): PrepareTraining {
-  const parameters = [{ initializer: 'w', node: 'fc', role: 'weight', transposed: true }, { initializer: 'b', node: 'fc', role: 'bias', transposed: false }] as const
-  return (_graph, { frozen }) => ({ trainer, exampleSize: size, classes, parameters, rateScale: rateScales(parameters, frozen) })
+  const parameters = [{ initializers: ['w'], nodes: ['fc'], role: 'weight', transposed: true }, { initializers: ['b'], nodes: ['fc'], role: 'bias', transposed: false }] as const
+  return (_graph, { frozen }) => ({ trainer, exampleSize: size, classes, planInputs: 1, parameters, rateScale: rateScales(parameters, frozen) })
 }
