@@ -31,7 +31,9 @@ export function selectColumns(factor: Float64Array, rank: number, chosen: readon
   const rows = factor.length / rank
   const result = new Float64Array(rows * width)
   for (let i = 0; i < rows; i++) {
-    chosen.forEach((r, column) => { result[i * width + column] = factor[i * rank + r] as number })
+    chosen.forEach((r, column) => {
+      result[i * width + column] = factor[i * rank + r] as number
+    })
   }
   return result
 }

@@ -4,7 +4,15 @@ import type { Graph } from '../graph/graph.js'
 import type { InputShapes } from '../operators/infer.js'
 import { elementCount } from '../tensor.js'
 import { denseCost, stagesCost } from './cost.js'
-import { type GroupReport, type LayerDecomposition, type OnSolveProgress, type Solve, decomposeKernel, overallError, overallTrace } from './decompose.js'
+import {
+  type GroupReport,
+  type LayerDecomposition,
+  type OnSolveProgress,
+  type Solve,
+  decomposeKernel,
+  overallError,
+  overallTrace
+} from './decompose.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
 import { type KernelTensor, kernelTensor } from './kernel-tensor.js'
 import { type ConvLayer, checkLayers, findConv, readConv } from './layer.js'
@@ -62,10 +70,18 @@ export async function compress(graph: Graph, options: CompressOptions): Promise<
 }
 
 /** `compress` with a solver of one's own: for tests and exact decompositions. */
-export async function compressWith(graph: Graph, options: CompressOptions, makeSolve: (options: SolverOptions) => Solve): Promise<CompressResult> {
+export async function compressWith(
+  graph: Graph,
+  options: CompressOptions,
+  makeSolve: (options: SolverOptions) => Solve
+): Promise<CompressResult> {
   const tasks = planTasks(graph, options)
   options.signal?.throwIfAborted()
-  const extents = spatialExtents(graph, tasks.map((task) => task.layer.node), options.inputShapes)
+  const extents = spatialExtents(
+    graph,
+    tasks.map((task) => task.layer.node),
+    options.inputShapes
+  )
   const progress = progressOf(tasks, options.onProgress)
   let compressed = graph
   const layers: LayerReport[] = []
@@ -92,7 +108,8 @@ function planTasks(graph: Graph, options: CompressOptions): Task[] {
   return Object.entries(options.layers).map(([key, value]) => {
     const node = findConv(graph, key)
     const before = seen.get(node.name)
-    if (before !== undefined) throw new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} and ${show(before)} name the same layer`, { subject: key })
+    if (before !== undefined)
+      throw new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} and ${show(before)} name the same layer`, { subject: key })
     seen.set(node.name, key)
     const own: Partial<LayerOptions> = typeof value === 'object' && value !== null ? value : { rank: value }
     const rank = checkInteger(`layers[${show(key)}].rank`, own.rank, 1)
@@ -102,7 +119,12 @@ function planTasks(graph: Graph, options: CompressOptions): Task[] {
   })
 }
 
-function layerReport(task: Task, found: LayerDecomposition, stages: readonly Stage[], extents: readonly number[] | undefined): Omit<LayerReport, 'nodes' | 'seconds'> {
+function layerReport(
+  task: Task,
+  found: LayerDecomposition,
+  stages: readonly Stage[],
+  extents: readonly number[] | undefined
+): Omit<LayerReport, 'nodes' | 'seconds'> {
   const { layer, kernel } = task
   const errors = found.groups.map((group) => group.relativeError)
   const hasBias = (layer.node.inputs[2] ?? '') !== ''
@@ -110,28 +132,45 @@ function layerReport(task: Task, found: LayerDecomposition, stages: readonly Sta
   const after = stagesCost(stages, layer.autoPad, hasBias ? layer.outputs : 0, extents)
   const worst = found.groups.reduce((a, b) => (b.relativeError > a.relativeError ? b : a))
   return {
-    name: layer.node.name, rank: found.rank, requestedRank: task.rank, groups: layer.spec.groups,
-    kernel: [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel], form: kernel.form,
+    name: layer.node.name,
+    rank: found.rank,
+    requestedRank: task.rank,
+    groups: layer.spec.groups,
+    kernel: [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel],
+    form: kernel.form,
     relativeError: overallError(kernel, errors),
     sensitivity: found.groups.reduce((sum, group) => sum + group.sensitivity, 0),
     sensitivityBefore: found.groups.reduce((sum, group) => sum + group.sensitivityBefore, 0),
     congruence: Math.max(...found.groups.map((group) => group.congruence)),
     iterations: found.groups.reduce((sum, group) => sum + group.iterations, 0),
-    stopReason: worst.stopReason, trace: overallTrace(kernel, found.groups), perGroup: found.groups,
-    parametersBefore: before.parameters, parametersAfter: after.parameters,
-    macsBefore: before.macs, macsAfter: after.macs,
+    stopReason: worst.stopReason,
+    trace: overallTrace(kernel, found.groups),
+    perGroup: found.groups,
+    parametersBefore: before.parameters,
+    parametersAfter: after.parameters,
+    macsBefore: before.macs,
+    macsAfter: after.macs,
     saves: (after.macs ?? after.parameters) < (before.macs ?? before.parameters)
   }
 }
 
 // Layers count by the work of a sweep over their tensor.
-function progressOf(tasks: readonly Task[], report: CompressOptions['onProgress']): (task: number, group: number, ...progress: Parameters<OnSolveProgress>) => void {
+function progressOf(
+  tasks: readonly Task[],
+  report: CompressOptions['onProgress']
+): (task: number, group: number, ...progress: Parameters<OnSolveProgress>) => void {
   const work = tasks.map((task) => elementCount(task.kernel.dims) * task.rank * task.kernel.groups.length)
   const total = work.reduce((sum, value) => sum + value, 0)
   return (index, group, done, iteration, error) => {
     const { layer, kernel } = tasks[index] as Task
     const before = work.slice(0, index).reduce((sum, value) => sum + value, 0)
     const within = (group + done) / kernel.groups.length
-    report?.({ fraction: Math.min(1, (before + within * (work[index] as number)) / total), layer: layer.node.name, group, iteration, error })
+    report?.({
+      fraction: Math.min(1, (before + within * (work[index] as number)) / total),
+      layer: layer.node.name,
+      group,
+      iteration,
+      error
+    })
   }
 }

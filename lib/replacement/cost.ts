@@ -16,8 +16,18 @@ export function denseCost(layer: ConvLayer, biases: number, extents: readonly nu
 }
 
 /** Cost of the chain that replaces it, every stage counted on the maps it really sees. */
-export function stagesCost(stages: readonly Stage[], autoPad: AutoPad | undefined, biases: number, extents: readonly number[] | undefined): Cost {
-  return chainCost(stages.map(({ spec, weight }) => ({ spec, dims: weight.dims })), autoPad, biases, extents)
+export function stagesCost(
+  stages: readonly Stage[],
+  autoPad: AutoPad | undefined,
+  biases: number,
+  extents: readonly number[] | undefined
+): Cost {
+  return chainCost(
+    stages.map(({ spec, weight }) => ({ spec, dims: weight.dims })),
+    autoPad,
+    biases,
+    extents
+  )
 }
 
 interface Counted {

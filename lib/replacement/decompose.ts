@@ -19,7 +19,10 @@ export interface GroupReport {
 }
 
 /** What a solver gives for one tensor. */
-export type Decomposition = Pick<NativeCpdResult, 'factors' | 'relativeError' | 'iterations' | 'stopReason' | 'sensitivity' | 'sensitivityBefore' | 'congruence'> & {
+export type Decomposition = Pick<
+  NativeCpdResult,
+  'factors' | 'relativeError' | 'iterations' | 'stopReason' | 'sensitivity' | 'sensitivityBefore' | 'congruence'
+> & {
   readonly trace: readonly { readonly error: number }[]
 }
 
@@ -27,7 +30,13 @@ export type Decomposition = Pick<NativeCpdResult, 'factors' | 'relativeError' | 
 export type OnSolveProgress = (fraction: number, iteration: number, error: number) => void
 
 /** Decomposes one row-major tensor (that of group `group`) into `rank` components. */
-export type Solve = (tensor: Float64Array, dims: readonly number[], rank: number, group: number, onProgress: OnSolveProgress) => Promise<Decomposition>
+export type Solve = (
+  tensor: Float64Array,
+  dims: readonly number[],
+  rank: number,
+  group: number,
+  onProgress: OnSolveProgress
+) => Promise<Decomposition>
 
 /** Factors of all groups, at a rank they share, and the reports. */
 export interface LayerDecomposition {
@@ -38,7 +47,13 @@ export interface LayerDecomposition {
 }
 
 /** Decomposes a layer's groups one by one. Throws POLYADIC_NUMERIC naming the layer when a result is not finite. */
-export async function decomposeKernel(name: string, kernel: KernelTensor, rank: number, solve: Solve, onProgress: (group: number, ...progress: Parameters<OnSolveProgress>) => void): Promise<LayerDecomposition> {
+export async function decomposeKernel(
+  name: string,
+  kernel: KernelTensor,
+  rank: number,
+  solve: Solve,
+  onProgress: (group: number, ...progress: Parameters<OnSolveProgress>) => void
+): Promise<LayerDecomposition> {
   const factors: Factors[] = []
   const groups: GroupReport[] = []
   for (const [g, tensor] of kernel.groups.entries()) {
@@ -46,7 +61,9 @@ export async function decomposeKernel(name: string, kernel: KernelTensor, rank: 
       ? zeroDecomposition(kernel.dims, rank)
       : await solve(tensor, kernel.dims, rank, g, (...progress) => onProgress(g, ...progress))
     if (!Number.isFinite(result.relativeError) || result.factors.some((factor) => !factor.every(Number.isFinite))) {
-      throw new PolyadicError('POLYADIC_NUMERIC', `layer ${show(name)}: the decomposition of group ${g} at rank ${rank} is not finite`, { subject: name })
+      throw new PolyadicError('POLYADIC_NUMERIC', `layer ${show(name)}: the decomposition of group ${g} at rank ${rank} is not finite`, {
+        subject: name
+      })
     }
     factors.push(result.factors)
     groups.push(groupReport(result))
@@ -65,12 +82,25 @@ export function overallError(kernel: KernelTensor, errors: readonly number[]): n
 /** The overall error by iteration; a group that stopped early stays at its last value. */
 export function overallTrace(kernel: KernelTensor, groups: readonly GroupReport[]): number[] {
   const length = Math.max(0, ...groups.map((group) => group.trace.length))
-  return Array.from({ length }, (_, i) => overallError(kernel, groups.map((group) => group.trace[i] ?? group.trace.at(-1) ?? group.relativeError)))
+  return Array.from({ length }, (_, i) =>
+    overallError(
+      kernel,
+      groups.map((group) => group.trace[i] ?? group.trace.at(-1) ?? group.relativeError)
+    )
+  )
 }
 
 function groupReport(result: Decomposition): GroupReport {
   const { relativeError, sensitivity, sensitivityBefore, congruence, iterations, stopReason } = result
-  return { relativeError, sensitivity, sensitivityBefore, congruence, iterations, stopReason, trace: result.trace.map((entry) => entry.error) }
+  return {
+    relativeError,
+    sensitivity,
+    sensitivityBefore,
+    congruence,
+    iterations,
+    stopReason,
+    trace: result.trace.map((entry) => entry.error)
+  }
 }
 
 function withoutDead(factors: readonly Factors[], rank: number): Pick<LayerDecomposition, 'rank' | 'factors'> {
@@ -82,7 +112,13 @@ function withoutDead(factors: readonly Factors[], rank: number): Pick<LayerDecom
 
 function zeroDecomposition(dims: readonly number[], rank: number): Decomposition {
   return {
-    factors: dims.map((dim) => new Float64Array(dim * rank)), relativeError: 0, iterations: 0, stopReason: 'exact',
-    sensitivity: 0, sensitivityBefore: 0, congruence: 0, trace: []
+    factors: dims.map((dim) => new Float64Array(dim * rank)),
+    relativeError: 0,
+    iterations: 0,
+    stopReason: 'exact',
+    sensitivity: 0,
+    sensitivityBefore: 0,
+    congruence: 0,
+    trace: []
   }
 }

@@ -43,8 +43,16 @@ export function factorsToConvs(shape: ConvShape, modes: readonly KernelMode[], f
   }
   for (const axis of spatial) {
     const first = stages.length === 0
-    const weight = floatTensor(transposed(rows(axis), rank), [channels, 1, ...ones.map((one, i) => (i === axis ? (spec.kernel[i] as number) : one))])
-    stages.push({ role: axisName(axis, spec.kernel.length), spec: alongAxes(spec, first ? [...flat, axis] : [axis], first ? spec.groups : channels), weight })
+    const weight = floatTensor(transposed(rows(axis), rank), [
+      channels,
+      1,
+      ...ones.map((one, i) => (i === axis ? (spec.kernel[i] as number) : one))
+    ])
+    stages.push({
+      role: axisName(axis, spec.kernel.length),
+      spec: alongAxes(spec, first ? [...flat, axis] : [axis], first ? spec.groups : channels),
+      weight
+    })
   }
   const expand = floatTensor(Float32Array.from(concatenated(rows('output'))), [shape.outputs, rank, ...ones])
   stages.push({ role: 'expand', spec: pointwise(ones.length, spec.groups), weight: expand })
@@ -53,10 +61,15 @@ export function factorsToConvs(shape: ConvShape, modes: readonly KernelMode[], f
 
 /** The geometry of some spatial axes; the others are 1 wide, with unit stride and no pads. */
 function alongAxes(spec: ConvSpec, axes: readonly number[], groups: number): ConvSpec {
-  const only = (values: readonly number[], otherwise: number): number[] => values.map((value, axis) => (axes.includes(axis) ? value : otherwise))
+  const only = (values: readonly number[], otherwise: number): number[] =>
+    values.map((value, axis) => (axes.includes(axis) ? value : otherwise))
   return {
-    kernel: only(spec.kernel, 1), strides: only(spec.strides, 1), dilations: only(spec.dilations, 1),
-    padsBegin: only(spec.padsBegin, 0), padsEnd: only(spec.padsEnd, 0), groups
+    kernel: only(spec.kernel, 1),
+    strides: only(spec.strides, 1),
+    dilations: only(spec.dilations, 1),
+    padsBegin: only(spec.padsBegin, 0),
+    padsEnd: only(spec.padsEnd, 0),
+    groups
   }
 }
 

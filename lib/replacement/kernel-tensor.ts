@@ -28,10 +28,16 @@ export function kernelTensor(layer: ConvLayer): KernelTensor {
   const { spec, outputs, inputsPerGroup } = layer
   const spatial = spec.kernel.flatMap((extent, axis) => (extent > 1 ? [axis] : []))
   const modes: KernelMode[] = ['output', ...(inputsPerGroup > 1 ? (['input'] as const) : []), ...spatial]
-  const dims = modes.map((mode) => (mode === 'output' ? outputs / spec.groups : mode === 'input' ? inputsPerGroup : (spec.kernel[mode] as number)))
+  const dims = modes.map((mode) =>
+    mode === 'output' ? outputs / spec.groups : mode === 'input' ? inputsPerGroup : (spec.kernel[mode] as number)
+  )
   if (modes.length < 2) {
     const shape = [outputs, inputsPerGroup, ...spec.kernel]
-    throw new PolyadicError('POLYADIC_UNSUPPORTED', `layer ${show(layer.node.name)}: a kernel of shape ${show(shape)} is a vector, there is nothing to decompose`, { subject: layer.node.name })
+    throw new PolyadicError(
+      'POLYADIC_UNSUPPORTED',
+      `layer ${show(layer.node.name)}: a kernel of shape ${show(shape)} is a vector, there is nothing to decompose`,
+      { subject: layer.node.name }
+    )
   }
   const size = layer.weight.length / spec.groups
   const groups = Array.from({ length: spec.groups }, (_, g) => Float64Array.from(layer.weight.subarray(g * size, (g + 1) * size)))

@@ -27,10 +27,14 @@ export interface ConvLayer {
  */
 export function findConv(graph: Graph, key: string): Node {
   const byName = graph.nodes.filter((node) => node.name === key)
-  const found = byName.length > 0 ? byName : graph.nodes.filter((node) => node.outputs.includes(key) || (node.opType === 'Conv' && node.inputs[1] === key))
+  const found =
+    byName.length > 0
+      ? byName
+      : graph.nodes.filter((node) => node.outputs.includes(key) || (node.opType === 'Conv' && node.inputs[1] === key))
   const convs = graph.nodes.filter((node) => node.opType === 'Conv' && node.domain === '').map((node) => node.name)
   const list = convs.length > 0 ? `the network's Conv layers are ${convs.join(', ')}` : 'the network has no Conv layer'
-  const fail = (what: string): PolyadicError => new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} ${what}; ${list}`, { subject: key })
+  const fail = (what: string): PolyadicError =>
+    new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} ${what}; ${list}`, { subject: key })
   const [node, ...others] = found
   if (node === undefined) throw fail('names no layer')
   if (others.length > 0) throw fail(`names ${found.length} layers (${found.map((one) => one.name).join(', ')}), use a node name`)
@@ -46,18 +50,33 @@ export function readConv(graph: Graph, node: Node): ConvLayer {
   const weightName = node.inputs[1] ?? ''
   const tensor = graph.initializers.get(weightName)
   if (tensor === undefined) {
-    throw new PolyadicError('POLYADIC_UNSUPPORTED', `layer ${show(node.name)}: its weights ${show(weightName)} are not an initializer, there is nothing constant to decompose`, { subject: node.name })
+    throw new PolyadicError(
+      'POLYADIC_UNSUPPORTED',
+      `layer ${show(node.name)}: its weights ${show(weightName)} are not an initializer, there is nothing constant to decompose`,
+      { subject: node.name }
+    )
   }
   if (tensor.dtype !== 'float32') {
-    throw new PolyadicError('POLYADIC_UNSUPPORTED', `layer ${show(node.name)}: its weights ${show(weightName)} are ${tensor.dtype}, expected float32`, { subject: node.name })
+    throw new PolyadicError(
+      'POLYADIC_UNSUPPORTED',
+      `layer ${show(node.name)}: its weights ${show(weightName)} are ${tensor.dtype}, expected float32`,
+      { subject: node.name }
+    )
   }
   const { spec, autoPad } = readGeometry(node, tensor)
   const [outputs = 0, inputsPerGroup = 0] = tensor.dims
   const weight = asFloat32(tensor, weightName)
-  if (weight.length === 0) throw new PolyadicError('POLYADIC_GRAPH', `layer ${show(node.name)}: its weights are of shape ${show(tensor.dims)}, which is empty`, { subject: node.name })
+  if (weight.length === 0)
+    throw new PolyadicError('POLYADIC_GRAPH', `layer ${show(node.name)}: its weights are of shape ${show(tensor.dims)}, which is empty`, {
+      subject: node.name
+    })
   const bad = weight.findIndex((value) => !Number.isFinite(value))
   if (bad >= 0) {
-    throw new PolyadicError('POLYADIC_NUMERIC', `layer ${show(node.name)}: weight ${bad} of ${show(weightName)} is ${String(weight[bad])}, expected finite numbers`, { subject: node.name })
+    throw new PolyadicError(
+      'POLYADIC_NUMERIC',
+      `layer ${show(node.name)}: weight ${bad} of ${show(weightName)} is ${String(weight[bad])}, expected finite numbers`,
+      { subject: node.name }
+    )
   }
   return { node, weightName, weight, outputs, inputsPerGroup, spec, autoPad }
 }

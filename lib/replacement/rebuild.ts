@@ -33,7 +33,15 @@ export function replaceConv(graph: Graph, { layer, stages }: Replacement): { rea
     const output = last ? (layer.node.outputs[0] as string) : name(`${node}.output`)
     const bias = last ? layer.node.inputs.slice(2) : []
     add.set(weight, stage.weight)
-    nodes.push(makeNode({ name: node, opType: 'Conv', inputs: [value, weight, ...bias], outputs: [output], attributes: convAttributes(stage.spec, layer.autoPad) }))
+    nodes.push(
+      makeNode({
+        name: node,
+        opType: 'Conv',
+        inputs: [value, weight, ...bias],
+        outputs: [output],
+        attributes: convAttributes(stage.spec, layer.autoPad)
+      })
+    )
     value = output
   })
   return { graph: replaceNode(graph, layer.node.name, nodes, { add }), nodes: nodes.map((node) => node.name) }

@@ -3,7 +3,10 @@ import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors
 import type { Solve } from './decompose.js'
 
 /** How kernels are decomposed, as in `cpd` and with its defaults; the same for every layer unless a layer says otherwise. */
-export type SolverOptions = Pick<CpdOptions, 'method' | 'init' | 'restarts' | 'seed' | 'maxIterations' | 'tolerance' | 'ridge' | 'correction' | 'threads'>
+export type SolverOptions = Pick<
+  CpdOptions,
+  'method' | 'init' | 'restarts' | 'seed' | 'maxIterations' | 'tolerance' | 'ridge' | 'correction' | 'threads'
+>
 
 const methods: readonly CpdMethod[] = ['nls', 'als', 'greedy']
 
@@ -19,21 +22,33 @@ export function checkSolverOptions(prefix: string, options: SolverOptions): void
   if (ridge !== undefined) checkNumber(`${prefix}ridge`, ridge, 0, 1e6)
   if (threads !== undefined) checkInteger(`${prefix}threads`, threads, 1, 1024)
   if (correction === undefined || correction === 'none' || correction === 'epc') return
-  if (typeof correction !== 'object' || correction === null) throw argumentError(`${prefix}correction`, "'none', 'epc' or { epc: 1.005 }", correction)
+  if (typeof correction !== 'object' || correction === null)
+    throw argumentError(`${prefix}correction`, "'none', 'epc' or { epc: 1.005 }", correction)
   checkNumber(`${prefix}correction.epc`, correction.epc, 1, 10)
 }
 
 /** A solver with these options; its jobs stop on `signal`. Each group has seeds of its own. */
 export function solver(options: SolverOptions, signal: AbortSignal | undefined): Solve {
   const { seed = 0, restarts = 1, maxIterations = 200, method = 'nls', init, tolerance, ridge, correction, threads } = options
-  const chosen = Object.fromEntries(Object.entries({ init, tolerance, ridge, correction, threads, signal }).filter(([, value]) => value !== undefined))
+  const chosen = Object.fromEntries(
+    Object.entries({ init, tolerance, ridge, correction, threads, signal }).filter(([, value]) => value !== undefined)
+  )
   return async (data, dims, rank, group, onProgress) => {
     // Nothing is random in a singular value decomposition or in greedy's.
     const runs = dims.length === 2 || method === 'greedy' ? 1 : restarts
-    const result = await cpd({ dtype: 'float64', dims, data }, {
-      ...chosen, rank, method, maxIterations, restarts: runs, seed: seed + group * runs,
-      onProgress: ({ iteration, relativeError, restart }) => onProgress((restart + Math.min(1, iteration / maxIterations)) / runs, iteration, relativeError)
-    })
+    const result = await cpd(
+      { dtype: 'float64', dims, data },
+      {
+        ...chosen,
+        rank,
+        method,
+        maxIterations,
+        restarts: runs,
+        seed: seed + group * runs,
+        onProgress: ({ iteration, relativeError, restart }) =>
+          onProgress((restart + Math.min(1, iteration / maxIterations)) / runs, iteration, relativeError)
+      }
+    )
     return { ...result, factors: result.factors.map((factor) => Float64Array.from(factor.data)) }
   }
 }

@@ -56,7 +56,7 @@ export function sourceOf(name: string, batches: Batches, exampleSize: number, ch
   return (epoch) => chunks(batches, exampleSize, chunk, seed === undefined ? undefined : permutation(count, random(seed, epoch)))
 }
 
-function * chunks(set: ExampleSet, exampleSize: number, chunk: number, order: Uint32Array | undefined): Generator<Batch> {
+function* chunks(set: ExampleSet, exampleSize: number, chunk: number, order: Uint32Array | undefined): Generator<Batch> {
   const input = new Float32Array(chunk * exampleSize)
   const target = new Int32Array(chunk)
   for (let start = 0; start < set.count; start += chunk) {
@@ -75,14 +75,18 @@ function * chunks(set: ExampleSet, exampleSize: number, chunk: number, order: Ui
  * one is asked for, so one can be filled while native code reads the other.
  * Throws POLYADIC_SHAPE or POLYADIC_ARGUMENT for a batch of the wrong size or a target that is no class.
  */
-export async function * fullBatches(name: string, batches: Iterable<Batch> | AsyncIterable<Batch>, layout: BatchLayout): AsyncGenerator<FullBatch> {
+export async function* fullBatches(
+  name: string,
+  batches: Iterable<Batch> | AsyncIterable<Batch>,
+  layout: BatchLayout
+): AsyncGenerator<FullBatch> {
   const { batchSize, exampleSize } = layout
   const buffers = [0, 1].map(() => ({ input: new Float32Array(batchSize * exampleSize), target: new Int32Array(batchSize) }))
   let turn = 0
   let filled = 0
   for await (const batch of batches) {
     const { input, target, count } = checkBatch(name, batch, layout)
-    for (let taken = 0; taken < count;) {
+    for (let taken = 0; taken < count; ) {
       const buffer = buffers[turn] as (typeof buffers)[number]
       const some = Math.min(batchSize - filled, count - taken)
       buffer.input.set(input.subarray(taken * exampleSize, (taken + some) * exampleSize), filled * exampleSize)
@@ -113,8 +117,10 @@ function checkBatch(name: string, batch: Batch, layout: BatchLayout): { input: F
   const { input: given, target } = batch
   const input = given instanceof Float32Array ? given : asFloat32(given, `${name} batch`)
   const count = checkInteger(`${name} batch count`, batch.count ?? target.length, 0)
-  if (input.length < count * layout.exampleSize) throw sizeError(`${name} batch input`, `at least ${count} examples of ${layout.exampleSize} values`, input.length)
-  if (!(given instanceof Float32Array) && given.dims[0] !== undefined && given.dims[0] < count) throw sizeError(`${name} batch input`, `at least ${count} examples`, given.dims[0])
+  if (input.length < count * layout.exampleSize)
+    throw sizeError(`${name} batch input`, `at least ${count} examples of ${layout.exampleSize} values`, input.length)
+  if (!(given instanceof Float32Array) && given.dims[0] !== undefined && given.dims[0] < count)
+    throw sizeError(`${name} batch input`, `at least ${count} examples`, given.dims[0])
   if (target.length < count) throw sizeError(`${name} batch target`, `at least ${count} class indices`, target.length)
   for (let i = 0; i < count; i++) checkClass(name, target[i], layout.classes)
   return { input, target, count }

@@ -34,7 +34,10 @@ export async function evaluate(graph: Graph, batches: Batches, options: Evaluate
   const source = sourceOf('batches', batches, exampleSize, batchSize)
   await using session = await Session.create(withLogits(graph, logits), { threads })
   const run = async (batch: FullBatch): Promise<FloatTensor> => {
-    const outputs = await session.run({ [input.name]: floatTensor(batch.input, [batchSize, ...example]) }, signal === undefined ? {} : { signal })
+    const outputs = await session.run(
+      { [input.name]: floatTensor(batch.input, [batchSize, ...example]) },
+      signal === undefined ? {} : { signal }
+    )
     return Object.values(outputs)[0] as FloatTensor
   }
   // How many classes there are is only known after the first run.
@@ -57,11 +60,15 @@ function score(logits: FloatTensor, { target, count }: FullBatch): { loss: numbe
   for (let n = 0; n < count; n++) {
     const row = logits.data.subarray(n * classes, (n + 1) * classes)
     const own = row[target[n] as number]
-    if (own === undefined) throw new PolyadicError('POLYADIC_ARGUMENT', `batches target: expected a class index from 0 to ${classes - 1}, got ${target[n]}`, { subject: 'batches target' })
+    if (own === undefined)
+      throw new PolyadicError('POLYADIC_ARGUMENT', `batches target: expected a class index from 0 to ${classes - 1}, got ${target[n]}`, {
+        subject: 'batches target'
+      })
     const best = row.reduce((most, value) => Math.max(most, value), -Infinity)
     const sum = row.reduce((total, value) => total + Math.exp(value - best), 0)
     const exampleLoss = best + Math.log(sum) - own
-    if (!Number.isFinite(exampleLoss)) throw new PolyadicError('POLYADIC_NUMERIC', `the network's logits are not finite (example ${n} of a batch)`, { subject: 'logits' })
+    if (!Number.isFinite(exampleLoss))
+      throw new PolyadicError('POLYADIC_NUMERIC', `the network's logits are not finite (example ${n} of a batch)`, { subject: 'logits' })
     loss += exampleLoss
     if (row.indexOf(best) === target[n]) correct++
   }

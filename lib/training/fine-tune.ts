@@ -72,8 +72,19 @@ export interface FineTuneResult {
 }
 
 export const fineTuneDefaults = {
-  batchSize: 64, learningRate: 0.01, momentum: 0.9, nesterov: true, weightDecay: 5e-4, decayBiases: false, clipNorm: 1,
-  labelSmoothing: 0, schedule: 'cosine', seed: 0, maxRollbacks: 6, spikeFactor: 2, checkpointEvery: 500
+  batchSize: 64,
+  learningRate: 0.01,
+  momentum: 0.9,
+  nesterov: true,
+  weightDecay: 5e-4,
+  decayBiases: false,
+  clipNorm: 1,
+  labelSmoothing: 0,
+  schedule: 'cosine',
+  seed: 0,
+  maxRollbacks: 6,
+  spikeFactor: 2,
+  checkpointEvery: 500
 } as const
 
 /**
@@ -114,19 +125,30 @@ export async function fineTuneWith(prepare: PrepareTraining, graph: Graph, optio
 function loopSettings({ parameters, rateScale }: Training, options: FineTuneOptions, batchSize: number): LoopSettings {
   const { learningRate, momentum, nesterov, clipNorm, weightDecay, decayBiases, labelSmoothing, schedule } = withDefaults(options)
   return {
-    epochs: options.epochs ?? Infinity, steps: options.steps ?? Infinity, stepsPerEpoch: options.stepsPerEpoch,
+    epochs: options.epochs ?? Infinity,
+    steps: options.steps ?? Infinity,
+    stepsPerEpoch: options.stepsPerEpoch,
     expectedStepsPerEpoch: batchesPerEpoch(options.train, batchSize),
     schedule: makeSchedule(schedule, options.warmUp === undefined ? {} : { warmUp: options.warmUp }),
     sgd: {
-      learningRate, momentum, nesterov, clipNorm,
-      weightDecay: weightDecays(parameters, weightDecay, decayBiases), rateScale
+      learningRate,
+      momentum,
+      nesterov,
+      clipNorm,
+      weightDecay: weightDecays(parameters, weightDecay, decayBiases),
+      rateScale
     },
-    labelSmoothing, checkpointEvery: fineTuneDefaults.checkpointEvery, signal: options.signal, onProgress: options.onProgress
+    labelSmoothing,
+    checkpointEvery: fineTuneDefaults.checkpointEvery,
+    signal: options.signal,
+    onProgress: options.onProgress
   }
 }
 
 // An option that is there but undefined is not given.
-function withDefaults(options: FineTuneOptions): FineTuneOptions & Required<Pick<FineTuneOptions, keyof typeof fineTuneDefaults & keyof FineTuneOptions>> {
+function withDefaults(
+  options: FineTuneOptions
+): FineTuneOptions & Required<Pick<FineTuneOptions, keyof typeof fineTuneDefaults & keyof FineTuneOptions>> {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as FineTuneOptions
   return { ...fineTuneDefaults, ...given }
 }

@@ -59,7 +59,8 @@ export class DivergenceGuard {
 
   /** Judges a step's result: `undefined` when all is well. Throws POLYADIC_NUMERIC when rollbacks do not help. */
   inspect(step: number, result: NativeStepResult, learningRate: number): Rollback | undefined {
-    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) return this.rollBack(step, 'not-finite', result.loss, learningRate)
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm))
+      return this.rollBack(step, 'not-finite', result.loss, learningRate)
     this.#sum = smoothing * this.#sum + (1 - smoothing) * result.loss
     this.#weight = smoothing * this.#weight + (1 - smoothing)
     if (this.#seen++ === 0 && this.#lowest === Infinity) this.#lowest = result.loss
@@ -79,9 +80,12 @@ export class DivergenceGuard {
   rollBack(step: number, reason: Rollback['reason'], loss: number, learningRate: number): Rollback {
     const { maxRollbacks } = this.#options
     if (this.rollbacks.length >= maxRollbacks) {
-      throw new PolyadicError('POLYADIC_NUMERIC',
+      throw new PolyadicError(
+        'POLYADIC_NUMERIC',
         `training diverged at step ${step} (loss ${loss}, learning rate ${learningRate}) and ${maxRollbacks} rollbacks at half the rate each did not help; ` +
-        'try a smaller learningRate or clipNorm, or a decomposition with a ridge or correction', { subject: 'learningRate' })
+          'try a smaller learningRate or clipNorm, or a decomposition with a ridge or correction',
+        { subject: 'learningRate' }
+      )
     }
     if (step - this.#newer.step < youngest) this.#newer = this.#older
     this.rateScale /= 2

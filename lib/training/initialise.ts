@@ -24,7 +24,8 @@ export function initialise(graph: Graph, options: InitialiseOptions = {}): Graph
     const [, weightName = '', biasName = ''] = node.inputs
     const weight = graph.initializers.get(weightName)
     const bias = graph.initializers.get(biasName)
-    if (weight?.dtype === 'float32') initializers.set(weightName, normal(weight.dims, gainAfter(graph, node) / fanIn(node, weight), seed, index))
+    if (weight?.dtype === 'float32')
+      initializers.set(weightName, normal(weight.dims, gainAfter(graph, node) / fanIn(node, weight), seed, index))
     if (bias?.dtype === 'float32') initializers.set(biasName, floatTensor(new Float32Array(bias.data.length), bias.dims))
   })
   return { ...graph, initializers }
@@ -33,7 +34,10 @@ export function initialise(graph: Graph, options: InitialiseOptions = {}): Graph
 function normal(dims: readonly number[], variance: number, seed: number, stream: number): Tensor {
   const source = random(seed, stream)
   const deviation = Math.sqrt(variance)
-  return floatTensor(Float32Array.from({ length: elementCount(dims) }, () => deviation * source.normal()), dims)
+  return floatTensor(
+    Float32Array.from({ length: elementCount(dims) }, () => deviation * source.normal()),
+    dims
+  )
 }
 
 // Inputs that one output sums over. A Gemm's weights are N×K with transB, K×N without, as a MatMul's.

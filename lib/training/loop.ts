@@ -86,7 +86,12 @@ export interface LoopResult {
 }
 
 /** The training loop proper, on a trainer that is already set up. One native job a step; data is fetched meanwhile. */
-export async function trainLoop(trainer: NativeTrainer, data: LoopData, settings: LoopSettings, guard: DivergenceGuard): Promise<LoopResult> {
+export async function trainLoop(
+  trainer: NativeTrainer,
+  data: LoopData,
+  settings: LoopSettings,
+  guard: DivergenceGuard
+): Promise<LoopResult> {
   const history: EpochRecord[] = []
   const validate = async (epoch: number): Promise<Evaluation | undefined> =>
     data.validation && evaluateTrainer(trainer, data.validation(epoch), data.layout, settings.signal)
@@ -116,7 +121,12 @@ export async function trainLoop(trainer: NativeTrainer, data: LoopData, settings
 }
 
 /** Loss and accuracy of a trainer's present weights over some batches; the last one is padded, its padding not counted. */
-export async function evaluateTrainer(trainer: NativeTrainer, batches: ReturnType<BatchSource>, layout: TrainingLayout, signal?: AbortSignal): Promise<Evaluation> {
+export async function evaluateTrainer(
+  trainer: NativeTrainer,
+  batches: ReturnType<BatchSource>,
+  layout: TrainingLayout,
+  signal?: AbortSignal
+): Promise<Evaluation> {
   let [loss, correct, count] = [0, 0, 0]
   for await (const batch of prefetched(fullBatches('validation', batches, { ...layout, last: 'pad' }), signal)) {
     const result = await runJob(() => trainer.evaluate(planInputs(batch, layout), batch.target, batch.count), signal)
@@ -124,7 +134,8 @@ export async function evaluateTrainer(trainer: NativeTrainer, batches: ReturnTyp
     correct += result.correct
     count += batch.count
   }
-  if (count === 0) throw new PolyadicError('POLYADIC_ARGUMENT', 'validation: expected at least one example, got none', { subject: 'validation' })
+  if (count === 0)
+    throw new PolyadicError('POLYADIC_ARGUMENT', 'validation: expected at least one example, got none', { subject: 'validation' })
   return { accuracy: correct / count, loss: loss / count, count }
 }
 
@@ -140,8 +151,13 @@ class EpochRun {
   #last = NaN
 
   constructor(
-    private readonly trainer: NativeTrainer, private readonly layout: TrainingLayout, private readonly settings: LoopSettings,
-    private readonly guard: DivergenceGuard, private readonly epoch: number, private readonly firstStep: number, private readonly total: number | undefined
+    private readonly trainer: NativeTrainer,
+    private readonly layout: TrainingLayout,
+    private readonly settings: LoopSettings,
+    private readonly guard: DivergenceGuard,
+    private readonly epoch: number,
+    private readonly firstStep: number,
+    private readonly total: number | undefined
   ) {
     this.step = firstStep
   }
@@ -154,20 +170,35 @@ class EpochRun {
       if (this.step >= end) break
     }
     if (this.step > this.firstStep) return
-    throw new PolyadicError('POLYADIC_ARGUMENT', `train: epoch ${this.epoch} holds no full batch; give more examples or a smaller batchSize`, { subject: 'train' })
+    throw new PolyadicError(
+      'POLYADIC_ARGUMENT',
+      `train: epoch ${this.epoch} holds no full batch; give more examples or a smaller batchSize`,
+      { subject: 'train' }
+    )
   }
 
   report(extra: Pick<TrainingEvent, 'validation' | 'rollback'>): void {
     this.settings.onProgress?.({
-      epoch: this.epoch, step: this.step, steps: this.total, loss: this.#last, accuracy: this.#correct / Math.max(1, this.#examples),
-      learningRate: this.learningRate, ...extra
+      epoch: this.epoch,
+      step: this.step,
+      steps: this.total,
+      loss: this.#last,
+      accuracy: this.#correct / Math.max(1, this.#examples),
+      learningRate: this.learningRate,
+      ...extra
     })
   }
 
   record(validation: Evaluation | undefined, rollbacks: readonly Rollback[]): EpochRecord {
     return {
-      epoch: this.epoch, steps: this.step, loss: this.#loss / Math.max(1, this.#batches), accuracy: this.#correct / Math.max(1, this.#examples),
-      learningRate: this.learningRate, validation, rollbacks, seconds: (performance.now() - this.#started) / 1000
+      epoch: this.epoch,
+      steps: this.step,
+      loss: this.#loss / Math.max(1, this.#batches),
+      accuracy: this.#correct / Math.max(1, this.#examples),
+      learningRate: this.learningRate,
+      validation,
+      rollbacks,
+      seconds: (performance.now() - this.#started) / 1000
     }
   }
 
@@ -175,7 +206,10 @@ class EpochRun {
     const { settings, guard } = this
     this.learningRate = settings.sgd.learningRate * settings.schedule(this.progress()) * guard.rateScale
     const sgd = { ...settings.sgd, learningRate: this.learningRate }
-    const result = await runJob(() => this.trainer.step(planInputs(batch, this.layout), batch.target, settings.labelSmoothing, sgd), settings.signal)
+    const result = await runJob(
+      () => this.trainer.step(planInputs(batch, this.layout), batch.target, settings.labelSmoothing, sgd),
+      settings.signal
+    )
     this.step++
     this.#last = result.loss
     if (!Number.isFinite(result.loss)) checkFinite(batch)
@@ -211,5 +245,9 @@ function checkFinite(batch: FullBatch): void {
   const at = batch.input.findIndex((value) => !Number.isFinite(value))
   if (at < 0) return
   const example = Math.floor(at / (batch.input.length / batch.target.length))
-  throw new PolyadicError('POLYADIC_NUMERIC', `train: an input holds ${String(batch.input[at])} (example ${example} of a batch), expected finite numbers`, { subject: 'train' })
+  throw new PolyadicError(
+    'POLYADIC_NUMERIC',
+    `train: an input holds ${String(batch.input[at])} (example ${example} of a batch), expected finite numbers`,
+    { subject: 'train' }
+  )
 }

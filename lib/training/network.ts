@@ -10,7 +10,8 @@ import { checkDims } from '../tensor.js'
 export function withLogits(graph: Graph, logits?: string): Graph {
   const known = producers(graph)
   let name = logits ?? graph.outputs[0]?.name ?? ''
-  if (!known.has(name)) throw new PolyadicError('POLYADIC_ARGUMENT', `logits: ${show(name)} is not a value that the network computes`, { subject: 'logits' })
+  if (!known.has(name))
+    throw new PolyadicError('POLYADIC_ARGUMENT', `logits: ${show(name)} is not a value that the network computes`, { subject: 'logits' })
   for (let node = known.get(name); node?.opType === 'Softmax' || node?.opType === 'LogSoftmax'; node = known.get(name)) {
     const [input = ''] = node.inputs
     if (!known.has(input)) break
@@ -24,7 +25,11 @@ export function withLogits(graph: Graph, logits?: string): Graph {
 export function singleInput(graph: Graph): ValueInfo {
   const [input, ...others] = graph.inputs
   if (input !== undefined && others.length === 0) return input
-  throw new PolyadicError('POLYADIC_UNSUPPORTED', `a network with ${graph.inputs.length} inputs (${graph.inputs.map(({ name }) => name).join(', ')}); training and evaluation need exactly one`, { subject: 'graph' })
+  throw new PolyadicError(
+    'POLYADIC_UNSUPPORTED',
+    `a network with ${graph.inputs.length} inputs (${graph.inputs.map(({ name }) => name).join(', ')}); training and evaluation need exactly one`,
+    { subject: 'graph' }
+  )
 }
 
 /** The dims of one example (C×H×W for images): those given, else the input's own. Throws POLYADIC_ARGUMENT where they stay open. */
@@ -33,7 +38,11 @@ export function exampleDims(input: ValueInfo, inputShape: readonly number[] | un
   const dims = inputShape ?? input.dims?.slice(1)
   if (dims !== undefined && dims.length > 0 && dims.every((dim) => typeof dim === 'number' && dim > 0)) return dims as number[]
   const found = input.dims?.map((dim) => dim ?? '?').join('×') ?? 'any rank'
-  throw new PolyadicError('POLYADIC_ARGUMENT', `inputShape: input ${show(input.name)} is ${found}, say what one example is, such as [3, 224, 224]`, { subject: 'inputShape' })
+  throw new PolyadicError(
+    'POLYADIC_ARGUMENT',
+    `inputShape: input ${show(input.name)} is ${found}, say what one example is, such as [3, 224, 224]`,
+    { subject: 'inputShape' }
+  )
 }
 
 /** The graph with any batch: exporters often fix it to 1, which says nothing about training. */

@@ -33,7 +33,8 @@ export function rateScales(parameters: ParameterSources, frozen: readonly NamePa
     })
     if (!matched) throw unmatched(pattern, parameters)
   }
-  if (scales.every((scale) => scale === 0)) throw new PolyadicError('POLYADIC_ARGUMENT', 'frozen: every parameter is frozen, there is nothing to train', { subject: 'frozen' })
+  if (scales.every((scale) => scale === 0))
+    throw new PolyadicError('POLYADIC_ARGUMENT', 'frozen: every parameter is frozen, there is nothing to train', { subject: 'frozen' })
   return scales
 }
 
@@ -52,7 +53,11 @@ export function writeParameters(graph: Graph, parameters: ParameterSources, valu
     const before = graph.initializers.get(first)
     const data = values[index] as Float32Array
     if (before?.dtype !== 'float32' || elementCount(before.dims) !== data.length) {
-      throw new PolyadicError('POLYADIC_GRAPH', `initializer ${show(first)}: expected a float32 tensor of ${data.length} values to write trained weights to`, { subject: first })
+      throw new PolyadicError(
+        'POLYADIC_GRAPH',
+        `initializer ${show(first)}: expected a float32 tensor of ${data.length} values to write trained weights to`,
+        { subject: first }
+      )
     }
     const after = transposed ? transposedBack(before.dims, data) : data.slice()
     for (const name of names) initializers.set(name, floatTensor(after, (graph.initializers.get(name) ?? before).dims))
@@ -78,5 +83,9 @@ function matches(pattern: NamePattern, name: string): boolean {
 
 function unmatched(pattern: NamePattern, parameters: ParameterSources): PolyadicError {
   const nodes = [...new Set(parameters.flatMap((parameter) => parameter?.nodes ?? []))]
-  return new PolyadicError('POLYADIC_ARGUMENT', `frozen: ${String(pattern)} matches no node or initializer with trainable weights; nodes that have some: ${nodes.join(', ')}`, { subject: String(pattern) })
+  return new PolyadicError(
+    'POLYADIC_ARGUMENT',
+    `frozen: ${String(pattern)} matches no node or initializer with trainable weights; nodes that have some: ${nodes.join(', ')}`,
+    { subject: String(pattern) }
+  )
 }

@@ -1,5 +1,5 @@
 /** Asks for the next item while the caller works on this one; rejects with the signal's reason even while waiting for data. */
-export async function * prefetched<T>(items: AsyncGenerator<T>, signal?: AbortSignal): AsyncGenerator<T> {
+export async function* prefetched<T>(items: AsyncGenerator<T>, signal?: AbortSignal): AsyncGenerator<T> {
   const ask = (): Promise<IteratorResult<T>> => {
     const next = items.next()
     // Whoever awaits it later sees the error; nobody may, after an abort.
@@ -22,7 +22,9 @@ export async function * prefetched<T>(items: AsyncGenerator<T>, signal?: AbortSi
 
 // After the caller has started its native job: making a batch may take long.
 function later<T>(ask: () => Promise<T>): Promise<T> {
-  const result = new Promise<void>((resolve) => { setImmediate(resolve) }).then(ask)
+  const result = new Promise<void>((resolve) => {
+    setImmediate(resolve)
+  }).then(ask)
   result.catch(() => {})
   return result
 }
@@ -30,9 +32,13 @@ function later<T>(ask: () => Promise<T>): Promise<T> {
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => { reject(signal.reason as Error) }
+    const onAbort = (): void => {
+      reject(signal.reason as Error)
+    }
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => { signal.removeEventListener('abort', onAbort) })
+    promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', onAbort)
+    })
   })
 }

@@ -40,7 +40,10 @@ export const prepareTraining: PrepareTraining = (graph, { batchSize, threads = d
   const compiled = compile(network, { training: true, threads, inputShapes: { [input.name]: [batchSize, ...example] } })
   const parameters = parameterSources(graph, compiled.parameters)
   const rateScale = rateScales(parameters, frozen)
-  const spec = { ...compiled.spec, parameters: compiled.spec.parameters.map((parameter, i) => ({ ...parameter, trainable: parameter.trainable && rateScale[i] !== 0 })) }
+  const spec = {
+    ...compiled.spec,
+    parameters: compiled.spec.parameters.map((parameter, i) => ({ ...parameter, trainable: parameter.trainable && rateScale[i] !== 0 }))
+  }
   const trainer = fromNative(() => native().createTrainer(spec))
   const classes = compiled.outputs[0]?.dims[1] ?? 0
   return { trainer, parameters, rateScale, exampleSize: elementCount(example), classes, planInputs: spec.inputs.length }

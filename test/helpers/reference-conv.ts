@@ -10,7 +10,13 @@ export interface Maps {
 }
 
 /** A plain two-axis convolution in float64, written to be read: the reference that everything else is compared with. */
-export function referenceConv(input: Maps, weight: ArrayLike<number>, dims: readonly number[], spec: ConvSpec, bias?: ArrayLike<number>): Maps {
+export function referenceConv(
+  input: Maps,
+  weight: ArrayLike<number>,
+  dims: readonly number[],
+  spec: ConvSpec,
+  bias?: ArrayLike<number>
+): Maps {
   const [outputs = 0, perGroup = 0, kH = 0, kW = 0] = dims
   const height = outputExtent(spec, 0, input.height)
   const width = outputExtent(spec, 1, input.width)
@@ -57,13 +63,27 @@ function runConv(graph: Graph, node: Node, input: Maps): Maps {
   const strides = ints('strides') ?? [1, 1]
   const dilations = ints('dilations') ?? [1, 1]
   const auto = node.attributes.get('auto_pad')
-  const pads = auto?.kind === 'string' ? samePads(auto.value, [input.height, input.width], kernel, strides, dilations) : ints('pads') ?? [0, 0, 0, 0]
-  const spec = { kernel, strides, dilations, padsBegin: pads.slice(0, 2), padsEnd: pads.slice(2), groups: group?.kind === 'int' ? group.value : 1 }
+  const pads =
+    auto?.kind === 'string' ? samePads(auto.value, [input.height, input.width], kernel, strides, dilations) : (ints('pads') ?? [0, 0, 0, 0])
+  const spec = {
+    kernel,
+    strides,
+    dilations,
+    padsBegin: pads.slice(0, 2),
+    padsEnd: pads.slice(2),
+    groups: group?.kind === 'int' ? group.value : 1
+  }
   return referenceConv(input, weight.data as Float32Array, weight.dims, spec, bias?.data as Float32Array | undefined)
 }
 
 /** [top, left, bottom, right] of ONNX's SAME padding; zeros for VALID. */
-export function samePads(mode: string, extents: readonly number[], kernel: readonly number[], strides: readonly number[], dilations: readonly number[]): number[] {
+export function samePads(
+  mode: string,
+  extents: readonly number[],
+  kernel: readonly number[],
+  strides: readonly number[],
+  dilations: readonly number[]
+): number[] {
   if (mode === 'VALID' || mode === 'NOTSET') return [0, 0, 0, 0]
   const total = extents.map((extent, axis) => {
     const stride = strides[axis] as number

@@ -16,7 +16,10 @@ const cases: readonly (ConvCase & { readonly rank: number })[] = [
 t.test('at full rank the compressed layer is the layer', async (t) => {
   for (const one of cases) {
     const graph = convGraph(one)
-    const { graph: compressed, layers: [report] } = await compress(graph, { layers: { conv: { rank: one.rank, ridge: 0, tolerance: 1e-14, maxIterations: 2000, restarts: 3 } } })
+    const {
+      graph: compressed,
+      layers: [report]
+    } = await compress(graph, { layers: { conv: { rank: one.rank, ridge: 0, tolerance: 1e-14, maxIterations: 2000, restarts: 3 } } })
     t.ok((report?.relativeError ?? 1) < 1e-4, `${one.title}: relative error ${report?.relativeError}`)
     const expected = runConvChain(graph, maps(...one.input))
     const actual = runConvChain(compressed, maps(...one.input))
@@ -30,7 +33,9 @@ t.test('the error falls with the rank, and the report tells of it', async (t) =>
   const graph = convGraph({ title: '', input: [8, 9, 9], dims: [12, 8, 5, 5] })
   const errors: number[] = []
   for (const rank of [4, 16, 48]) {
-    const { layers: [report] } = await compress(graph, { layers: { conv: rank }, seed: 1 })
+    const {
+      layers: [report]
+    } = await compress(graph, { layers: { conv: rank }, seed: 1 })
     errors.push(report?.relativeError ?? NaN)
     t.ok((report?.trace.length ?? 0) > 0)
     t.ok((report?.sensitivity ?? 0) > 0)
@@ -40,7 +45,8 @@ t.test('the error falls with the rank, and the report tells of it', async (t) =>
 
 t.test('the same seed gives the same bits', async (t) => {
   const graph = convGraph(cases[1] as ConvCase)
-  const weights = async (seed: number): Promise<unknown> => (await compress(graph, { layers: { conv: 4 }, seed })).graph.initializers.get('conv/reduce.weight')?.data
+  const weights = async (seed: number): Promise<unknown> =>
+    (await compress(graph, { layers: { conv: 4 }, seed })).graph.initializers.get('conv/reduce.weight')?.data
   t.strictSame(await weights(1), await weights(1))
   t.notSame(await weights(1), await weights(2))
 })

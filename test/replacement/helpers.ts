@@ -42,9 +42,15 @@ export function convGraph(one: ConvCase): Graph {
   const initializers = new Map([['w', floatTensor(normals(elementCount(one.dims), 7), one.dims)]])
   if (bias) initializers.set('b', floatTensor(normals(one.dims[0] as number, 8), [one.dims[0] as number]))
   return {
-    name: 'test', inputs: [{ name: 'x', dtype: 'float32', dims: ['N', ...one.input] }], outputs: [{ name: 'y', dtype: 'float32', dims: undefined }],
-    nodes: [conv('conv', bias ? ['x', 'w', 'b'] : ['x', 'w'], 'y', attributes)], initializers, valueInfo: [],
-    opsets: new Map([['', 17]]), metadata: new Map(), docString: ''
+    name: 'test',
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', ...one.input] }],
+    outputs: [{ name: 'y', dtype: 'float32', dims: undefined }],
+    nodes: [conv('conv', bias ? ['x', 'w', 'b'] : ['x', 'w'], 'y', attributes)],
+    initializers,
+    valueInfo: [],
+    opsets: new Map([['', 17]]),
+    metadata: new Map(),
+    docString: ''
   }
 }
 
@@ -69,5 +75,11 @@ export const exactSolve: Solve = async (tensor, dims, rank) => {
 }
 
 export const summary: Omit<Decomposition, 'factors'> = {
-  relativeError: 0, iterations: 1, stopReason: 'exact', sensitivity: 1, sensitivityBefore: 2, congruence: 0, trace: [{ error: 0.5 }, { error: 0 }]
+  relativeError: 0,
+  iterations: 1,
+  stopReason: 'exact',
+  sensitivity: 1,
+  sensitivityBefore: 2,
+  congruence: 0,
+  trace: [{ error: 0.5 }, { error: 0 }]
 }

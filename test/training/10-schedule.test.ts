@@ -2,12 +2,16 @@ import t from 'tap'
 import { makeSchedule } from '../../lib/training/schedule.js'
 
 t.test('shapes', async (t) => {
-  const at = (name: Parameters<typeof makeSchedule>[0], ...points: number[]): number[] => points.map((point) => Number(makeSchedule(name)(point).toFixed(6)))
+  const at = (name: Parameters<typeof makeSchedule>[0], ...points: number[]): number[] =>
+    points.map((point) => Number(makeSchedule(name)(point).toFixed(6)))
   t.strictSame(at('constant', 0, 0.5, 1), [1, 1, 1])
   t.strictSame(at('step', 0, 0.49, 0.5, 0.74, 0.75, 1), [1, 1, 0.1, 0.1, 0.01, 0.01])
   t.strictSame(at('cosine', 0, 0.5, 1), [1, 0.5, 0])
   t.strictSame(at('one-cycle', 0, 0.15, 0.3, 1), [0.04, 0.52, 1, 0.000004])
-  t.strictSame(at((progress) => 1 - progress, 0.25), [0.75])
+  t.strictSame(
+    at((progress) => 1 - progress, 0.25),
+    [0.75]
+  )
   t.equal(makeSchedule()(0), 1, 'cosine by default')
 })
 

@@ -13,7 +13,7 @@ async function collect(batches: AsyncIterable<FullBatch>): Promise<{ input: numb
 }
 
 /** Batches of the given sizes over examples (i, −i) of class i mod 10, all in one buffer that is used again. */
-function * batchesOf(...sizes: number[]): Generator<Batch> {
+function* batchesOf(...sizes: number[]): Generator<Batch> {
   const input = new Float32Array(2 * Math.max(...sizes))
   let next = 0
   for (const count of sizes) {
@@ -26,13 +26,23 @@ function * batchesOf(...sizes: number[]): Generator<Batch> {
 
 t.test('batches of any size become full ones', async (t) => {
   const full = await collect(fullBatches('train', batchesOf(3, 1, 6, 1, 2), layout))
-  t.strictSame(full.map((batch) => batch.target), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]])
+  t.strictSame(
+    full.map((batch) => batch.target),
+    [
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9, 0, 1]
+    ]
+  )
   t.strictSame(full[1]?.input, [4, -4, 5, -5, 6, -6, 7, -7])
 })
 
 t.test('the last one is padded in evaluation', async (t) => {
   const full = await collect(fullBatches('validation', batchesOf(5), { ...layout, last: 'pad' }))
-  t.strictSame(full.map((batch) => batch.count), [4, 1])
+  t.strictSame(
+    full.map((batch) => batch.count),
+    [4, 1]
+  )
   t.strictSame(full[1], { input: [4, -4, 4, -4, 4, -4, 4, -4], target: [4, 4, 4, 4], count: 1 })
 })
 
@@ -45,40 +55,62 @@ t.test('a batch stays valid while the next is made', async (t) => {
 
 t.test('a set is shuffled by seed and epoch; every example comes once', async (t) => {
   const count = 12
-  const set = { images: Float32Array.from({ length: 2 * count }, (_, i) => i >> 1), labels: Uint8Array.from({ length: count }, (_, i) => i % 10), count }
+  const set = {
+    images: Float32Array.from({ length: 2 * count }, (_, i) => i >> 1),
+    labels: Uint8Array.from({ length: count }, (_, i) => i % 10),
+    count
+  }
   const order = async (seed: number | undefined, epoch: number): Promise<number[]> =>
-    (await collect(fullBatches('train', sourceOf('train', set, 2, 5, seed)(epoch), layout))).flatMap((batch) => batch.input.filter((_, i) => i % 2 === 0))
-  t.strictSame(await order(undefined, 1), Array.from({ length: count }, (_, i) => i))
+    (await collect(fullBatches('train', sourceOf('train', set, 2, 5, seed)(epoch), layout))).flatMap((batch) =>
+      batch.input.filter((_, i) => i % 2 === 0)
+    )
+  t.strictSame(
+    await order(undefined, 1),
+    Array.from({ length: count }, (_, i) => i)
+  )
   const shuffled = await order(1, 1)
-  t.strictSame(shuffled.toSorted((a, b) => a - b), Array.from({ length: count }, (_, i) => i))
+  t.strictSame(
+    shuffled.toSorted((a, b) => a - b),
+    Array.from({ length: count }, (_, i) => i)
+  )
   t.strictSame(await order(1, 1), shuffled)
   t.notSame(await order(1, 2), shuffled)
   t.notSame(await order(2, 1), shuffled)
   t.equal(batchesPerEpoch(set, 5), 2)
-  t.equal(batchesPerEpoch(() => [], 5), undefined)
+  t.equal(
+    batchesPerEpoch(() => [], 5),
+    undefined
+  )
 })
 
 t.test('tensors and async sources', async (t) => {
-  async function * source(): AsyncGenerator<Batch> {
+  async function* source(): AsyncGenerator<Batch> {
     yield { input: floatTensor(new Float32Array(8), [4, 2]), target: [0, 1, 2, 3] }
   }
   t.equal((await collect(fullBatches('train', source(), layout))).length, 1)
 })
 
 t.test('data that does not fit', async (t) => {
-  const reject = async (batch: Batch, expected: { code: string; message?: RegExp }): Promise<unknown> => t.rejects(collect(fullBatches('train', [batch], layout)), expected)
+  const reject = async (batch: Batch, expected: { code: string; message?: RegExp }): Promise<unknown> =>
+    t.rejects(collect(fullBatches('train', [batch], layout)), expected)
   await reject({ input: new Float32Array(3), target: [0, 1] }, { code: 'POLYADIC_SHAPE', message: /2 examples of 2 values, got 3/ })
   await reject({ input: new Float32Array(4), target: [0, 10] }, { code: 'POLYADIC_ARGUMENT', message: /0 to 9, got 10/ })
   await reject({ input: new Float32Array(4), target: [0], count: 2 }, { code: 'POLYADIC_SHAPE', message: /2 class indices, got 1/ })
   await reject(undefined as unknown as Batch, { code: 'POLYADIC_ARGUMENT' })
-  t.throws(() => sourceOf('train', { images: new Float32Array(5), labels: [0, 1], count: 2 }, 2, 4), { code: 'POLYADIC_SHAPE', message: /train.images/ })
-  t.throws(() => sourceOf('train', { images: new Float32Array(4), labels: [0], count: 2 }, 2, 4), { code: 'POLYADIC_SHAPE', message: /train.labels/ })
+  t.throws(() => sourceOf('train', { images: new Float32Array(5), labels: [0, 1], count: 2 }, 2, 4), {
+    code: 'POLYADIC_SHAPE',
+    message: /train.images/
+  })
+  t.throws(() => sourceOf('train', { images: new Float32Array(4), labels: [0], count: 2 }, 2, 4), {
+    code: 'POLYADIC_SHAPE',
+    message: /train.labels/
+  })
   t.throws(() => sourceOf('train', 5 as never, 2, 4), { code: 'POLYADIC_ARGUMENT' })
 })
 
 t.test('prefetch asks for one item ahead, ends with the source, passes its errors on', async (t) => {
   const asked: number[] = []
-  async function * source(): AsyncGenerator<number> {
+  async function* source(): AsyncGenerator<number> {
     for (let i = 0; i < 3; i++) {
       asked.push(i)
       yield i
@@ -97,14 +129,16 @@ t.test('prefetch asks for one item ahead, ends with the source, passes its error
 })
 
 t.test('an abort does not wait for a source that hangs', async (t) => {
-  async function * hanging(): AsyncGenerator<number> {
+  async function* hanging(): AsyncGenerator<number> {
     await new Promise(() => {})
     yield 1
   }
   const controller = new AbortController()
   const reason = new Error('stop')
   setTimeout(() => controller.abort(reason), 5)
-  await t.rejects(async () => { for await (const _ of prefetched(hanging(), controller.signal)); }, reason)
+  await t.rejects(async () => {
+    for await (const _ of prefetched(hanging(), controller.signal));
+  }, reason)
 })
 
 t.test('random numbers: moments, streams', async (t) => {

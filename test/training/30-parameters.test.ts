@@ -34,17 +34,28 @@ t.test('weights are written back, matrices transposed', async (t) => {
   t.strictSame([...asFloat32(written.initializers.get('w') as never, 'w')], [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11])
   t.strictSame(written.initializers.get('w')?.dims, [4, 3])
   t.equal(written.initializers.get('b'), graph.initializers.get('b'), 'frozen: the same tensor')
-  t.ok(graph.initializers.get('w')?.data.every((value) => Number(value) === 0), 'the graph given is not changed')
-  t.throws(() => writeParameters(graph, parameters.slice(0, 1), [new Float32Array(11)], Float32Array.of(1)), { code: 'POLYADIC_GRAPH', subject: 'w' })
+  t.ok(
+    graph.initializers.get('w')?.data.every((value) => Number(value) === 0),
+    'the graph given is not changed'
+  )
+  t.throws(() => writeParameters(graph, parameters.slice(0, 1), [new Float32Array(11)], Float32Array.of(1)), {
+    code: 'POLYADIC_GRAPH',
+    subject: 'w'
+  })
 })
 
 t.test('initial weights: variance by fan-in and by what follows', async (t) => {
   const zeros = (...dims: number[]) => floatTensor(new Float32Array(dims.reduce((a, b) => a * b, 1)), dims)
   const graph = makeGraph({
-    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', 16, 8, 8] }], outputs: [{ name: 'y', dtype: 'float32', dims: undefined }],
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', 16, 8, 8] }],
+    outputs: [{ name: 'y', dtype: 'float32', dims: undefined }],
     initializers: new Map([
-      ['w1', zeros(64, 16, 3, 3)], ['b1', floatTensor(new Float32Array(64).fill(3), [64])], ['w2', zeros(64, 64, 3, 3)], ['shape', int64Tensor([-1, 16, 4, 8, 8])],
-      ['flat', int64Tensor([-1, 1024])], ['w3', zeros(1024, 50)]
+      ['w1', zeros(64, 16, 3, 3)],
+      ['b1', floatTensor(new Float32Array(64).fill(3), [64])],
+      ['w2', zeros(64, 64, 3, 3)],
+      ['shape', int64Tensor([-1, 16, 4, 8, 8])],
+      ['flat', int64Tensor([-1, 1024])],
+      ['w3', zeros(1024, 50)]
     ]),
     nodes: [
       makeNode({ name: 'conv1', opType: 'Conv', inputs: ['x', 'w1', 'b1'], outputs: ['c1'], attributes: { pads: [1, 1, 1, 1] } }),
@@ -61,7 +72,8 @@ t.test('initial weights: variance by fan-in and by what follows', async (t) => {
     const data = asFloat32(fresh.initializers.get(name) as never, name)
     return data.reduce((sum, value) => sum + value * value, 0) / data.length
   }
-  const near = (name: string, expected: number): unknown => t.ok(Math.abs(variance(name) / expected - 1) < 0.05, `${name}: ${variance(name)}, expected ${expected}`)
+  const near = (name: string, expected: number): unknown =>
+    t.ok(Math.abs(variance(name) / expected - 1) < 0.05, `${name}: ${variance(name)}, expected ${expected}`)
   near('w1', 2 / 144)
   near('w2', 1 / 1.5513 / 576)
   near('w3', 1 / 1024)

@@ -39,9 +39,19 @@ t.test('the best weights are kept, the start included', async (t) => {
   const good = await tune({ validation, epochs: 6 })
   const trainer = new SoftmaxTrainer()
   const start = good.graph.initializers.get('w')?.data as Float32Array
-  trainer.weights = [Float32Array.from({ length: 12 }, (_, i) => start[(i % 4) * 3 + Math.floor(i / 4)] as number), (good.graph.initializers.get('b')?.data as Float32Array).slice()]
+  trainer.weights = [
+    Float32Array.from({ length: 12 }, (_, i) => start[(i % 4) * 3 + Math.floor(i / 4)] as number),
+    Float32Array.from(good.graph.initializers.get('b')?.data as Float32Array)
+  ]
   const wrong = { ...train, labels: Int32Array.from(train.labels, (label) => (label + 1) % 3) }
-  const worse = await fineTuneWith(prepareWith(trainer), good.graph, { train: wrong, validation, epochs: 3, batchSize: 16, learningRate: 0.5, spikeFactor: Infinity })
+  const worse = await fineTuneWith(prepareWith(trainer), good.graph, {
+    train: wrong,
+    validation,
+    epochs: 3,
+    batchSize: 16,
+    learningRate: 0.5,
+    spikeFactor: Infinity
+  })
   t.equal(worse.best.epoch, 0)
   t.equal(worse.best.accuracy, worse.initial?.accuracy)
   t.strictSame(worse.graph.initializers.get('w')?.data, start)
@@ -58,7 +68,7 @@ t.test('frozen parameters do not move', async (t) => {
 t.test('steps end training, epochs may be endless', async (t) => {
   t.equal((await tune({ epochs: undefined as never, steps: 30 })).steps, 30)
   t.equal((await tune({ epochs: 10, steps: 5 })).history.length, 1)
-  function * endless(): Generator<Batch> {
+  function* endless(): Generator<Batch> {
     for (;;) yield { input: train.images, target: train.labels, count: 10 }
   }
   const result = await tune({ train: endless, epochs: 3, stepsPerEpoch: 7 })
@@ -67,7 +77,9 @@ t.test('steps end training, epochs may be endless', async (t) => {
 
 t.test('without a known length the schedule learns it in the first epoch', async (t) => {
   const trainer = new SoftmaxTrainer()
-  const source = (epoch: number): Batch[] => [{ input: train.images.subarray(0, 640), target: train.labels as Int32Array, count: epoch > 0 ? 160 : 0 }]
+  const source = (epoch: number): Batch[] => [
+    { input: train.images.subarray(0, 640), target: train.labels as Int32Array, count: epoch > 0 ? 160 : 0 }
+  ]
   const steps = new Set<number | undefined>()
   await tune({ train: source, epochs: 2, schedule: 'cosine', onProgress: (event) => steps.add(event.steps) }, trainer)
   t.strictSame([...steps], [undefined, 20])
@@ -79,11 +91,17 @@ t.test('a loss that is not finite: back to good weights at half the rate', async
   const trainer = new SoftmaxTrainer()
   trainer.spoil = (step) => (step === 30 ? NaN : undefined)
   const rollbacks: unknown[] = []
-  const result = await tune({ schedule: 'constant', validation, onProgress: (event) => event.rollback && rollbacks.push(event.rollback) }, trainer)
+  const result = await tune(
+    { schedule: 'constant', validation, onProgress: (event) => event.rollback && rollbacks.push(event.rollback) },
+    trainer
+  )
   t.equal(result.diverged, true)
   t.strictSame(result.rollbacks, [{ step: 30, toStep: 12, reason: 'not-finite', loss: NaN, rateScale: 0.5 }])
   t.strictSame(rollbacks, result.rollbacks)
-  t.strictSame(result.history.map((record) => record.rollbacks.length), [0, 0, 1, 0])
+  t.strictSame(
+    result.history.map((record) => record.rollbacks.length),
+    [0, 0, 1, 0]
+  )
   t.strictSame(trainer.rates.slice(29, 31), [0.3, 0.15])
   t.ok(result.history.every((record) => Number.isFinite(record.loss)))
   t.ok(result.best.accuracy > 0.9)
@@ -120,7 +138,9 @@ t.test('an abort mid-epoch rejects with the reason and frees the trainer', async
   const trainer = new SoftmaxTrainer()
   const controller = new AbortController()
   const reason = new Error('stop here')
-  const onProgress = ({ step }: TrainingEvent): void => { if (step === 15) setImmediate(() => controller.abort(reason)) }
+  const onProgress = ({ step }: TrainingEvent): void => {
+    if (step === 15) setImmediate(() => controller.abort(reason))
+  }
   await t.rejects(tune({ epochs: 100, signal: controller.signal, onProgress }, trainer), reason)
   t.ok(trainer.rates.length < 20)
   t.ok(trainer.closed)
@@ -131,7 +151,17 @@ t.test('an abort mid-epoch rejects with the reason and frees the trainer', async
 
 t.test('what onProgress throws ends the training', async (t) => {
   const trainer = new SoftmaxTrainer()
-  await t.rejects(tune({ onProgress: () => { throw new Error('mine') } }, trainer), /mine/)
+  await t.rejects(
+    tune(
+      {
+        onProgress: () => {
+          throw new Error('mine')
+        }
+      },
+      trainer
+    ),
+    /mine/
+  )
   t.ok(trainer.closed)
 })
 

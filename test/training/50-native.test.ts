@@ -63,7 +63,9 @@ t.test('an abort mid-epoch rejects with the reason', async (t) => {
 
 t.test('the loop of events keeps turning', async (t) => {
   let turns = 0
-  const timer = setInterval(() => { turns++ }, 1)
+  const timer = setInterval(() => {
+    turns++
+  }, 1)
   await tune({ epochs: 3 })
   clearInterval(timer)
   t.ok(turns > 10, `${turns} turns`)

@@ -23,10 +23,22 @@ t.test('evaluate on the inference plan agrees with validation on the training pl
   t.equal(measured.accuracy, best.accuracy)
   // Two plans with different fusion, float32: the mean loss agrees to 1e-4.
   t.ok(Math.abs(measured.loss - best.loss) < 1e-4, `${measured.loss}, ${best.loss}`)
-  const small = await evaluate(graph, (): Iterable<{ input: Float32Array; target: Int32Array; count: number }> => [{ input: validation.images, target: validation.labels as Int32Array, count: 205 }], { batchSize: 7 })
+  const small = await evaluate(
+    graph,
+    (): Iterable<{ input: Float32Array; target: Int32Array; count: number }> => [
+      { input: validation.images, target: validation.labels as Int32Array, count: 205 }
+    ],
+    { batchSize: 7 }
+  )
   t.equal(small.accuracy, measured.accuracy)
-  await t.rejects(evaluate(graph, { ...validation, labels: new Int32Array(205).fill(3) }), { code: 'POLYADIC_ARGUMENT', message: /0 to 2, got 3/ })
-  await t.rejects(evaluate(graph, () => []), { code: 'POLYADIC_ARGUMENT', message: /at least one example/ })
+  await t.rejects(evaluate(graph, { ...validation, labels: new Int32Array(205).fill(3) }), {
+    code: 'POLYADIC_ARGUMENT',
+    message: /0 to 2, got 3/
+  })
+  await t.rejects(
+    evaluate(graph, () => []),
+    { code: 'POLYADIC_ARGUMENT', message: /at least one example/ }
+  )
   await t.rejects(evaluate(graph, validation, { logits: 'nope' }), { code: 'POLYADIC_ARGUMENT', subject: 'logits' })
   const reason = new Error('enough')
   await t.rejects(evaluate(graph, validation, { signal: AbortSignal.abort(reason) }), reason)
@@ -35,11 +47,17 @@ t.test('evaluate on the inference plan agrees with validation on the training pl
 t.test('compressed layers are fine-tuned back at the dense learning rate', async (t) => {
   const dense = await tune(toyNetwork(3))
   const { graph: small, layers } = await compress(dense.graph, { layers: { conv1: 3, conv2: 6 }, seed: 1 })
-  t.strictSame(layers.map((layer) => layer.form), ['first-layer', 'cp4'])
+  t.strictSame(
+    layers.map((layer) => layer.form),
+    ['first-layer', 'cp4']
+  )
   t.ok(layers.every((layer) => layer.macsBefore !== undefined && layer.macsAfter !== undefined))
   t.equal(layers[1]?.macsBefore, 12 * 8 * 9 * 64)
   const tuned = await tune(small, { epochs: 6 })
-  t.ok(tuned.best.accuracy >= dense.best.accuracy - 0.02, `dense ${dense.best.accuracy}, compressed ${tuned.initial?.accuracy}, tuned ${tuned.best.accuracy}`)
+  t.ok(
+    tuned.best.accuracy >= dense.best.accuracy - 0.02,
+    `dense ${dense.best.accuracy}, compressed ${tuned.initial?.accuracy}, tuned ${tuned.best.accuracy}`
+  )
   t.not(bits(tuned.graph, 'conv2/vertical.weight'), bits(small, 'conv2/vertical.weight'))
   // The toy net's kernels are far larger than real ones for their size: the rate that is right for them is too high at first.
   t.ok(tuned.rollbacks.length <= 2, `${tuned.rollbacks.length} rollbacks`)
@@ -69,28 +87,40 @@ t.test('open input shapes must be given', async (t) => {
   await t.rejects(tune(open), { code: 'POLYADIC_ARGUMENT', subject: 'inputShape' })
   t.ok((await tune(open, { epochs: 1, inputShape: [1, toySize, toySize] })).steps > 0)
   t.equal((await evaluate(open, validation, { inputShape: [1, toySize, toySize] })).count, 205)
-  await t.rejects(tune({ ...open, inputs: [...open.inputs, { name: 'other', dtype: 'float32', dims: ['N', 1] }] }), { code: 'POLYADIC_UNSUPPORTED', message: /image, other/ })
+  await t.rejects(tune({ ...open, inputs: [...open.inputs, { name: 'other', dtype: 'float32', dims: ['N', 1] }] }), {
+    code: 'POLYADIC_UNSUPPORTED',
+    message: /image, other/
+  })
 })
 
 t.test('a network of maxouts, with a matrix product that is stored transposed', async (t) => {
   const zeros = (...dims: number[]): Tensor => floatTensor(new Float32Array(elementCount(dims)), dims)
-  const graph = initialise(makeGraph({
-    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', 1, toySize, toySize] }], outputs: [{ name: 'y', dtype: 'float32', dims: ['N', toyClasses] }],
-    initializers: new Map<string, Tensor>([
-      ['w1', zeros(16, 1, 3, 3)], ['b1', zeros(16)], ['split', int64Tensor([-1, 8, 2, 8, 8])], ['w2', zeros(24, 8, 3, 3)], ['b2', zeros(24)],
-      ['w3', zeros(12 * 36, toyClasses)], ['split2', int64Tensor([-1, 2, 12, 6, 6])]
-    ]),
-    nodes: [
-      makeNode({ name: 'conv1', opType: 'Conv', inputs: ['x', 'w1', 'b1'], outputs: ['c1'] }),
-      makeNode({ opType: 'Reshape', inputs: ['c1', 'split'], outputs: ['s1'] }),
-      makeNode({ opType: 'ReduceMax', inputs: ['s1'], outputs: ['m1'], attributes: { axes: [2], keepdims: int(0) } }),
-      makeNode({ name: 'conv2', opType: 'Conv', inputs: ['m1', 'w2', 'b2'], outputs: ['c2'] }),
-      makeNode({ opType: 'Reshape', inputs: ['c2', 'split2'], outputs: ['s2'] }),
-      makeNode({ opType: 'ReduceMax', inputs: ['s2'], outputs: ['m2'], attributes: { axes: [1], keepdims: int(0) } }),
-      makeNode({ opType: 'Flatten', inputs: ['m2'], outputs: ['f'], attributes: { axis: int(1) } }),
-      makeNode({ name: 'fc', opType: 'MatMul', inputs: ['f', 'w3'], outputs: ['y'] })
-    ]
-  }), { seed: 1 })
+  const graph = initialise(
+    makeGraph({
+      inputs: [{ name: 'x', dtype: 'float32', dims: ['N', 1, toySize, toySize] }],
+      outputs: [{ name: 'y', dtype: 'float32', dims: ['N', toyClasses] }],
+      initializers: new Map<string, Tensor>([
+        ['w1', zeros(16, 1, 3, 3)],
+        ['b1', zeros(16)],
+        ['split', int64Tensor([-1, 8, 2, 8, 8])],
+        ['w2', zeros(24, 8, 3, 3)],
+        ['b2', zeros(24)],
+        ['w3', zeros(12 * 36, toyClasses)],
+        ['split2', int64Tensor([-1, 2, 12, 6, 6])]
+      ]),
+      nodes: [
+        makeNode({ name: 'conv1', opType: 'Conv', inputs: ['x', 'w1', 'b1'], outputs: ['c1'] }),
+        makeNode({ opType: 'Reshape', inputs: ['c1', 'split'], outputs: ['s1'] }),
+        makeNode({ opType: 'ReduceMax', inputs: ['s1'], outputs: ['m1'], attributes: { axes: [2], keepdims: int(0) } }),
+        makeNode({ name: 'conv2', opType: 'Conv', inputs: ['m1', 'w2', 'b2'], outputs: ['c2'] }),
+        makeNode({ opType: 'Reshape', inputs: ['c2', 'split2'], outputs: ['s2'] }),
+        makeNode({ opType: 'ReduceMax', inputs: ['s2'], outputs: ['m2'], attributes: { axes: [1], keepdims: int(0) } }),
+        makeNode({ opType: 'Flatten', inputs: ['m2'], outputs: ['f'], attributes: { axis: int(1) } }),
+        makeNode({ name: 'fc', opType: 'MatMul', inputs: ['f', 'w3'], outputs: ['y'] })
+      ]
+    }),
+    { seed: 1 }
+  )
   const result = await tune(graph, { learningRate: 0.02, epochs: 8 })
   t.ok(result.best.accuracy > 0.95, `accuracy ${result.best.accuracy}`)
   t.equal((await evaluate(result.graph, validation)).accuracy, result.best.accuracy)

@@ -13,9 +13,13 @@ const classes = 3
 /** A graph of one Gemm, 4 → 3 (weights 3×4, bias 3): the network that `SoftmaxTrainer` stands for. */
 export function linearGraph(): Graph {
   return makeGraph({
-    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', size] }], outputs: [{ name: 'y', dtype: 'float32', dims: ['N', classes] }],
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', size] }],
+    outputs: [{ name: 'y', dtype: 'float32', dims: ['N', classes] }],
     nodes: [makeNode({ name: 'fc', opType: 'Gemm', inputs: ['x', 'w', 'b'], outputs: ['y'] })],
-    initializers: new Map([['w', floatTensor(new Float32Array(size * classes), [size, classes])], ['b', floatTensor(new Float32Array(classes), [classes])]])
+    initializers: new Map([
+      ['w', floatTensor(new Float32Array(size * classes), [size, classes])],
+      ['b', floatTensor(new Float32Array(classes), [classes])]
+    ])
   })
 }
 
@@ -23,7 +27,10 @@ export function linearGraph(): Graph {
 export function examples(count: number, seed: number): ExampleSet {
   const source = random(seed)
   const labels = Int32Array.from({ length: count }, () => Math.floor(source.next() * classes))
-  const images = Float32Array.from({ length: count * size }, (_, i) => 0.3 * source.normal() + (i % size === labels[Math.floor(i / size)] ? 1 : 0))
+  const images = Float32Array.from(
+    { length: count * size },
+    (_, i) => 0.3 * source.normal() + (i % size === labels[Math.floor(i / size)] ? 1 : 0)
+  )
   return { images, labels, count }
 }
 
@@ -80,10 +87,20 @@ export class SoftmaxTrainer implements NativeTrainer {
         else resolve(work())
       })
     })
-    return { promise, cancel: () => { cancelled = true } }
+    return {
+      promise,
+      cancel: () => {
+        cancelled = true
+      }
+    }
   }
 
-  private forward(input: Float32Array, target: Int32Array, count: number, labelSmoothing: number): { result: NativeStepResult; gradients: Float32Array[] } {
+  private forward(
+    input: Float32Array,
+    target: Int32Array,
+    count: number,
+    labelSmoothing: number
+  ): { result: NativeStepResult; gradients: Float32Array[] } {
     const [weight, bias] = this.weights as [Float32Array, Float32Array]
     const gradients = [new Float32Array(weight.length), new Float32Array(bias.length)] as const
     let [loss, correct] = [0, 0]
@@ -99,25 +116,39 @@ export class SoftmaxTrainer implements NativeTrainer {
         loss -= (wanted * logProbability) / count
         const slope = (Math.exp(logProbability) - wanted) / count
         gradients[1][k] = (gradients[1][k] as number) + slope
-        x.forEach((value, i) => { gradients[0][k * size + i] = (gradients[0][k * size + i] as number) + slope * value })
+        x.forEach((value, i) => {
+          gradients[0][k * size + i] = (gradients[0][k * size + i] as number) + slope * value
+        })
       })
     }
     return { result: { loss, correct, gradientNorm: Math.hypot(...gradients[0], ...gradients[1]) }, gradients: [...gradients] }
   }
 
   private update(gradients: readonly Float32Array[], sgd: NativeSgd): void {
-    this.weights.forEach((weight, p) => weight.forEach((value, i) => {
-      const velocity = this.momentum[p] as Float32Array
-      const gradient = (gradients[p]?.[i] as number) + (sgd.weightDecay[p] as number) * value
-      velocity[i] = sgd.momentum * (velocity[i] as number) + gradient
-      const direction = sgd.nesterov ? gradient + sgd.momentum * (velocity[i] as number) : (velocity[i] as number)
-      weight[i] = value - sgd.learningRate * (sgd.rateScale[p] as number) * direction
-    }))
+    this.weights.forEach((weight, p) =>
+      weight.forEach((value, i) => {
+        const velocity = this.momentum[p] as Float32Array
+        const gradient = (gradients[p]?.[i] as number) + (sgd.weightDecay[p] as number) * value
+        velocity[i] = sgd.momentum * (velocity[i] as number) + gradient
+        const direction = sgd.nesterov ? gradient + sgd.momentum * (velocity[i] as number) : (velocity[i] as number)
+        weight[i] = value - sgd.learningRate * (sgd.rateScale[p] as number) * direction
+      })
+    )
   }
 }
 
 /** Hands `trainer` to `fineTuneWith`. */
 export function prepareWith(trainer: SoftmaxTrainer): PrepareTraining {
-  const parameters = [{ initializers: ['w'], nodes: ['fc'], role: 'weight', transposed: true }, { initializers: ['b'], nodes: ['fc'], role: 'bias', transposed: false }] as const
-  return (_graph, { frozen }) => ({ trainer, exampleSize: size, classes, planInputs: 1, parameters, rateScale: rateScales(parameters, frozen) })
+  const parameters = [
+    { initializers: ['w'], nodes: ['fc'], role: 'weight', transposed: true },
+    { initializers: ['b'], nodes: ['fc'], role: 'bias', transposed: false }
+  ] as const
+  return (_graph, { frozen }) => ({
+    trainer,
+    exampleSize: size,
+    classes,
+    planInputs: 1,
+    parameters,
+    rateScale: rateScales(parameters, frozen)
+  })
 }

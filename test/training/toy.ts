@@ -32,11 +32,21 @@ export function toyNetwork(seed = 0): Graph {
     inputs: [{ name: 'image', dtype: 'float32', dims: ['N', 1, toySize, toySize] }],
     outputs: [{ name: 'probabilities', dtype: 'float32', dims: ['N', toyClasses] }],
     initializers: new Map([
-      ['conv1.weight', zeros(8, 1, 3, 3)], ['conv1.bias', zeros(8)], ['conv2.weight', zeros(12, 8, 3, 3)], ['conv2.bias', zeros(12)],
-      ['fc.weight', zeros(12, toyClasses)], ['fc.bias', zeros(toyClasses)]
+      ['conv1.weight', zeros(8, 1, 3, 3)],
+      ['conv1.bias', zeros(8)],
+      ['conv2.weight', zeros(12, 8, 3, 3)],
+      ['conv2.bias', zeros(12)],
+      ['fc.weight', zeros(12, toyClasses)],
+      ['fc.bias', zeros(toyClasses)]
     ]),
     nodes: [
-      makeNode({ name: 'conv1', opType: 'Conv', inputs: ['image', 'conv1.weight', 'conv1.bias'], outputs: ['c1'], attributes: { pads: [1, 1, 1, 1] } }),
+      makeNode({
+        name: 'conv1',
+        opType: 'Conv',
+        inputs: ['image', 'conv1.weight', 'conv1.bias'],
+        outputs: ['c1'],
+        attributes: { pads: [1, 1, 1, 1] }
+      }),
       makeNode({ opType: 'Relu', inputs: ['c1'], outputs: ['r1'] }),
       makeNode({ name: 'conv2', opType: 'Conv', inputs: ['r1', 'conv2.weight', 'conv2.bias'], outputs: ['c2'] }),
       makeNode({ opType: 'Relu', inputs: ['c2'], outputs: ['r2'] }),
