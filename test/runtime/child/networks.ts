@@ -10,7 +10,6 @@ import { elementCount, floatTensor, type FloatTensor } from '../../../lib/tensor
 import { type NetworkCase, networkCases } from '../../helpers/network-cases.js'
 import { generator } from '../../helpers/plan-builder.js'
 
-t.setTimeout(300_000)
 
 // float32 sums in two orders; the tolerance is relative to the largest output.
 const tolerance = 1e-4
