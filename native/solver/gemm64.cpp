@@ -15,7 +15,7 @@ constexpr std::int64_t kSplitDepth = 2048;  // k of a split, where m and n are t
 constexpr std::int64_t kMaxSplits = 16;
 constexpr std::int64_t kMaxTile = 512;      // elements of the largest tile of any table
 constexpr std::int64_t kSmallCopy = 1 << 16;  // elements below which copying is not worth a parallel loop
-constexpr std::int64_t kSmall = 1 << 19;    // multiply-adds below which threads cost more than they give
+constexpr std::int64_t kSmall = 1 << 21;    // multiply-adds below which threads cost more than they give
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
