@@ -23,7 +23,13 @@ function fold(context: NodeContext): readonly Tensor[] | undefined {
   if (first === undefined || tensors.length !== context.node.inputs.length || inputsOf(context).axis !== 0) return undefined
   if (tensors.some((tensor) => tensor.dtype !== first.dtype)) return undefined
   const values = tensors.flatMap((tensor) => Array.from(tensor.data as unknown as ArrayLike<never>))
-  return [{ dtype: first.dtype, dims: dims(context)[0] as number[], data: (arrayType(first.dtype) as { from(list: never[]): Tensor['data'] }).from(values) }]
+  return [
+    {
+      dtype: first.dtype,
+      dims: dims(context)[0] as number[],
+      data: (arrayType(first.dtype) as { from(list: never[]): Tensor['data'] }).from(values)
+    }
+  ]
 }
 
 const concat: Operator = {
@@ -34,7 +40,8 @@ const concat: Operator = {
   fold,
   lower(context, plan) {
     const { axis, all } = inputsOf(context)
-    if (axis !== 1) throw unsupported(context, `concatenation along axis ${axis} of ${all[0]?.length} dimensions`, 'axis 1 (channels) is needed')
+    if (axis !== 1)
+      throw unsupported(context, `concatenation along axis ${axis} of ${all[0]?.length} dimensions`, 'axis 1 (channels) is needed')
     if (all.length === 1) return [{ value: plan.plain(0) }]
     const inputs = all.map((_, index) => plan.plain(index))
     return emitShaped(context, plan, { op: 'concat', inputs }, dims(context)[0])

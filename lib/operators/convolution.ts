@@ -4,7 +4,16 @@ import { intAttribute, intsAttribute } from '../graph/rewrite.js'
 import { elementCount } from '../tensor.js'
 import type { ConvSpec } from './conv-spec.js'
 import {
-  type NodeContext, type Operator, allOpsets, emitShaped, floatInput, nodeError, requiredInput, sameDims, shapeError, unsupported
+  type NodeContext,
+  type Operator,
+  allOpsets,
+  emitShaped,
+  floatInput,
+  nodeError,
+  requiredInput,
+  sameDims,
+  shapeError,
+  unsupported
 } from './operator.js'
 import { type NodeAtOpset, addPads, paddedInput, planWindow, windowExtents, windowOf } from './window.js'
 
@@ -20,7 +29,8 @@ function specOf(context: NodeAtOpset, weightDims: readonly number[], inputDims?:
   const kernel = weightDims.slice(2)
   const declared = intsAttribute(context.node, 'kernel_shape', kernel)
   if (weightDims.length < 3) throw shapeError(context, `weight: expected Cout×Cin/groups×k…, got ${show(weightDims)}`)
-  if (!sameDims(declared, kernel)) throw nodeError(context, `kernel_shape ${show(declared)} contradicts the weight's shape ${show(weightDims)}`)
+  if (!sameDims(declared, kernel))
+    throw nodeError(context, `kernel_shape ${show(declared)} contradicts the weight's shape ${show(weightDims)}`)
   const groups = intAttribute(context.node, 'group', 1)
   if (groups < 1 || (weightDims[0] as number) % groups !== 0) {
     throw nodeError(context, `group ${groups} does not divide the ${weightDims[0]} output channels`)
@@ -32,7 +42,10 @@ function specOf(context: NodeAtOpset, weightDims: readonly number[], inputDims?:
 function checkInput(context: NodeAtOpset, weightDims: readonly number[], inputDims: readonly number[], groups: number): void {
   const channels = (weightDims[1] as number) * groups
   if (inputDims.length === weightDims.length && inputDims[1] === channels) return
-  const expected = `N×${channels}${weightDims.slice(2).map((_, axis) => `×${'DHW'.slice(2 - weightDims.length)[axis] ?? 'D'}`).join('')}`
+  const expected = `N×${channels}${weightDims
+    .slice(2)
+    .map((_, axis) => `×${'DHW'.slice(2 - weightDims.length)[axis] ?? 'D'}`)
+    .join('')}`
   throw shapeError(context, `input ${show(context.node.inputs[0])}: expected ${expected}, got ${inputDims.join('×')}`)
 }
 
@@ -57,7 +70,8 @@ const convolution: Operator = {
   macs: (context, outputDims) => elementCount(outputDims) * elementCount(requiredInput(context, 1).dims.slice(1)),
   lower(context, plan) {
     const { spec, weightDims } = geometry(context)
-    if (spec.kernel.length > 2) throw unsupported(context, `a convolution over ${spec.kernel.length} axes`, 'one or two spatial axes are needed')
+    if (spec.kernel.length > 2)
+      throw unsupported(context, `a convolution over ${spec.kernel.length} axes`, 'one or two spatial axes are needed')
     const weight = plan.parameter(floatInput(context, 1, 'weight'))
     const bias = context.inputs[2] === undefined ? undefined : floatInput(context, 2, 'bias')
     if (bias !== undefined && bias.data.length !== weightDims[0]) {
@@ -65,10 +79,20 @@ const convolution: Operator = {
     }
     const input = paddedInput(context, plan, [0])
     const window = planWindow(spec)
-    return emitShaped(context, plan, {
-      op: 'convolution', input: input.value, ...window, pads: addPads(window.pads, input.pads), groups: spec.groups, weight,
-      bias: bias === undefined ? -1 : plan.parameter(bias)
-    }, dims(context)[0])
+    return emitShaped(
+      context,
+      plan,
+      {
+        op: 'convolution',
+        input: input.value,
+        ...window,
+        pads: addPads(window.pads, input.pads),
+        groups: spec.groups,
+        weight,
+        bias: bias === undefined ? -1 : plan.parameter(bias)
+      },
+      dims(context)[0]
+    )
   }
 }
 

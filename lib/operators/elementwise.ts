@@ -2,14 +2,29 @@ import { show } from '../errors.js'
 import { type Tensor, int64Tensor } from '../tensor.js'
 import { broadcastDims, broadcastNumbers } from './broadcast.js'
 import { maxoutOfSlices } from './maxout.js'
-import { type InputInfo, type NodeContext, type Operator, type PlanWriter, type ValueRef, allOpsets, requiredInput, sameDims, unsupported } from './operator.js'
+import {
+  type InputInfo,
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  type ValueRef,
+  allOpsets,
+  requiredInput,
+  sameDims,
+  unsupported
+} from './operator.js'
 
 function operands(context: NodeContext): InputInfo[] {
   return context.node.inputs.map((_, index) => requiredInput(context, index))
 }
 
 function dims(context: NodeContext): number[][] {
-  return [broadcastDims(context, operands(context).map((operand) => operand.dims))]
+  return [
+    broadcastDims(
+      context,
+      operands(context).map((operand) => operand.dims)
+    )
+  ]
 }
 
 /** A constant that is the same at every pixel: one value a channel, or one for all. `tensor` where it is exactly C values. */
@@ -25,10 +40,16 @@ function channelConstant(context: NodeContext, input: InputInfo, other: readonly
   const shift = other.length - tensor.dims.length
   const isOnePerChannel = shift >= 0 && tensor.dims.every((dim, axis) => dim === 1 || (axis + shift === 1 && dim === channels))
   if (!isOnePerChannel) {
-    throw unsupported(context, `a constant of shape ${show(tensor.dims)} with a value of shape ${show(other)}`, 'one value, or one a channel, is needed')
+    throw unsupported(
+      context,
+      `a constant of shape ${show(tensor.dims)} with a value of shape ${show(other)}`,
+      'one value, or one a channel, is needed'
+    )
   }
   const data = tensor.data as Float32Array
-  return data.length === channels ? { values: data, tensor } : { values: new Float32Array(channels).fill(data[0] as number), tensor: undefined }
+  return data.length === channels
+    ? { values: data, tensor }
+    : { values: new Float32Array(channels).fill(data[0] as number), tensor: undefined }
 }
 
 /** x∘constant as scale·x + shift: each part is the constant itself or computed from it. */
@@ -56,9 +77,23 @@ interface Arithmetic {
 const one = (): number => 1
 const zero = (): number => 0
 const arithmetic: Readonly<Record<'Add' | 'Sub' | 'Mul' | 'Div', Arithmetic>> = {
-  Add: { combine: (a, b) => a + b, op: 'add', withRightConstant: { scale: one, shift: 'constant' }, withLeftConstant: { scale: one, shift: 'constant' } },
-  Sub: { combine: (a, b) => a - b, withRightConstant: { scale: one, shift: (v) => -v }, withLeftConstant: { scale: () => -1, shift: 'constant' } },
-  Mul: { combine: (a, b) => a * b, op: 'multiply', withRightConstant: { scale: 'constant', shift: zero }, withLeftConstant: { scale: 'constant', shift: zero } },
+  Add: {
+    combine: (a, b) => a + b,
+    op: 'add',
+    withRightConstant: { scale: one, shift: 'constant' },
+    withLeftConstant: { scale: one, shift: 'constant' }
+  },
+  Sub: {
+    combine: (a, b) => a - b,
+    withRightConstant: { scale: one, shift: (v) => -v },
+    withLeftConstant: { scale: () => -1, shift: 'constant' }
+  },
+  Mul: {
+    combine: (a, b) => a * b,
+    op: 'multiply',
+    withRightConstant: { scale: 'constant', shift: zero },
+    withLeftConstant: { scale: 'constant', shift: zero }
+  },
   Div: { combine: (a, b) => a / b, withRightConstant: { scale: (v) => 1 / v, shift: zero } }
 }
 
@@ -74,9 +109,14 @@ function binary(opType: keyof typeof arithmetic): Operator {
     lower(context, plan) {
       const [left, right] = [requiredInput(context, 0), requiredInput(context, 1)]
       if (right.constant !== undefined) return [withConstant(context, plan, 0, right, rule.withRightConstant)]
-      if (left.constant !== undefined && rule.withLeftConstant !== undefined) return [withConstant(context, plan, 1, left, rule.withLeftConstant)]
+      if (left.constant !== undefined && rule.withLeftConstant !== undefined)
+        return [withConstant(context, plan, 1, left, rule.withLeftConstant)]
       if (rule.op === undefined || left.constant !== undefined) {
-        throw unsupported(context, `${opType} of a ${left.constant === undefined ? 'computed' : 'constant'} left side`, 'a constant right side is needed')
+        throw unsupported(
+          context,
+          `${opType} of a ${left.constant === undefined ? 'computed' : 'constant'} left side`,
+          'a constant right side is needed'
+        )
       }
       return [emitChain(context, plan, rule.op)]
     }
@@ -93,11 +133,15 @@ function emitChain(context: NodeContext, plan: PlanWriter, op: 'add' | 'multiply
   const inputs = operands(context)
   const first = inputs[0] as InputInfo
   if (!inputs.every((input) => sameDims(input.dims, first.dims))) {
-    throw unsupported(context, `broadcasting of ${inputs.map((input) => show(input.dims)).join(' and ')}`, 'values of the same shape are needed')
+    throw unsupported(
+      context,
+      `broadcasting of ${inputs.map((input) => show(input.dims)).join(' and ')}`,
+      'values of the same shape are needed'
+    )
   }
-  return inputs.slice(1).reduce<ValueRef>(
-    (sum, _, i) => plan.emit({ op, inputs: [sum.value, plan.plain(i + 1)] }, plan.shape(sum.value)), { value: plan.plain(0) }
-  )
+  return inputs.slice(1).reduce<ValueRef>((sum, _, i) => plan.emit({ op, inputs: [sum.value, plan.plain(i + 1)] }, plan.shape(sum.value)), {
+    value: plan.plain(0)
+  })
 }
 
 /** Shape arithmetic and constants. Integer division truncates, as ONNX says. */

@@ -3,7 +3,16 @@ import { floatAttribute, intAttribute } from '../graph/rewrite.js'
 import { elementCount, type Tensor } from '../tensor.js'
 import { pointwise } from './conv-spec.js'
 import {
-  type NodeContext, type Operator, type PlanWriter, type ValueRef, allOpsets, emitShaped, floatInput, requiredInput, shapeError, unsupported
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  type ValueRef,
+  allOpsets,
+  emitShaped,
+  floatInput,
+  requiredInput,
+  shapeError,
+  unsupported
 } from './operator.js'
 import { planWindow } from './window.js'
 
@@ -21,7 +30,8 @@ function productOf(context: NodeContext, isTransposed: boolean): Product {
   const [first = 0, second = 0] = right.dims
   const [inner, columns] = isTransposed ? [second, first] : [first, second]
   if (right.dims.length !== 2) throw unsupported(context, `a right side of shape ${show(right.dims)}`, 'a matrix is needed')
-  if (left.dims.length !== 2) throw unsupported(context, `a left side of shape ${show(left.dims)}`, 'N×K is needed (a Flatten in front of it)')
+  if (left.dims.length !== 2)
+    throw unsupported(context, `a left side of shape ${show(left.dims)}`, 'N×K is needed (a Flatten in front of it)')
   if (left.dims[1] !== inner) throw shapeError(context, `input ${show(left.name)}: expected N×${inner}, got ${left.dims.join('×')}`)
   return { rows: left.dims[0] as number, inner, columns, isTransposed }
 }
@@ -58,7 +68,7 @@ function gemmBias(context: NodeContext, plan: PlanWriter, columns: number): numb
   if (context.inputs[2] === undefined || beta === 0) return -1
   const bias = floatInput(context, 2, 'matrix C')
   if (bias.data.length === 1 && columns !== 1) return plan.derived(new Float32Array(columns).fill(Number(bias.data[0]) * beta))
-  if (bias.data.length !== columns || bias.dims.at(-1) !== columns && columns !== 1) {
+  if (bias.data.length !== columns || (bias.dims.at(-1) !== columns && columns !== 1)) {
     throw unsupported(context, `a C of shape ${show(bias.dims)}`, `${columns} elements, one a column, are needed`)
   }
   return beta === 1 ? plan.parameter(bias) : plan.derived(scaled(bias, beta).data as Float32Array)

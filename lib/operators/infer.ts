@@ -47,7 +47,8 @@ export function analyse(graph: Graph, inputShapes: InputShapes = {}): Analysis {
     const outputDims = folded?.map((tensor) => tensor.dims) ?? operator.dims(context)
     node.outputs.forEach((name, i) => {
       const own = outputDims[i]
-      if (own === undefined && live.has(name)) throw unsupported(context, `the use of its output ${show(name)}`, `only its first ${outputDims.length} can be used`)
+      if (own === undefined && live.has(name))
+        throw unsupported(context, `the use of its output ${show(name)}`, `only its first ${outputDims.length} can be used`)
       if (own !== undefined && name !== '') dims.set(name, own)
       if (folded?.[i] !== undefined && name !== '') constants.set(name, folded[i])
     })
@@ -57,7 +58,10 @@ export function analyse(graph: Graph, inputShapes: InputShapes = {}): Analysis {
 }
 
 function inputInfo(
-  node: Node, name: string, dims: ReadonlyMap<string, readonly number[]>, constants: ReadonlyMap<string, Tensor>
+  node: Node,
+  name: string,
+  dims: ReadonlyMap<string, readonly number[]>,
+  constants: ReadonlyMap<string, Tensor>
 ): InputInfo | undefined {
   if (name === '') return undefined
   const shape = dims.get(name)
@@ -80,29 +84,36 @@ export function checkInputNames(graph: Graph, names: readonly string[]): void {
   const stranger = names.find((name) => !known.includes(name))
   if (stranger === undefined) return
   const also = givenValues(graph).includes(stranger) ? ' (it is an initializer)' : ''
-  throw new PolyadicError('POLYADIC_SHAPE', `input ${show(stranger)} does not exist${also}; the inputs are ${known.map(show).join(', ')}`, { subject: stranger })
+  throw new PolyadicError('POLYADIC_SHAPE', `input ${show(stranger)} does not exist${also}; the inputs are ${known.map(show).join(', ')}`, {
+    subject: stranger
+  })
 }
 
 /** The dims of every graph input: those given where they fit, else the graph's own. */
 export function resolveInputs(graph: Graph, inputShapes: InputShapes): Map<string, readonly number[]> {
   checkInputNames(graph, Object.keys(inputShapes))
-  return new Map(graph.inputs.map((input) => {
-    checkFloat(input)
-    const given = Object.hasOwn(inputShapes, input.name) ? inputShapes[input.name] : undefined
-    return [input.name, given === undefined ? ownDims(input) : checkFit(input, given)]
-  }))
+  return new Map(
+    graph.inputs.map((input) => {
+      checkFloat(input)
+      const given = Object.hasOwn(inputShapes, input.name) ? inputShapes[input.name] : undefined
+      return [input.name, given === undefined ? ownDims(input) : checkFit(input, given)]
+    })
+  )
 }
 
 function checkFloat(input: ValueInfo): void {
   if (input.dtype === 'float32' && input.opaque === undefined) return
   const type = input.opaque === undefined ? input.dtype : 'something else than a tensor'
-  throw new PolyadicError('POLYADIC_UNSUPPORTED', `input ${show(input.name)} is ${type}; float32 tensors are supported`, { subject: input.name })
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', `input ${show(input.name)} is ${type}; float32 tensors are supported`, {
+    subject: input.name
+  })
 }
 
 function checkFit(input: ValueInfo, given: readonly number[]): readonly number[] {
   checkDims(`shape of input ${show(input.name)}`, given)
   const expected = input.dims
-  const fits = expected === undefined || (expected.length === given.length && expected.every((dim, i) => typeof dim !== 'number' || dim === given[i]))
+  const fits =
+    expected === undefined || (expected.length === given.length && expected.every((dim, i) => typeof dim !== 'number' || dim === given[i]))
   if (fits && given.every((dim) => dim > 0)) return given
   const message = `input ${show(input.name)}: expected ${showDims(input)}, got ${given.join('×') || 'a scalar'}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: input.name })
@@ -111,7 +122,9 @@ function checkFit(input: ValueInfo, given: readonly number[]): readonly number[]
 function ownDims(input: ValueInfo): readonly number[] {
   const dims = input.dims?.map((dim, axis) => (typeof dim === 'number' && dim > 0 ? dim : axis === 0 ? 1 : undefined))
   if (dims !== undefined && dims.every((dim) => dim !== undefined)) return dims
-  throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: its shape ${showDims(input)} is not fixed; give inputShapes`, { subject: input.name })
+  throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: its shape ${showDims(input)} is not fixed; give inputShapes`, {
+    subject: input.name
+  })
 }
 
 /** `batch×3×?×224`: what a graph says of an input. */

@@ -18,7 +18,8 @@ const batchNormalization: Operator = {
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const { node } = context
-    if (intAttribute(node, 'training_mode', 0) !== 0) throw unsupported(context, 'training_mode=1', 'a model exported for inference is needed')
+    if (intAttribute(node, 'training_mode', 0) !== 0)
+      throw unsupported(context, 'training_mode=1', 'a model exported for inference is needed')
     if (intAttribute(node, 'spatial', 1) === 0) throw unsupported(context, 'spatial=0', 'one scale a channel is needed')
     const epsilon = floatAttribute(node, 'epsilon', 1e-5)
     const [scale, bias, mean, variance] = ['scale', 'bias', 'mean', 'variance'].map((what, i) => channelInput(context, i + 1, what))

@@ -166,7 +166,12 @@ export function sameDims(a: readonly number[], b: readonly number[]): boolean {
 }
 
 /** Emits a step whose output has the dims that the operator's shape rule gave. */
-export function emitShaped(context: NodeContext, plan: PlanWriter, step: NewStep, dims: readonly number[] | undefined): readonly ValueRef[] {
+export function emitShaped(
+  context: NodeContext,
+  plan: PlanWriter,
+  step: NewStep,
+  dims: readonly number[] | undefined
+): readonly ValueRef[] {
   const shape = dims === undefined ? undefined : planShape(dims)
   if (shape === undefined) throw unsupported(context, `an output of shape ${show(dims)}`, 'N×C, N×C×L or N×C×H×W is needed')
   return [plan.emit(step, shape)]

@@ -1,7 +1,18 @@
 import { show } from '../errors.js'
 import { intAttribute, intsAttribute, stringAttribute } from '../graph/rewrite.js'
 import type { ConvSpec } from './conv-spec.js'
-import { type NodeContext, type Operator, type PlanWriter, type ValueRef, allOpsets, emitShaped, planShape, requiredInput, shapeError, unsupported } from './operator.js'
+import {
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  type ValueRef,
+  allOpsets,
+  emitShaped,
+  planShape,
+  requiredInput,
+  shapeError,
+  unsupported
+} from './operator.js'
 import { addPads, paddedInput, planWindow, windowExtents, windowOf } from './window.js'
 
 function inputDims(context: NodeContext): readonly number[] {
@@ -63,7 +74,11 @@ const averagePool: Operator = {
       throw unsupported(context, 'pads of its own behind a Pad node', 'count_include_pad=1 or no pads are needed')
     }
     const step = {
-      op: 'average_pool', input: input.value, ...window, pads: addPads(window.pads, input.pads), countIncludePad: countsPads || isPaddedBefore
+      op: 'average_pool',
+      input: input.value,
+      ...window,
+      pads: addPads(window.pads, input.pads),
+      countIncludePad: countsPads || isPaddedBefore
     } as const
     return emitShaped(context, plan, step, dims(context)[0])
   }
@@ -77,9 +92,18 @@ function globalDims(context: NodeContext): number[][] {
 /** The maximum over the whole map of plan value `value`. */
 export function globalMaximum(plan: PlanWriter, value: number): ValueRef {
   const shape = plan.shape(value)
-  return plan.emit({
-    op: 'max_pool', input: value, kernel: [shape.h, shape.w], strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], countIncludePad: false
-  }, { ...shape, h: 1, w: 1 })
+  return plan.emit(
+    {
+      op: 'max_pool',
+      input: value,
+      kernel: [shape.h, shape.w],
+      strides: [1, 1],
+      pads: [0, 0, 0, 0],
+      dilations: [1, 1],
+      countIncludePad: false
+    },
+    { ...shape, h: 1, w: 1 }
+  )
 }
 
 /** The average over the whole map of plan value `value`. */
@@ -87,14 +111,20 @@ export function globalAverage(plan: PlanWriter, value: number): ValueRef {
   return plan.emit({ op: 'global_average_pool', input: value }, { ...plan.shape(value), h: 1, w: 1 })
 }
 
-const globalPools: readonly Operator[] = ([['GlobalAveragePool', globalAverage], ['GlobalMaxPool', globalMaximum]] as const).map(
-  ([opType, lower]) => ({
-    opType, opsets: allOpsets, hasGradient: true, dims: globalDims,
-    lower: (context, plan) => {
-      if (planShape(inputDims(context)) === undefined) twoAxes(context)
-      return [lower(plan, plan.plain(0))]
-    }
-  })
-)
+const globalPools: readonly Operator[] = (
+  [
+    ['GlobalAveragePool', globalAverage],
+    ['GlobalMaxPool', globalMaximum]
+  ] as const
+).map(([opType, lower]) => ({
+  opType,
+  opsets: allOpsets,
+  hasGradient: true,
+  dims: globalDims,
+  lower: (context, plan) => {
+    if (planShape(inputDims(context)) === undefined) twoAxes(context)
+    return [lower(plan, plan.plain(0))]
+  }
+}))
 
 export const pools: readonly Operator[] = [maxPool, averagePool, ...globalPools]

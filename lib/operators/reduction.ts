@@ -1,13 +1,23 @@
 import { show } from '../errors.js'
 import { intAttribute, intsAttribute } from '../graph/rewrite.js'
 import { maxoutOfSplit } from './maxout.js'
-import { type NodeContext, type Operator, type PlanWriter, type ValueRef, allOpsets, axisOf, integersInput, requiredInput, unsupported } from './operator.js'
+import {
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  type ValueRef,
+  allOpsets,
+  axisOf,
+  integersInput,
+  requiredInput,
+  unsupported
+} from './operator.js'
 import { globalAverage, globalMaximum } from './pooling.js'
 
 /** Axes are an attribute before opset 18 and an input since; none means all. */
 function axesOf(context: NodeContext): number[] {
   const rank = requiredInput(context, 0).dims.length
-  const given = context.opset < 18 ? intsAttribute(context.node, 'axes', []) : integersInput(context, 1, 'list of axes') ?? []
+  const given = context.opset < 18 ? intsAttribute(context.node, 'axes', []) : (integersInput(context, 1, 'list of axes') ?? [])
   if (given.length > 0) return given.map((axis) => axisOf(context, axis, rank)).sort((a, b) => a - b)
   const isNothing = intAttribute(context.node, 'noop_with_empty_axes', 0) !== 0
   return isNothing ? [] : Array.from({ length: rank }, (_, axis) => axis)
@@ -24,8 +34,14 @@ function dims(context: NodeContext): number[][] {
 function isOverMap(plan: PlanWriter, ref: ValueRef, input: readonly number[], axes: readonly number[]): boolean {
   const shape = plan.shape(ref.value)
   const spatial = input.slice(2)
-  return ref.view === undefined && input[0] === shape.n && input[1] === shape.c && spatial.length > 0 &&
-    axes.length === spatial.length && axes.every((axis, i) => axis === i + 2)
+  return (
+    ref.view === undefined &&
+    input[0] === shape.n &&
+    input[1] === shape.c &&
+    spatial.length > 0 &&
+    axes.length === spatial.length &&
+    axes.every((axis, i) => axis === i + 2)
+  )
 }
 
 const reduceMean: Operator = {
@@ -36,7 +52,11 @@ const reduceMean: Operator = {
   lower(context, plan) {
     const [ref, axes, input] = [plan.ref(0), axesOf(context), requiredInput(context, 0).dims]
     if (isOverMap(plan, ref, input, axes)) return [globalAverage(plan, ref.value)]
-    throw unsupported(context, `the mean of ${show(input)} over axes ${show(axes)}`, 'all axes behind N×C (global average pooling) are needed')
+    throw unsupported(
+      context,
+      `the mean of ${show(input)} over axes ${show(axes)}`,
+      'all axes behind N×C (global average pooling) are needed'
+    )
   }
 }
 
@@ -50,7 +70,11 @@ const reduceMax: Operator = {
     if (isOverMap(plan, ref, input, axes)) return [globalMaximum(plan, ref.value)]
     const result = maxoutOfSplit(plan, ref, input, axes)
     if (result !== undefined) return [result]
-    throw unsupported(context, `the maximum of ${show(input)} over axes ${show(axes)}`, 'all axes behind N×C, or half of a split channel axis (maxout), are needed')
+    throw unsupported(
+      context,
+      `the maximum of ${show(input)} over axes ${show(axes)}`,
+      'all axes behind N×C, or half of a split channel axis (maxout), are needed'
+    )
   }
 }
 

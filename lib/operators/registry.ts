@@ -17,10 +17,24 @@ import { slices } from './slicing.js'
 import { softmaxes } from './softmax.js'
 
 /** Every operator of the ONNX domain that polyadic runs. */
-export const operators: ReadonlyMap<string, Operator> = new Map([
-  ...convolutions, ...matrixProducts, ...activations, ...pools, ...normalisations, ...elementwise, ...reductions, ...softmaxes, ...concats,
-  ...reshapes, ...slices, ...pads, ...passings, ...shapeArithmetic
-].map((operator) => [operator.opType, operator]))
+export const operators: ReadonlyMap<string, Operator> = new Map(
+  [
+    ...convolutions,
+    ...matrixProducts,
+    ...activations,
+    ...pools,
+    ...normalisations,
+    ...elementwise,
+    ...reductions,
+    ...softmaxes,
+    ...concats,
+    ...reshapes,
+    ...slices,
+    ...pads,
+    ...passings,
+    ...shapeArithmetic
+  ].map((operator) => [operator.opType, operator])
+)
 
 /** The definition of a node's operator. Throws `POLYADIC_UNSUPPORTED` naming node, operator and opset when there is none. */
 export function operatorOf(node: Node, opsets: Graph['opsets']): { readonly operator: Operator; readonly opset: number } {
@@ -34,7 +48,8 @@ export function operatorOf(node: Node, opsets: Graph['opsets']): { readonly oper
   }
   const operator = operators.get(node.opType)
   const title = nodeTitle({ node, opset })
-  if (operator === undefined) return fail(`${title}: this operator is not supported; supported are ${[...operators.keys()].sort().join(', ')}`)
+  if (operator === undefined)
+    return fail(`${title}: this operator is not supported; supported are ${[...operators.keys()].sort().join(', ')}`)
   const [first, last] = operator.opsets
   if (opset >= first && opset <= last) return { operator, opset }
   return fail(`${title}: opsets ${first} to ${last} of this operator are supported; convert the model to one of them`)

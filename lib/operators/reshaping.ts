@@ -2,8 +2,19 @@ import { show } from '../errors.js'
 import { intAttribute, intsAttribute } from '../graph/rewrite.js'
 import { elementCount } from '../tensor.js'
 import {
-  type NodeContext, type Operator, type PlanWriter, type ValueRef, allOpsets, axisOf, integersInput, nodeError, planShape, requiredInput, sameShape,
-  shapeError, unsupported
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  type ValueRef,
+  allOpsets,
+  axisOf,
+  integersInput,
+  nodeError,
+  planShape,
+  requiredInput,
+  sameShape,
+  shapeError,
+  unsupported
 } from './operator.js'
 
 /*
@@ -27,7 +38,8 @@ function reshape(opType: string, dimsOf: (context: NodeContext) => number[]): Op
 
 function reshaped(context: NodeContext, plan: PlanWriter, dims: readonly number[]): ValueRef {
   const { value, view } = plan.ref(0)
-  if (view !== undefined) throw unsupported(context, 'another shape for a part of the channels or a padded value', 'the whole value is needed')
+  if (view !== undefined)
+    throw unsupported(context, 'another shape for a part of the channels or a padded value', 'the whole value is needed')
   const [from, to] = [plan.shape(value), planShape(dims)]
   if (to === undefined || sameShape(from, to)) return { value }
   const input = plan.reshapedInput(value, to)
@@ -41,7 +53,7 @@ function reshapeDims(context: NodeContext): number[] {
   const input = requiredInput(context, 0)
   const asked = integersInput(context, 1, 'shape') ?? []
   const copiesZeros = intAttribute(context.node, 'allowzero', 0) === 0
-  const dims = asked.map((dim, axis) => (dim === 0 && copiesZeros ? input.dims[axis] ?? 0 : dim))
+  const dims = asked.map((dim, axis) => (dim === 0 && copiesZeros ? (input.dims[axis] ?? 0) : dim))
   const known = elementCount(dims.filter((dim) => dim !== -1))
   const count = elementCount(input.dims)
   const result = dims.map((dim) => (dim === -1 ? count / known : dim))
@@ -80,9 +92,12 @@ function unsqueezeDims(context: NodeContext): number[] {
   const axes = new Set(axesOf(context, dims.length + count))
   if (axes.size !== count) throw nodeError(context, 'an axis is given twice')
   const rest = [...dims]
-  return Array.from({ length: dims.length + count }, (_, axis) => (axes.has(axis) ? 1 : rest.shift() as number))
+  return Array.from({ length: dims.length + count }, (_, axis) => (axes.has(axis) ? 1 : (rest.shift() as number)))
 }
 
 export const reshapes: readonly Operator[] = [
-  reshape('Reshape', reshapeDims), reshape('Flatten', flattenDims), reshape('Squeeze', squeezeDims), reshape('Unsqueeze', unsqueezeDims)
+  reshape('Reshape', reshapeDims),
+  reshape('Flatten', flattenDims),
+  reshape('Squeeze', squeezeDims),
+  reshape('Unsqueeze', unsqueezeDims)
 ]

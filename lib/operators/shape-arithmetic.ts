@@ -9,10 +9,16 @@ import { type NodeContext, type Operator, allOpsets, axisOf, integersInput, node
  */
 function folded(opType: string, dims: Operator['dims'], fold: NonNullable<Operator['fold']>, lower?: Operator['lower']): Operator {
   return {
-    opType, opsets: allOpsets, hasGradient: true, dims, fold,
-    lower: lower ?? ((context) => {
-      throw unsupported(context, `${opType} of computed values`, 'it is folded where its inputs are constants or shapes')
-    })
+    opType,
+    opsets: allOpsets,
+    hasGradient: true,
+    dims,
+    fold,
+    lower:
+      lower ??
+      ((context) => {
+        throw unsupported(context, `${opType} of computed values`, 'it is folded where its inputs are constants or shapes')
+      })
   }
 }
 
@@ -23,7 +29,8 @@ function constantTensor(context: NodeContext): Tensor {
   if (kind === 'value_int') return int64Tensor([intAttribute(node, kind)], [])
   if (kind === 'value_ints') return int64Tensor(intsAttribute(node, kind))
   if (kind === 'value_float') return { dtype: 'float32', dims: [], data: Float32Array.of(floatAttribute(node, kind)) }
-  if (kind === 'value_floats') return { dtype: 'float32', dims: [floatsAttribute(node, kind).length], data: Float32Array.from(floatsAttribute(node, kind)) }
+  if (kind === 'value_floats')
+    return { dtype: 'float32', dims: [floatsAttribute(node, kind).length], data: Float32Array.from(floatsAttribute(node, kind)) }
   throw unsupported(context, `a constant given as ${show(kind ?? 'nothing')}`, 'a tensor, numbers or a number are needed')
 }
 
@@ -36,7 +43,8 @@ function shapeOf(context: NodeContext): number[] {
 function gather(context: NodeContext): readonly Tensor[] | undefined {
   const data = context.inputs[0]?.constant
   const positions = context.inputs[1]?.constant === undefined ? undefined : integersInput(context, 1, 'indices')
-  if (data === undefined || positions === undefined || axisOf(context, intAttribute(context.node, 'axis', 0), data.dims.length) !== 0) return undefined
+  if (data === undefined || positions === undefined || axisOf(context, intAttribute(context.node, 'axis', 0), data.dims.length) !== 0)
+    return undefined
   const [size = 1, ...rest] = data.dims
   const row = elementCount(rest)
   const result = new (arrayType(data.dtype))(positions.length * row)
@@ -54,7 +62,13 @@ function gatherDims(context: NodeContext): number[][] {
   return [[...dims.slice(0, axis), ...requiredInput(context, 1).dims, ...dims.slice(axis + 1)]]
 }
 
-const castTypes: ReadonlyMap<number, DataType> = new Map([[1, 'float32'], [6, 'int32'], [7, 'int64'], [9, 'bool'], [11, 'float64']])
+const castTypes: ReadonlyMap<number, DataType> = new Map([
+  [1, 'float32'],
+  [6, 'int32'],
+  [7, 'int64'],
+  [9, 'bool'],
+  [11, 'float64']
+])
 
 function cast(context: NodeContext): readonly Tensor[] | undefined {
   const tensor = context.inputs[0]?.constant
@@ -77,7 +91,11 @@ function filled(context: NodeContext): readonly Tensor[] | undefined {
 
 function permutation(context: NodeContext): number[] {
   const rank = requiredInput(context, 0).dims.length
-  const perm = intsAttribute(context.node, 'perm', Array.from({ length: rank }, (_, axis) => rank - 1 - axis))
+  const perm = intsAttribute(
+    context.node,
+    'perm',
+    Array.from({ length: rank }, (_, axis) => rank - 1 - axis)
+  )
   if (new Set(perm).size !== rank) throw nodeError(context, `perm ${show(perm)} does not fit ${rank} dimensions`)
   return perm.map((axis) => axisOf(context, axis, rank))
 }
@@ -103,13 +121,26 @@ function transpose(context: NodeContext): readonly Tensor[] | undefined {
 }
 
 export const shapeArithmetic: readonly Operator[] = [
-  folded('Constant', (context) => [constantTensor(context).dims], (context) => [constantTensor(context)]),
-  folded('Shape', (context) => [[shapeOf(context).length]], (context) => [int64Tensor(shapeOf(context))]),
+  folded(
+    'Constant',
+    (context) => [constantTensor(context).dims],
+    (context) => [constantTensor(context)]
+  ),
+  folded(
+    'Shape',
+    (context) => [[shapeOf(context).length]],
+    (context) => [int64Tensor(shapeOf(context))]
+  ),
   folded('Gather', gatherDims, gather),
-  folded('Cast', (context) => [requiredInput(context, 0).dims], cast, (context, plan) => {
-    if (intAttribute(context.node, 'to') === 1) return [plan.ref(0)] // computed values are float32 already
-    throw unsupported(context, `a cast to type ${intAttribute(context.node, 'to')}`, 'computed values are float32')
-  }),
+  folded(
+    'Cast',
+    (context) => [requiredInput(context, 0).dims],
+    cast,
+    (context, plan) => {
+      if (intAttribute(context.node, 'to') === 1) return [plan.ref(0)] // computed values are float32 already
+      throw unsupported(context, `a cast to type ${intAttribute(context.node, 'to')}`, 'computed values are float32')
+    }
+  ),
   folded('ConstantOfShape', (context) => [integersInput(context, 0, 'shape') ?? []], filled),
   folded('Transpose', (context) => [transposedDims(context)], transpose)
 ]

@@ -1,7 +1,19 @@
 import { show } from '../errors.js'
 import { intAttribute, intsAttribute } from '../graph/rewrite.js'
 import { arrayType, type Tensor } from '../tensor.js'
-import { type NodeContext, type Operator, type PlanWriter, type ValueRef, allOpsets, axisOf, integersInput, nodeError, requiredInput, shapeError, unsupported } from './operator.js'
+import {
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  type ValueRef,
+  allOpsets,
+  axisOf,
+  integersInput,
+  nodeError,
+  requiredInput,
+  shapeError,
+  unsupported
+} from './operator.js'
 
 /** Elements start, start + step, … of an axis. */
 interface Cut {
@@ -60,7 +72,11 @@ function channels(context: NodeContext, plan: PlanWriter, cuts: readonly Cut[]):
   const [only] = real
   if (only === undefined) return ref
   if (real.length > 1 || only.axis !== 1 || only.step < 1 || ref.view !== undefined) {
-    throw unsupported(context, `a slice of ${show(dims)} along axes ${show(real.map((cut) => cut.axis))}`, 'only channels can be sliced (axis 1), for maxout')
+    throw unsupported(
+      context,
+      `a slice of ${show(dims)} along axes ${show(real.map((cut) => cut.axis))}`,
+      'only channels can be sliced (axis 1), for maxout'
+    )
   }
   return { value: plan.plain(0), view: { kind: 'channels', start: only.start, step: only.step, count: only.count } }
 }

@@ -27,7 +27,11 @@ function checkAxis(context: NodeContext): void {
   const axis = axisOf(context, intAttribute(context.node, 'axis', isFlattening ? 1 : -1), dims.length)
   const map = elementCount(dims.slice(2))
   if (axis === 1 && (!isFlattening || map === 1)) return
-  throw unsupported(context, `softmax along axis ${axis} of ${show(dims)}`, isFlattening ? 'axis 1 of N×C or N×C×1×1 is needed' : 'axis 1 is needed')
+  throw unsupported(
+    context,
+    `softmax along axis ${axis} of ${show(dims)}`,
+    isFlattening ? 'axis 1 of N×C or N×C×1×1 is needed' : 'axis 1 is needed'
+  )
 }
 
 export const softmaxes: readonly Operator[] = [softmax('Softmax', 'softmax'), softmax('LogSoftmax', 'log_softmax')]

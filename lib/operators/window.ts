@@ -25,7 +25,8 @@ export function windowOf(context: NodeAtOpset, kernel: readonly number[], groups
   const unpadded = { kernel, strides, dilations, groups }
   const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET')
   if (autoPad === 'SAME_UPPER' || autoPad === 'SAME_LOWER') {
-    if (spatial === undefined) throw unsupported(context, `auto_pad ${autoPad} of an input of unknown size`, 'its height and width are needed')
+    if (spatial === undefined)
+      throw unsupported(context, `auto_pad ${autoPad} of an input of unknown size`, 'its height and width are needed')
     return { ...unpadded, ...samePads(unpadded, spatial, autoPad === 'SAME_LOWER') }
   }
   if (autoPad !== 'NOTSET' && autoPad !== 'VALID' && autoPad !== '') throw nodeError(context, `auto_pad ${show(autoPad)} does not exist`)
@@ -38,7 +39,9 @@ export function windowOf(context: NodeAtOpset, kernel: readonly number[], groups
 
 /** Pads that make the output ceil(input / stride) long; an odd one goes to the end, or with `lower` to the beginning. */
 function samePads(
-  spec: Pick<ConvSpec, 'kernel' | 'strides' | 'dilations'>, spatial: readonly number[], lower: boolean
+  spec: Pick<ConvSpec, 'kernel' | 'strides' | 'dilations'>,
+  spatial: readonly number[],
+  lower: boolean
 ): Pick<ConvSpec, 'padsBegin' | 'padsEnd'> {
   const totals = spec.kernel.map((kernel, axis) => {
     const [stride, dilation, input] = [spec.strides[axis] as number, spec.dilations[axis] as number, spatial[axis] as number]
@@ -66,7 +69,9 @@ export function planWindow(spec: ConvSpec): PlanWindow {
   const pair = (values: readonly number[], single: number): [number, number] =>
     values.length === 1 ? [single, values[0] as number] : [values[0] as number, values[1] as number]
   return {
-    kernel: pair(spec.kernel, 1), strides: pair(spec.strides, 1), dilations: pair(spec.dilations, 1),
+    kernel: pair(spec.kernel, 1),
+    strides: pair(spec.strides, 1),
+    dilations: pair(spec.dilations, 1),
     pads: [...pair(spec.padsBegin, 0), ...pair(spec.padsEnd, 0)]
   }
 }

@@ -64,7 +64,12 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
   const live = compact(training ? withLogits(written) : written)
   const draft = fusion ? compact(fuse(live, { training, cpBlocks })) : live
   const spec: PlanSpec = {
-    threads, training, values: draft.values, steps: draft.steps, inputs: draft.inputs.map((input) => input.value), outputs: draft.outputs,
+    threads,
+    training,
+    values: draft.values,
+    steps: draft.steps,
+    inputs: draft.inputs.map((input) => input.value),
+    outputs: draft.outputs,
     parameters: draft.parameters.map(({ data, trainable }) => ({ data, trainable }))
   }
   const value = (name: string): CompiledValue => ({ name, dims: analysis.dims.get(name) as readonly number[] })

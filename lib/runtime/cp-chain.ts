@@ -31,7 +31,9 @@ export function cpBlocks(draft: Draft): Draft {
 
 /** The stages in order, `last` included; walks back from it. */
 function chainTo(
-  last: Convolution, before: (step: Convolution) => Convolution | undefined, values: readonly PlanValue[]
+  last: Convolution,
+  before: (step: Convolution) => Convolution | undefined,
+  values: readonly PlanValue[]
 ): readonly Convolution[] | undefined {
   const chain = [last]
   let stage = before(last)
@@ -52,9 +54,17 @@ function blockOf(chain: readonly Convolution[], last: Convolution): PlanStep {
     op: 'cp_block',
     input: (chain[0] as Convolution).input,
     output,
-    stages: chain.map(({ kernel, strides, pads, dilations, groups, weight, bias }): PlanConvolution => (
-      { kernel, strides, pads, dilations, groups, weight, bias }
-    )),
+    stages: chain.map(
+      ({ kernel, strides, pads, dilations, groups, weight, bias }): PlanConvolution => ({
+        kernel,
+        strides,
+        pads,
+        dilations,
+        groups,
+        weight,
+        bias
+      })
+    ),
     ...(maxout === undefined ? {} : { maxout }),
     ...(activation === undefined ? {} : { activation }),
     ...(residual === undefined ? {} : { residual })

@@ -79,7 +79,11 @@ function renumber(count: number, isKept: (index: number) => boolean): (index: nu
 }
 
 function renumbered(step: PlanStep, value: (index: number) => number, parameter: (index: number) => number): PlanStep {
-  const convolution = <C extends { readonly weight: number; readonly bias: number }>(c: C): C => ({ ...c, weight: parameter(c.weight), bias: parameter(c.bias) })
+  const convolution = <C extends { readonly weight: number; readonly bias: number }>(c: C): C => ({
+    ...c,
+    weight: parameter(c.weight),
+    bias: parameter(c.bias)
+  })
   const output = value(step.output)
   const residual = 'residual' in step && step.residual !== undefined ? { residual: value(step.residual) } : {}
   if (step.op === 'convolution') return { ...convolution(step), input: value(step.input), output, ...residual }

@@ -16,11 +16,16 @@ export interface CheckedFeed {
 export function checkFeeds(graph: Graph, feeds: Feeds): Map<string, CheckedFeed> {
   const named = byName(graph, feeds)
   checkInputNames(graph, Object.keys(named))
-  const checked = new Map(graph.inputs.map((input) => {
-    const tensor = Object.hasOwn(named, input.name) ? named[input.name] : undefined
-    if (tensor === undefined) throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: expected ${showDims(input)}, got nothing`, { subject: input.name })
-    return [input.name, checkFeed(input.name, tensor)]
-  }))
+  const checked = new Map(
+    graph.inputs.map((input) => {
+      const tensor = Object.hasOwn(named, input.name) ? named[input.name] : undefined
+      if (tensor === undefined)
+        throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: expected ${showDims(input)}, got nothing`, {
+          subject: input.name
+        })
+      return [input.name, checkFeed(input.name, tensor)]
+    })
+  )
   resolveInputs(graph, Object.fromEntries([...checked].map(([name, { dims }]) => [name, dims])))
   return checked
 }
@@ -30,7 +35,11 @@ function byName(graph: Graph, feeds: Feeds): Readonly<Record<string, Tensor>> {
   if (!isTensor(feeds)) return feeds as Readonly<Record<string, Tensor>>
   const [input, ...others] = graph.inputs
   if (input !== undefined && others.length === 0) return { [input.name]: feeds }
-  throw argumentError('feeds', `an object of tensors by name (the inputs are ${graph.inputs.map(({ name }) => show(name)).join(', ')})`, feeds)
+  throw argumentError(
+    'feeds',
+    `an object of tensors by name (the inputs are ${graph.inputs.map(({ name }) => show(name)).join(', ')})`,
+    feeds
+  )
 }
 
 function isTensor(value: object): value is Tensor {
@@ -40,7 +49,8 @@ function isTensor(value: object): value is Tensor {
 function checkFeed(name: string, tensor: Tensor): CheckedFeed {
   const subject = `input ${show(name)}`
   if (typeof tensor !== 'object' || tensor === null) throw argumentError(subject, 'a tensor { dtype, dims, data }', tensor)
-  if (tensor.dtype !== 'float32') throw new PolyadicError('POLYADIC_SHAPE', `${subject}: expected float32, got ${show(tensor.dtype)}`, { subject: name })
+  if (tensor.dtype !== 'float32')
+    throw new PolyadicError('POLYADIC_SHAPE', `${subject}: expected float32, got ${show(tensor.dtype)}`, { subject: name })
   checkDims(`${subject}: dims`, tensor.dims)
   const data = readable(subject, tensor.data)
   const count = elementCount(tensor.dims)

@@ -72,7 +72,8 @@ class Fusion {
   #joinAffine(step: Extract<PlanStep, { op: 'affine' }>): readonly [PlanStep, number] | undefined {
     const conv = this.#bareConvolution(step.input)
     if (conv?.maxout !== undefined) return undefined
-    if (conv !== undefined && conv.bias < 0 && this.#isOnes(step.scale)) return [{ ...conv, output: step.output, bias: step.shift }, conv.output]
+    if (conv !== undefined && conv.bias < 0 && this.#isOnes(step.scale))
+      return [{ ...conv, output: step.output, bias: step.shift }, conv.output]
     if (this.#training) return undefined
     if (conv !== undefined) return [this.#folded(conv, step), conv.output]
     const before = this.#soleProducer(step.input)
@@ -101,7 +102,8 @@ class Fusion {
 
   #joinMaxout(step: Extract<PlanStep, { op: 'maxout' }>): readonly [PlanStep, number] | undefined {
     const conv = this.#soleProducer(step.input)
-    if (conv?.op !== 'convolution' || conv.maxout !== undefined || conv.residual !== undefined || !isMonotone(conv.activation)) return undefined
+    if (conv?.op !== 'convolution' || conv.maxout !== undefined || conv.residual !== undefined || !isMonotone(conv.activation))
+      return undefined
     const { pieces, order } = step
     return [{ ...conv, output: step.output, maxout: { pieces, order } }, conv.output]
   }
@@ -118,7 +120,10 @@ class Fusion {
     if (a === b) return undefined
     const order = (value: number): number => this.#order.get(value) ?? -1
     const [first, second] = order(a) > order(b) ? [a, b] : [b, a]
-    for (const [own, other] of [[first, second], [second, first]] as const) {
+    for (const [own, other] of [
+      [first, second],
+      [second, first]
+    ] as const) {
       const conv = this.#bareConvolution(own)
       if (conv !== undefined) return [{ ...conv, output: step.output, residual: other }, conv.output]
     }

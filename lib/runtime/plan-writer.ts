@@ -1,7 +1,16 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { AnalysedNode, Analysis } from '../operators/infer.js'
-import { type NewStep, type NodeContext, type PlanWriter, type ValueRef, nodeError, planShape, sameShape, unsupported } from '../operators/operator.js'
+import {
+  type NewStep,
+  type NodeContext,
+  type PlanWriter,
+  type ValueRef,
+  nodeError,
+  planShape,
+  sameShape,
+  unsupported
+} from '../operators/operator.js'
 import { asFloat32, elementCount, type Tensor } from '../tensor.js'
 import type { Draft, DraftInput, DraftParameter } from './draft.js'
 import type { PlanStep, PlanValue } from './plan-spec.js'
@@ -9,7 +18,6 @@ import type { PlanStep, PlanValue } from './plan-spec.js'
 /** Turns analysed nodes into steps, one by one, without any fusion. */
 export class DraftWriter {
   readonly #inputs: DraftInput[] = []
-  readonly #graph: Graph
   readonly #analysis: Analysis
   readonly #training: boolean
   readonly #values: PlanValue[] = []
@@ -20,7 +28,6 @@ export class DraftWriter {
   readonly #initializerNames = new Map<object, string[]>()
 
   constructor(graph: Graph, analysis: Analysis, training: boolean) {
-    this.#graph = graph
     this.#analysis = analysis
     this.#training = training
     for (const [name, { data }] of graph.initializers) this.#initializerNames.set(data, [...(this.#initializerNames.get(data) ?? []), name])
@@ -83,7 +90,8 @@ export class DraftWriter {
     const name = context.node.inputs[index] ?? ''
     const ref = this.#refs.get(name)
     if (ref !== undefined) return ref
-    if (this.#analysis.constants.has(name)) throw unsupported(context, `the constant input ${show(name)}`, 'a value computed from the network\'s inputs is needed')
+    if (this.#analysis.constants.has(name))
+      throw unsupported(context, `the constant input ${show(name)}`, "a value computed from the network's inputs is needed")
     throw nodeError(context, `input ${show(name)} does not exist`)
   }
 
@@ -92,7 +100,9 @@ export class DraftWriter {
     const dims = context.inputs[index]?.dims ?? []
     const shape = planShape(dims)
     if (view === undefined && shape !== undefined && sameShape(shape, this.#values[value] as PlanValue)) return value
-    const found = { channels: 'a part of the channels', padded: 'a padded value', reshaped: `a value reshaped to ${show(dims)}` }[view?.kind ?? 'reshaped']
+    const found = { channels: 'a part of the channels', padded: 'a padded value', reshaped: `a value reshaped to ${show(dims)}` }[
+      view?.kind ?? 'reshaped'
+    ]
     const needed = {
       channels: 'slices of channels are only understood in front of Max (maxout)',
       padded: 'only a convolution or pooling can follow a Pad',
@@ -104,7 +114,9 @@ export class DraftWriter {
   #reshapedInput(value: number, shape: PlanValue): number | undefined {
     const input = this.#inputs.find((candidate) => candidate.value === value)
     if (input === undefined) return undefined
-    const known = this.#inputs.find((candidate) => candidate.name === input.name && sameShape(this.#values[candidate.value] as PlanValue, shape))
+    const known = this.#inputs.find(
+      (candidate) => candidate.name === input.name && sameShape(this.#values[candidate.value] as PlanValue, shape)
+    )
     return known?.value ?? this.#addInput(input.name, shape)
   }
 
@@ -114,7 +126,11 @@ export class DraftWriter {
     if (same !== undefined) return same.index
     const initializers = this.#initializerNames.get(tensor.data) ?? []
     if (this.#training && known.length > 0 && initializers.length > 0) {
-      throw unsupported(context, `training ${show(initializers[0])}, which is used both as it is and transposed,`, 'one of the two is needed')
+      throw unsupported(
+        context,
+        `training ${show(initializers[0])}, which is used both as it is and transposed,`,
+        'one of the two is needed'
+      )
     }
     const data = asFloat32(tensor, initializers[0] ?? context.node.name)
     const index = this.#addParameter({
@@ -135,6 +151,7 @@ export class DraftWriter {
 /** rows×columns → columns×rows. */
 function transposed(data: Float32Array, [rows = 1, columns = 1]: readonly number[]): Float32Array {
   const result = new Float32Array(data.length)
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) result[column * rows + row] = data[row * columns + column] as number
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) result[column * rows + row] = data[row * columns + column] as number
   return result
 }

@@ -67,7 +67,8 @@ export class Session {
    * the shapes of its inputs; when it says all of them, the plan is made here as well.
    */
   static async create(model: Graph, options: SessionOptions = {}): Promise<Session> {
-    if (typeof model !== 'object' || model === null || !Array.isArray(model.nodes)) throw argumentError('model', 'a Graph, as readOnnx gives', model)
+    if (typeof model !== 'object' || model === null || !Array.isArray(model.nodes))
+      throw argumentError('model', 'a Graph, as readOnnx gives', model)
     const session = new Session(model, {
       threads: checkThreads(options.threads ?? defaults.threads),
       maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1)
@@ -82,7 +83,14 @@ export class Session {
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, FloatTensor>> {
     options.signal?.throwIfAborted()
     const { plan, inputs, outputs } = this.#prepare(feeds)
-    const job = runJob(() => plan.native.run(inputs, outputs.map((output) => output.data)), options.signal)
+    const job = runJob(
+      () =>
+        plan.native.run(
+          inputs,
+          outputs.map((output) => output.data)
+        ),
+      options.signal
+    )
     const settled = job.catch(() => undefined)
     this.#running.add(settled)
     try {
@@ -96,7 +104,12 @@ export class Session {
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
   runSync(feeds: Feeds): Record<string, FloatTensor> {
     const { plan, inputs, outputs } = this.#prepare(feeds)
-    fromNative(() => plan.native.runSync(inputs, outputs.map((output) => output.data)))
+    fromNative(() =>
+      plan.native.runSync(
+        inputs,
+        outputs.map((output) => output.data)
+      )
+    )
     return byName(plan.compiled, outputs)
   }
 
@@ -124,7 +137,9 @@ export class Session {
     const checked = checkFeeds(this.#graph, feeds)
     const plan = this.#plan(Object.fromEntries([...checked].map(([name, { dims }]) => [name, dims])))
     const inputs = plan.compiled.inputs.map(({ name }) => (checked.get(name) as CheckedFeed).data)
-    const outputs = plan.compiled.outputs.map(({ dims }): FloatTensor => ({ dtype: 'float32', dims, data: new Float32Array(elementCount(dims)) }))
+    const outputs = plan.compiled.outputs.map(
+      ({ dims }): FloatTensor => ({ dtype: 'float32', dims, data: new Float32Array(elementCount(dims)) })
+    )
     return { plan, inputs, outputs }
   }
 

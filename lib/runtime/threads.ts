@@ -17,7 +17,7 @@ export function checkThreads(threads: unknown): number {
  * server has other requests to answer.
  */
 export function defaultThreads(): number {
-  const limits = [availableParallelism(), cgroupQuota(), ompThreads(process.env['OMP_NUM_THREADS'])]
+  const limits = [availableParallelism(), cgroupQuota(), ompThreads(process.env.OMP_NUM_THREADS)]
   return Math.max(1, Math.min(maximumThreads, ...limits.filter((limit) => limit !== undefined)))
 }
 
@@ -38,7 +38,11 @@ export function parseCpuMax(line: string): number | undefined {
 function cgroupQuota(): number | undefined {
   if (process.platform !== 'linux') return undefined
   const root = '/sys/fs/cgroup'
-  const own = read('/proc/self/cgroup')?.split('\n').find((line) => line.startsWith('0::'))?.slice(3) ?? '/'
+  const own =
+    read('/proc/self/cgroup')
+      ?.split('\n')
+      .find((line) => line.startsWith('0::'))
+      ?.slice(3) ?? '/'
   const quotas: (number | undefined)[] = []
   for (let dir = path.posix.join('/', own); ; dir = path.posix.dirname(dir)) {
     quotas.push(parseCpuMax(read(path.posix.join(root, dir, 'cpu.max')) ?? ''))

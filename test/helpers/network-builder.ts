@@ -14,7 +14,10 @@ export class NetworkBuilder {
   readonly initializers = new Map<string, Tensor>()
   #next = 0
 
-  constructor(readonly opset = 17, seed = 1) {
+  constructor(
+    readonly opset = 17,
+    seed = 1
+  ) {
     this.random = generator(seed)
   }
 
@@ -31,7 +34,12 @@ export class NetworkBuilder {
 
   /** Positive values around 1. */
   positive(...dims: readonly number[]): string {
-    return this.constant(floatTensor(this.random.normal(elementCount(dims), 0.2).map((v) => Math.abs(v) + 0.5), dims))
+    return this.constant(
+      floatTensor(
+        this.random.normal(elementCount(dims), 0.2).map((v) => Math.abs(v) + 0.5),
+        dims
+      )
+    )
   }
 
   ints(...values: readonly number[]): string {
@@ -58,19 +66,33 @@ export class NetworkBuilder {
   }
 
   /** A convolution with new weights Cout×Cin/g×kH×kW and, unless refused, a bias. */
-  conv(input: string, weight: readonly [number, number, number, number] | readonly number[], attributes: Readonly<Record<string, AttributeValue>> = {}, bias = true): string {
+  conv(
+    input: string,
+    weight: readonly [number, number, number, number] | readonly number[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    bias = true
+  ): string {
     const inputs = [input, this.weight(...weight), ...(bias ? [this.weight(weight[0] as number)] : [])]
     return this.node('Conv', inputs, attributes)
   }
 
   /** Batch normalisation over `channels` with random statistics. */
   norm(input: string, channels: number): string {
-    return this.node('BatchNormalization', [input, this.weight(channels), this.weight(channels), this.weight(channels), this.positive(channels)])
+    return this.node('BatchNormalization', [
+      input,
+      this.weight(channels),
+      this.weight(channels),
+      this.weight(channels),
+      this.positive(channels)
+    ])
   }
 
   graph(...outputs: readonly string[]): Graph {
     return makeGraph({
-      inputs: this.inputs, nodes: this.nodes, initializers: this.initializers, opset: this.opset,
+      inputs: this.inputs,
+      nodes: this.nodes,
+      initializers: this.initializers,
+      opset: this.opset,
       outputs: outputs.map((name) => ({ name, dtype: 'float32', dims: undefined }))
     })
   }

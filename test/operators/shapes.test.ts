@@ -9,14 +9,21 @@ import { NetworkBuilder } from '../helpers/network-builder.js'
 type Attributes = Parameters<NetworkBuilder['node']>[2]
 
 /** Dims of a node's output for an input of `dims`. */
-function dimsOf(opType: string, dims: readonly number[], attributes: Attributes, more: (b: NetworkBuilder) => string[] = () => [], opset = 17): readonly number[] | undefined {
+function dimsOf(
+  opType: string,
+  dims: readonly number[],
+  attributes: Attributes,
+  more: (b: NetworkBuilder) => string[] = () => [],
+  opset = 17
+): readonly number[] | undefined {
   const b = new NetworkBuilder(opset)
   const output = b.node(opType, [b.input(dims), ...more(b)], attributes)
   return inferShapes(b.graph(output)).get(output)
 }
 
 void t.test('windows', (t) => {
-  const conv = (dims: readonly number[], weight: readonly number[], attributes: Attributes = {}): unknown => dimsOf('Conv', dims, attributes, (b) => [b.weight(...weight)])
+  const conv = (dims: readonly number[], weight: readonly number[], attributes: Attributes = {}): unknown =>
+    dimsOf('Conv', dims, attributes, (b) => [b.weight(...weight)])
   t.same(conv([1, 3, 10, 9], [8, 3, 3, 2]), [1, 8, 8, 8])
   t.same(conv([2, 3, 10, 9], [8, 3, 3, 2], { strides: [2, 3], pads: [1, 0, 2, 1], dilations: [2, 1] }), [2, 8, 5, 3])
   t.same(conv([1, 3, 10, 11], [8, 3, 4, 3], { auto_pad: 'SAME_UPPER', strides: [3, 2] }), [1, 8, 4, 6])
@@ -26,15 +33,29 @@ void t.test('windows', (t) => {
   t.same(dimsOf('MaxPool', [1, 4, 8, 7], pool), [1, 4, 3, 3])
   t.same(dimsOf('MaxPool', [1, 4, 8, 7], { ...pool, ceil_mode: int(1) }), [1, 4, 4, 3])
   t.same(dimsOf('MaxPool', [1, 4, 6, 6], { kernel_shape: [2, 2], strides: [3, 3], pads: [1, 1, 1, 1], ceil_mode: int(1) }), [1, 4, 3, 3])
-  t.same(dimsOf('AveragePool', [1, 4, 5, 5], { kernel_shape: [1, 1], strides: [4, 4], pads: [0, 0, 1, 1], ceil_mode: int(1) }), [1, 4, 2, 2], 'no window in the end padding alone')
+  t.same(
+    dimsOf('AveragePool', [1, 4, 5, 5], { kernel_shape: [1, 1], strides: [4, 4], pads: [0, 0, 1, 1], ceil_mode: int(1) }),
+    [1, 4, 2, 2],
+    'no window in the end padding alone'
+  )
   t.same(dimsOf('GlobalAveragePool', [1, 4, 5, 5], {}), [1, 4, 1, 1])
   t.end()
 })
 
 void t.test('the geometry of a Conv node', (t) => {
-  const node = makeNode({ opType: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes: { auto_pad: 'SAME_LOWER', strides: [2, 1], group: int(2) } })
+  const node = makeNode({
+    opType: 'Conv',
+    inputs: ['x', 'w'],
+    outputs: ['y'],
+    attributes: { auto_pad: 'SAME_LOWER', strides: [2, 1], group: int(2) }
+  })
   t.same(convSpecOf(node, [8, 3, 4, 3], [1, 6, 9, 9]), {
-    kernel: [4, 3], strides: [2, 1], padsBegin: [2, 1], padsEnd: [1, 1], dilations: [1, 1], groups: 2
+    kernel: [4, 3],
+    strides: [2, 1],
+    padsBegin: [2, 1],
+    padsEnd: [1, 1],
+    dilations: [1, 1],
+    groups: 2
   })
   throwsError(t, () => convSpecOf(node, [8, 3, 4, 3]), 'POLYADIC_UNSUPPORTED', 'SAME_LOWER', 'height and width')
   throwsError(t, () => convSpecOf(node, [8, 3, 4, 3], [1, 5, 9, 9]), 'POLYADIC_SHAPE', '"x"', 'N×6×H×W', '1×5×9×9')
@@ -47,16 +68,37 @@ void t.test('the geometry of a Conv node', (t) => {
 void t.test('other shapes', (t) => {
   t.same(dimsOf('Flatten', [2, 3, 4, 5], { axis: int(2) }), [6, 20])
   t.same(dimsOf('Flatten', [2, 3, 4], { axis: int(0) }), [1, 24])
-  t.same(dimsOf('Reshape', [2, 3, 4, 5], {}, (b) => [b.ints(0, -1, 10)]), [2, 6, 10])
+  t.same(
+    dimsOf('Reshape', [2, 3, 4, 5], {}, (b) => [b.ints(0, -1, 10)]),
+    [2, 6, 10]
+  )
   t.same(dimsOf('Squeeze', [2, 3, 1, 1], {}), [2, 3])
-  t.same(dimsOf('Squeeze', [2, 3, 1, 1], {}, (b) => [b.ints(-1)]), [2, 3, 1])
+  t.same(
+    dimsOf('Squeeze', [2, 3, 1, 1], {}, (b) => [b.ints(-1)]),
+    [2, 3, 1]
+  )
   t.same(dimsOf('Unsqueeze', [2, 3], { axes: [0, -1] }, undefined, 11), [1, 2, 3, 1])
-  t.same(dimsOf('Slice', [2, 9, 3, 3], {}, (b) => [b.ints(-1), b.ints(-100), b.ints(1), b.ints(-3)]), [2, 3, 3, 3])
+  t.same(
+    dimsOf('Slice', [2, 9, 3, 3], {}, (b) => [b.ints(-1), b.ints(-100), b.ints(1), b.ints(-3)]),
+    [2, 3, 3, 3]
+  )
   t.same(dimsOf('ReduceMax', [2, 6, 3, 3], { axes: [1, -1], keepdims: int(0) }), [2, 3])
-  t.same(dimsOf('Pad', [2, 6, 3, 3], {}, (b) => [b.ints(1, 2), b.scalar(0), b.ints(-1)], 18), [2, 6, 3, 6])
-  t.same(dimsOf('Gemm', [2, 6], {}, (b) => [b.weight(6, 9)]), [2, 9])
-  t.same(dimsOf('Concat', [2, 6, 3, 3], { axis: int(1) }, (b) => [b.weight(2, 5, 3, 3)]), [2, 11, 3, 3])
-  t.same(dimsOf('Mul', [2, 6, 3, 3], {}, (b) => [b.weight(6, 1, 1)]), [2, 6, 3, 3])
+  t.same(
+    dimsOf('Pad', [2, 6, 3, 3], {}, (b) => [b.ints(1, 2), b.scalar(0), b.ints(-1)], 18),
+    [2, 6, 3, 6]
+  )
+  t.same(
+    dimsOf('Gemm', [2, 6], {}, (b) => [b.weight(6, 9)]),
+    [2, 9]
+  )
+  t.same(
+    dimsOf('Concat', [2, 6, 3, 3], { axis: int(1) }, (b) => [b.weight(2, 5, 3, 3)]),
+    [2, 11, 3, 3]
+  )
+  t.same(
+    dimsOf('Mul', [2, 6, 3, 3], {}, (b) => [b.weight(6, 1, 1)]),
+    [2, 6, 3, 3]
+  )
   throwsError(t, () => dimsOf('Reshape', [2, 3], {}, (b) => [b.ints(4, -1)]), 'POLYADIC_SHAPE', '[4, -1]')
   throwsError(t, () => dimsOf('MaxPool', [1, 2, 3, 3], { kernel_shape: [5, 5] }), 'POLYADIC_SHAPE', 'larger than its input of 3×3')
   throwsError(t, () => dimsOf('Gemm', [2, 5], {}, (b) => [b.weight(6, 9)]), 'POLYADIC_SHAPE', 'N×6', '2×5')
@@ -70,7 +112,9 @@ void t.test('shape arithmetic is folded', (t) => {
   const at = (index: number): string => b.node('Gather', [shape, b.constant(int64Tensor([index], []))])
   const area = b.node('Mul', [at(2), at(-1)])
   const half = b.node('Div', [area, b.constant(int64Tensor([3], []))])
-  const list = b.node('Concat', [b.node('Unsqueeze', [half, b.ints(0)]), b.node('Slice', [shape, b.ints(1), b.ints(100)])], { axis: int(0) })
+  const list = b.node('Concat', [b.node('Unsqueeze', [half, b.ints(0)]), b.node('Slice', [shape, b.ints(1), b.ints(100)])], {
+    axis: int(0)
+  })
   const cast = b.node('Cast', [b.node('Cast', [list], { to: int(1) })], { to: int(7) })
   const filled = b.node('ConstantOfShape', [b.ints(2, 2)], { value: int64Tensor([7]) })
   const turned = b.node('Transpose', [b.constant(int64Tensor([1, 2, 3, 4, 5, 6], [2, 3]))])
@@ -92,7 +136,13 @@ void t.test('input shapes', (t) => {
   throwsError(t, () => inferShapes(graph, { image: [3, 7, 8] }), 'POLYADIC_SHAPE', 'got 3×7×8')
   throwsError(t, () => inferShapes(graph, { image: [0, 3, 7, 8] }), 'POLYADIC_SHAPE', 'got 0×3×7×8')
   throwsError(t, () => inferShapes(graph, { picture: [1, 3, 7, 8] }), 'POLYADIC_SHAPE', '"picture"', '"image"')
-  throwsError(t, () => inferShapes({ ...graph, inputs: [{ name: 'image', dtype: 'int64', dims: [1] }] }), 'POLYADIC_UNSUPPORTED', '"image"', 'int64')
+  throwsError(
+    t,
+    () => inferShapes({ ...graph, inputs: [{ name: 'image', dtype: 'int64', dims: [1] }] }),
+    'POLYADIC_UNSUPPORTED',
+    '"image"',
+    'int64'
+  )
   t.end()
 })
 

@@ -1,42 +1,56 @@
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
 import { float, int } from '../../lib/graph/rewrite.js'
-import { type CompileOptions, compile } from '../../lib/runtime/compile.js'
+import { compile } from '../../lib/runtime/compile.js'
 import type { PlanStep } from '../../lib/runtime/plan-spec.js'
 import { charNet } from '../helpers/charnet.js'
+import { type Build, chain, graphOf, opsOf, stepsOf } from '../helpers/compiled.js'
 import { throwsError } from '../helpers/expect-error.js'
 import { NetworkBuilder } from '../helpers/network-builder.js'
-
-type Build = (b: NetworkBuilder, x: string) => string | string[]
-
-function graphOf(dims: readonly number[], build: Build): Graph {
-  const b = new NetworkBuilder()
-  return b.graph(...[build(b, b.input(dims))].flat())
-}
-
-const stepsOf = (dims: readonly number[], build: Build, options?: CompileOptions): readonly PlanStep[] => compile(graphOf(dims, build), options).spec.steps
-const opsOf = (dims: readonly number[], build: Build, options?: CompileOptions): string[] => stepsOf(dims, build, options).map((step) => step.op)
 
 void t.test('batch normalisation is folded into weights and bias', (t) => {
   const graph = graphOf([1, 2, 4, 4], (b, x) => b.norm(b.conv(x, [3, 2, 1, 1]), 3))
   const { spec, parameters } = compile(graph)
-  t.same(spec.steps.map((step) => step.op), ['convolution'])
-  t.same(parameters, [{ initializers: [], layout: 'derived' }, { initializers: [], layout: 'derived' }])
+  t.same(
+    spec.steps.map((step) => step.op),
+    ['convolution']
+  )
+  t.same(parameters, [
+    { initializers: [], layout: 'derived' },
+    { initializers: [], layout: 'derived' }
+  ])
   const data = [...graph.initializers.values()].map((tensor) => tensor.data as Float32Array)
-  const [weight, bias, scale, shift, mean, variance] = data as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array]
+  const [weight, bias, scale, shift, mean, variance] = data as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array
+  ]
   const factor = scale.map((value, c) => value / Math.sqrt(variance[c]! + 1e-5))
   spec.parameters[0]!.data.forEach((value, i) => t.ok(Math.abs(value - weight[i]! * factor[i >> 1]!) < 1e-6))
   spec.parameters[1]!.data.forEach((value, c) => t.ok(Math.abs(value - ((bias[c]! - mean[c]!) * factor[c]! + shift[c]!)) < 1e-6))
-  t.same(opsOf([1, 2, 4, 4], (b, x) => b.norm(b.norm(x, 2), 2)), ['affine'], 'two of them become one')
-  t.same(opsOf([1, 2, 4, 4], (b, x) => b.norm(b.node('Relu', [b.conv(x, [3, 2, 1, 1])]), 3)), ['convolution', 'affine'], 'not behind an activation')
+  t.same(
+    opsOf([1, 2, 4, 4], (b, x) => b.norm(b.norm(x, 2), 2)),
+    ['affine'],
+    'two of them become one'
+  )
+  t.same(
+    opsOf([1, 2, 4, 4], (b, x) => b.norm(b.node('Relu', [b.conv(x, [3, 2, 1, 1])]), 3)),
+    ['convolution', 'affine'],
+    'not behind an activation'
+  )
   t.end()
 })
 
 void t.test('a weight that another node reads is not changed by folding', (t) => {
-  const { spec, parameters } = compile(graphOf([1, 2, 4, 4], (b, x) => {
-    const w = b.weight(2, 2, 1, 1)
-    return b.node('Relu', [b.node('Conv', [b.node('Sigmoid', [b.norm(b.node('Conv', [x, w]), 2)]), w])])
-  }))
+  const { spec, parameters } = compile(
+    graphOf([1, 2, 4, 4], (b, x) => {
+      const w = b.weight(2, 2, 1, 1)
+      return b.node('Relu', [b.node('Conv', [b.node('Sigmoid', [b.norm(b.node('Conv', [x, w]), 2)]), w])])
+    })
+  )
   const [first, second] = spec.steps as [PlanStep & { weight: number }, PlanStep & { weight: number }]
   t.same(parameters[first.weight]?.layout, 'derived')
   t.same(parameters[second.weight], { initializers: ['w0'], layout: 'same' })
@@ -46,11 +60,19 @@ void t.test('a weight that another node reads is not changed by folding', (t) =>
 void t.test('activation, maxout and residual join their convolution', (t) => {
   const [step] = stepsOf([1, 4, 6, 6], (b, x) => b.node('LeakyRelu', [b.conv(x, [8, 4, 3, 3])], { alpha: float(0.25) }))
   t.match(step, { op: 'convolution', activation: { kind: 'leaky_relu', alpha: 0.25 } })
-  t.same(opsOf([1, 4, 6, 6], (b, x) => b.node('Relu', [b.node('Relu', [b.conv(x, [8, 4, 3, 3])])])), ['convolution', 'activation'], 'one activation only')
-  t.same(opsOf([1, 4, 6, 6], (b, x) => {
-    const y = b.conv(x, [8, 4, 3, 3])
-    return [b.node('Relu', [y]), y]
-  }), ['convolution', 'activation'], 'not where the sum itself is needed')
+  t.same(
+    opsOf([1, 4, 6, 6], (b, x) => b.node('Relu', [b.node('Relu', [b.conv(x, [8, 4, 3, 3])])])),
+    ['convolution', 'activation'],
+    'one activation only'
+  )
+  t.same(
+    opsOf([1, 4, 6, 6], (b, x) => {
+      const y = b.conv(x, [8, 4, 3, 3])
+      return [b.node('Relu', [y]), y]
+    }),
+    ['convolution', 'activation'],
+    'not where the sum itself is needed'
+  )
   const residual = stepsOf([1, 4, 6, 6], (b, x) => b.node('Relu', [b.node('Add', [x, b.conv(x, [4, 4, 1, 1])])]))
   t.match(residual, [{ op: 'convolution', residual: 0, activation: { kind: 'relu' } }])
   t.end()
@@ -61,7 +83,10 @@ void t.test('of two convolutions the later one adds', (t) => {
     const [first, second] = [b.conv(x, [4, 4, 1, 1]), b.conv(x, [4, 4, 3, 3], { pads: [1, 1, 1, 1] })]
     return b.node('Add', [first, second])
   })
-  t.match(steps, [{ op: 'convolution', kernel: [1, 1] }, { op: 'convolution', kernel: [3, 3], residual: 1 }])
+  t.match(steps, [
+    { op: 'convolution', kernel: [1, 1] },
+    { op: 'convolution', kernel: [3, 3], residual: 1 }
+  ])
   const late = stepsOf([1, 4, 6, 6], (b, x) => {
     const y = b.conv(x, [4, 4, 1, 1])
     return b.node('Add', [y, b.node('Sigmoid', [x])])
@@ -73,8 +98,11 @@ void t.test('of two convolutions the later one adds', (t) => {
 void t.test('CharNet: four convolutions with maxout', (t) => {
   const { spec, inputs, outputs } = compile(charNet(), { inputShapes: { patches: [64, 1, 24, 24] } })
   t.match(spec.steps, [
-    { op: 'convolution', maxout: { pieces: 2, order: 'adjacent' } }, { op: 'convolution', maxout: { pieces: 2, order: 'adjacent' } },
-    { op: 'convolution', maxout: { pieces: 4, order: 'adjacent' } }, { op: 'convolution', maxout: { pieces: 4, order: 'adjacent' } }, { op: 'softmax' }
+    { op: 'convolution', maxout: { pieces: 2, order: 'adjacent' } },
+    { op: 'convolution', maxout: { pieces: 2, order: 'adjacent' } },
+    { op: 'convolution', maxout: { pieces: 4, order: 'adjacent' } },
+    { op: 'convolution', maxout: { pieces: 4, order: 'adjacent' } },
+    { op: 'softmax' }
   ])
   t.same(inputs, [{ name: 'patches', dims: [64, 1, 24, 24] }])
   t.same(outputs, [{ name: graphOutput(charNet()), dims: [64, 36] }])
@@ -88,19 +116,49 @@ function graphOutput(graph: Graph): string | undefined {
 
 void t.test('maxout needs all channels', (t) => {
   const slices = (b: NetworkBuilder, x: string, ...ranges: [number, number][]): string =>
-    b.node('Max', ranges.map(([from, to]) => b.node('Slice', [x, b.ints(from), b.ints(to), b.ints(1)])))
-  t.match(stepsOf([1, 6, 2, 2], (b, x) => slices(b, x, [3, 6], [0, 3])), [{ op: 'maxout', pieces: 2, order: 'strided' }], 'in any order')
-  for (const ranges of [[[0, 3], [0, 3]], [[0, 2], [3, 5]], [[0, 2], [2, 4]]] as [number, number][][]) {
+    b.node(
+      'Max',
+      ranges.map(([from, to]) => b.node('Slice', [x, b.ints(from), b.ints(to), b.ints(1)]))
+    )
+  t.match(
+    stepsOf([1, 6, 2, 2], (b, x) => slices(b, x, [3, 6], [0, 3])),
+    [{ op: 'maxout', pieces: 2, order: 'strided' }],
+    'in any order'
+  )
+  for (const ranges of [
+    [
+      [0, 3],
+      [0, 3]
+    ],
+    [
+      [0, 2],
+      [3, 5]
+    ],
+    [
+      [0, 2],
+      [2, 4]
+    ]
+  ] as [number, number][][]) {
     throwsError(t, () => stepsOf([1, 6, 2, 2], (b, x) => slices(b, x, ...ranges)), 'POLYADIC_UNSUPPORTED', 'Max', 'maxout')
   }
   t.end()
 })
 
 void t.test('views that nobody understands are refused by name', (t) => {
-  const refuse = (build: Build, ...parts: string[]): void => throwsError(t, () => stepsOf([1, 6, 4, 4], build), 'POLYADIC_UNSUPPORTED', ...parts)
-  refuse((b, x) => b.node('Relu', [b.node('Slice', [b.conv(x, [6, 6, 1, 1]), b.ints(0), b.ints(3), b.ints(1)])]), '"relu2"', 'part of the channels', 'Max')
+  const refuse = (build: Build, ...parts: string[]): void =>
+    throwsError(t, () => stepsOf([1, 6, 4, 4], build), 'POLYADIC_UNSUPPORTED', ...parts)
+  refuse(
+    (b, x) => b.node('Relu', [b.node('Slice', [b.conv(x, [6, 6, 1, 1]), b.ints(0), b.ints(3), b.ints(1)])]),
+    '"relu2"',
+    'part of the channels',
+    'Max'
+  )
   refuse((b, x) => b.node('Relu', [b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)])]), 'padded value', 'convolution or pooling')
-  refuse((b, x) => b.node('MaxPool', [b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)])], { kernel_shape: [2, 2] }), 'MaxPool', 'constant 0')
+  refuse(
+    (b, x) => b.node('MaxPool', [b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)])], { kernel_shape: [2, 2] }),
+    'MaxPool',
+    'constant 0'
+  )
   refuse((b, x) => b.node('Relu', [b.node('Reshape', [b.conv(x, [6, 6, 1, 1]), b.ints(1, 3, 8, 4)])]), 'reshaped to [1, 3, 8, 4]')
   refuse((b, x) => b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)], { mode: 'reflect' }), '"reflect"')
   refuse((b, x) => b.node('Transpose', [x], { perm: [0, 2, 3, 1] }), 'Transpose of computed values')
@@ -112,43 +170,6 @@ void t.test('views that nobody understands are refused by name', (t) => {
   t.end()
 })
 
-const chain = (b: NetworkBuilder, x: string, end: (b: NetworkBuilder, v: string) => string = (b, v) => b.conv(v, [7, 5, 1, 1])): string => {
-  const z = b.conv(b.conv(x, [5, 4, 1, 1], {}, false), [5, 1, 3, 1], { group: int(5) }, false)
-  return end(b, b.conv(z, [5, 1, 1, 3], { group: int(5), strides: [1, 2] }, false))
-}
-
-void t.test('CP chains become one step', (t) => {
-  const [block] = stepsOf([1, 4, 9, 9], (b, x) => b.node('Relu', [chain(b, x)]))
-  t.match(block, { op: 'cp_block', input: 0, activation: { kind: 'relu' } })
-  t.match(block?.op === 'cp_block' && block.stages, [
-    { kernel: [1, 1], groups: 1, bias: -1 }, { kernel: [3, 1], groups: 5 }, { kernel: [1, 3], strides: [1, 2], groups: 5 }, { kernel: [1, 1], groups: 1 }
-  ])
-  t.same(opsOf([1, 4, 9, 9], (b, x) => chain(b, x), { cpBlocks: false }), Array(4).fill('convolution'))
-  const first: Build = (b, x) => b.conv(b.conv(b.conv(x, [10, 1, 5, 1], { group: int(2) }), [10, 1, 1, 5], { group: int(10) }), [6, 5, 1, 1], { group: int(2) })
-  t.match(stepsOf([1, 2, 9, 9], first), [{ op: 'cp_block', stages: { length: 3 } }])
-  t.match(stepsOf([1, 4, 9, 9], (b, x) => b.conv(b.conv(x, [4, 1, 3, 1], { group: int(4) }), [6, 4, 1, 1])), [{ op: 'cp_block', stages: { length: 2 } }])
-  const two = stepsOf([1, 4, 9, 9], (b, x) => chain(b, chain(b, x, (b, v) => b.conv(v, [4, 5, 1, 1])).toString()))
-  t.match(two, [{ op: 'cp_block', stages: { length: 4 } }, { op: 'cp_block', stages: { length: 4 } }])
-  const shared = opsOf([1, 4, 9, 9], (b, x) => chain(b, x, (b, v) => b.conv(b.conv(b.conv(v, [4, 5, 1, 1]), [4, 1, 3, 1], { group: int(4) }), [3, 4, 1, 1])))
-  t.same(shared, ['cp_block', 'cp_block'], 'a stage belongs to one block')
-  t.end()
-})
-
-void t.test('what is not a CP chain stays apart', (t) => {
-  const all = (build: Build): string[] => opsOf([1, 4, 9, 9], build).filter((op) => op === 'cp_block')
-  t.same(all((b, x) => b.conv(b.conv(x, [5, 4, 1, 1]), [7, 5, 1, 1])), [], 'no depthwise stage')
-  t.same(all((b, x) => b.conv(b.node('Relu', [b.conv(x, [4, 1, 3, 3], { group: int(4) })]), [7, 4, 1, 1])), [], 'an activation between')
-  t.same(all((b, x) => b.conv(b.conv(x, [4, 1, 3, 1], { group: int(4) }), [4, 1, 1, 3], { group: int(4) })), [], 'no expand stage')
-  t.same(all((b, x) => b.conv(b.conv(x, [4, 1, 3, 1], { group: int(4) }), [7, 4, 1, 1], { strides: [2, 2] })), [], 'an expand stage with strides')
-  t.same(all((b, x) => b.conv(b.conv(x, [4, 1, 3, 1], { group: int(4) }), [7, 4, 3, 3])), [], 'an expand stage with a window')
-  t.same(all((b, x) => {
-    const y = b.conv(x, [4, 1, 3, 1], { group: int(4) })
-    return [b.conv(y, [7, 4, 1, 1]), y]
-  }), [], 'a value between is an output')
-  t.same(all((b, x) => b.conv(b.conv(x, [6, 2, 3, 1], { group: int(2) }), [7, 6, 1, 1])), [], 'two channels a group')
-  t.end()
-})
-
 void t.test('training keeps parameters', (t) => {
   const graph = graphOf([4, 3, 6, 6], (b, x) => {
     const y = b.node('Relu', [b.norm(b.conv(x, [8, 3, 3, 3]), 8)])
@@ -156,14 +177,32 @@ void t.test('training keeps parameters', (t) => {
     return b.node('Softmax', [b.node('Add', [b.node('MatMul', [b.node('Flatten', [y]), w]), b.weight(5)])])
   })
   const { spec, parameters } = compile(graph, { training: true })
-  t.same(spec.steps.map((step) => step.op), ['convolution', 'affine', 'activation', 'flatten', 'convolution'], 'logits are the output')
+  t.same(
+    spec.steps.map((step) => step.op),
+    ['convolution', 'affine', 'activation', 'flatten', 'convolution'],
+    'logits are the output'
+  )
   t.equal(spec.outputs[0], spec.steps.at(-1)?.output)
-  t.same(parameters.map(({ initializers, layout }) => [initializers[0], layout]), [
-    ['w0', 'same'], ['w1', 'same'], [undefined, 'derived'], [undefined, 'derived'], ['w6', 'transposed'], ['w7', 'same']
-  ])
-  t.same(spec.parameters.map((parameter) => parameter.trainable), [true, true, false, false, true, true])
-  t.equal(spec.parameters[4]?.data[1], (graph.initializers.get('w6')?.data as Float32Array)[5])
-  t.same(opsOf([1, 4, 9, 9], (b, x) => chain(b, x), { training: true }), Array(4).fill('convolution'))
+  t.same(
+    parameters.map(({ initializers, layout }) => [initializers[0], layout]),
+    [
+      ['w0', 'same'],
+      ['w1', 'same'],
+      [undefined, 'derived'],
+      [undefined, 'derived'],
+      ['w6', 'transposed'],
+      ['w7', 'same']
+    ]
+  )
+  t.same(
+    spec.parameters.map((parameter) => parameter.trainable),
+    [true, true, false, false, true, true]
+  )
+  t.equal(spec.parameters[4]?.data[1], graph.initializers.get('w6')?.data[5])
+  t.same(
+    opsOf([1, 4, 9, 9], (b, x) => chain(b, x), { training: true }),
+    Array(4).fill('convolution')
+  )
   t.end()
 })
 
@@ -177,7 +216,10 @@ void t.test('a shared initializer is one parameter', (t) => {
     const w = b.weight(6, 6)
     return b.node('MatMul', [b.node('Gemm', [x, w], { transB: int(1) }), w])
   }
-  t.same(compile(graphOf([2, 6], both)).parameters.map(({ layout }) => layout), ['same', 'transposed'])
+  t.same(
+    compile(graphOf([2, 6], both)).parameters.map(({ layout }) => layout),
+    ['same', 'transposed']
+  )
   throwsError(t, () => compile(graphOf([2, 6], both), { training: true }), 'POLYADIC_UNSUPPORTED', '"w0"', 'transposed')
   t.end()
 })
@@ -187,8 +229,18 @@ void t.test('inputs', (t) => {
   const [unused, flat] = [b.input([1, 2]), b.input(['n', 12])]
   const graph = b.graph(b.node('Relu', [b.node('Reshape', [flat, b.ints(-1, 3, 2, 2)])]), b.node('Relu', [flat]))
   const { spec, inputs } = compile(graph, { inputShapes: { [flat]: [5, 12] } })
-  t.same(inputs.map((input) => input.name), [flat, flat], `${unused} is not read, ${flat} in two shapes`)
-  t.same(spec.inputs.map((value) => spec.values[value]), [{ n: 5, c: 12, h: 1, w: 1 }, { n: 5, c: 3, h: 2, w: 2 }])
+  t.same(
+    inputs.map((input) => input.name),
+    [flat, flat],
+    `${unused} is not read, ${flat} in two shapes`
+  )
+  t.same(
+    spec.inputs.map((value) => spec.values[value]),
+    [
+      { n: 5, c: 12, h: 1, w: 1 },
+      { n: 5, c: 3, h: 2, w: 2 }
+    ]
+  )
   throwsError(t, () => compile(graph, { threads: 0 }), 'POLYADIC_ARGUMENT', 'threads')
   t.end()
 })

@@ -25,17 +25,55 @@ void t.test('runs by name or alone, at once or not', async (t) => {
   t.same(session.runSync({ x }), expected)
   t.same((await session.run(tensor([1, 2, 3, 4, -1, 2, 3, 4]))).relu0, tensor([1, 2, 3, 4, 0, 2, 3, 4]), 'another batch')
   const all = await Promise.all([1, 2, 3, 1, 2, 3].map((n) => session.run(tensor(new Array<number>(4 * n).fill(n)))))
-  t.same(all.map(({ relu0 }) => [relu0?.dims[0], relu0?.data[0]]), [[1, 1], [2, 2], [3, 3], [1, 1], [2, 2], [3, 3]], 'several at a time')
+  t.same(
+    all.map(({ relu0 }) => [relu0?.dims[0], relu0?.data[0]]),
+    [
+      [1, 1],
+      [2, 2],
+      [3, 3],
+      [1, 1],
+      [2, 2],
+      [3, 3]
+    ],
+    'several at a time'
+  )
 })
 
 void t.test('refuses what does not fit', async (t) => {
   await using session = await small()
   const data = new Float32Array(4)
   const run = (feeds: unknown): Promise<unknown> => session.run(feeds as Tensor)
-  await rejectsError(t, run({ x: { dtype: 'float32', dims: [1, 2, 3], data: new Float32Array(6) } }), 'POLYADIC_SHAPE', '"x"', 'batch×2×2', '1×2×3')
-  await rejectsError(t, run({ x: { dtype: 'float32', dims: [1, 2, 2], data: new Float32Array(5) } }), 'POLYADIC_SHAPE', '"x"', '4 elements', '5')
-  await rejectsError(t, run({ x: { dtype: 'float64', dims: [1, 2, 2], data: new Float64Array(4) } }), 'POLYADIC_SHAPE', '"x"', 'float32', 'float64')
-  await rejectsError(t, run({ x: { dtype: 'float32', dims: [1, 2, 2], data: new Float64Array(4) } }), 'POLYADIC_ARGUMENT', '"x"', 'Float32Array')
+  await rejectsError(
+    t,
+    run({ x: { dtype: 'float32', dims: [1, 2, 3], data: new Float32Array(6) } }),
+    'POLYADIC_SHAPE',
+    '"x"',
+    'batch×2×2',
+    '1×2×3'
+  )
+  await rejectsError(
+    t,
+    run({ x: { dtype: 'float32', dims: [1, 2, 2], data: new Float32Array(5) } }),
+    'POLYADIC_SHAPE',
+    '"x"',
+    '4 elements',
+    '5'
+  )
+  await rejectsError(
+    t,
+    run({ x: { dtype: 'float64', dims: [1, 2, 2], data: new Float64Array(4) } }),
+    'POLYADIC_SHAPE',
+    '"x"',
+    'float32',
+    'float64'
+  )
+  await rejectsError(
+    t,
+    run({ x: { dtype: 'float32', dims: [1, 2, 2], data: new Float64Array(4) } }),
+    'POLYADIC_ARGUMENT',
+    '"x"',
+    'Float32Array'
+  )
   await rejectsError(t, run({ x: { dtype: 'float32', dims: [1, 2, 2], data: [1, 2, 3, 4] } }), 'POLYADIC_ARGUMENT', '"x"')
   await rejectsError(t, run({ x: { dtype: 'float32', dims: [-1, 2, 2], data } }), 'POLYADIC_ARGUMENT', 'dims')
   await rejectsError(t, run({ y: floatTensor(data, [1, 2, 2]) }), 'POLYADIC_SHAPE', '"y"', '"x"')
@@ -51,7 +89,8 @@ void t.test('refuses what does not fit', async (t) => {
 void t.test('takes memory that native code may not keep as a copy', async (t) => {
   await using session = await small()
   const values = [1, -2, 3, -4]
-  const run = async (data: Float32Array): Promise<unknown> => Array.from((await session.run({ x: { dtype: 'float32', dims: [1, 2, 2], data } })).relu0?.data ?? [])
+  const run = async (data: Float32Array): Promise<unknown> =>
+    Array.from((await session.run({ x: { dtype: 'float32', dims: [1, 2, 2], data } })).relu0?.data ?? [])
   const shared = new Float32Array(new SharedArrayBuffer(16))
   shared.set(values)
   const resizable = new Float32Array(Reflect.construct(ArrayBuffer, [16, { maxByteLength: 64 }]) as ArrayBuffer)
@@ -88,12 +127,24 @@ void t.test('is closed once and for all', async (t) => {
 
 void t.test('keeps few plans, and describes them', async (t) => {
   const b = new NetworkBuilder()
-  await using session = await Session.create(b.graph(b.node('Relu', [b.conv(b.input(['n', 3, 8, 8], 'x'), [16, 3, 3, 3])])), { maxPlans: 2, threads: 2 })
-  for (const n of [1, 2, 3, 1, 4, 1]) t.same((await session.run(floatTensor(new Float32Array(n * 192), [n, 3, 8, 8]))).relu1?.dims, [n, 16, 6, 6])
+  await using session = await Session.create(b.graph(b.node('Relu', [b.conv(b.input(['n', 3, 8, 8], 'x'), [16, 3, 3, 3])])), {
+    maxPlans: 2,
+    threads: 2
+  })
+  for (const n of [1, 2, 3, 1, 4, 1])
+    t.same((await session.run(floatTensor(new Float32Array(n * 192), [n, 3, 8, 8]))).relu1?.dims, [n, 16, 6, 6])
   const description = session.describe({ x: [5, 3, 8, 8] })
-  t.match(description, { threads: 2, inputs: [{ name: 'x', dims: [5, 3, 8, 8] }], outputs: [{ name: 'relu1', dims: [5, 16, 6, 6] }], steps: [{ op: 'convolution' }] })
+  t.match(description, {
+    threads: 2,
+    inputs: [{ name: 'x', dims: [5, 3, 8, 8] }],
+    outputs: [{ name: 'relu1', dims: [5, 16, 6, 6] }],
+    steps: [{ op: 'convolution' }]
+  })
   t.ok(description.arenaBytes > 0 && description.weightBytes > 0)
-  t.same(session.inputs.map((input) => input.dims), [['n', 3, 8, 8]])
+  t.same(
+    session.inputs.map((input) => input.dims),
+    [['n', 3, 8, 8]]
+  )
 })
 
 void t.test('what cannot run is refused when the session is made', async (t) => {

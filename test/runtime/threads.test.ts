@@ -17,11 +17,11 @@ void t.test('quota and environment', (t) => {
 })
 
 void t.test('the default is an upper bound that OMP_NUM_THREADS lowers', (t) => {
-  const before = process.env['OMP_NUM_THREADS']
-  t.teardown(() => (before === undefined ? delete process.env['OMP_NUM_THREADS'] : (process.env['OMP_NUM_THREADS'] = before)))
-  process.env['OMP_NUM_THREADS'] = '1'
+  const before = process.env.OMP_NUM_THREADS
+  t.teardown(() => (before === undefined ? delete process.env.OMP_NUM_THREADS : (process.env.OMP_NUM_THREADS = before)))
+  process.env.OMP_NUM_THREADS = '1'
   t.equal(defaultThreads(), 1)
-  process.env['OMP_NUM_THREADS'] = '1000'
+  process.env.OMP_NUM_THREADS = '1000'
   t.ok(defaultThreads() >= 1 && defaultThreads() <= availableParallelism())
   t.end()
 })

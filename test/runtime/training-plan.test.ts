@@ -24,8 +24,12 @@ void t.test('a training plan has the loss of the network that it was made from, 
   const before = await trainer.evaluate([x.data], target, 8).promise
   t.ok(Math.abs(before.loss - loss) < 1e-5, `${before.loss} = ${loss}`)
   const sgd = {
-    learningRate: 0.05, momentum: 0.9, nesterov: true, clipNorm: 0,
-    weightDecay: new Float32Array(spec.parameters.length), rateScale: new Float32Array(spec.parameters.length).fill(1)
+    learningRate: 0.05,
+    momentum: 0.9,
+    nesterov: true,
+    clipNorm: 0,
+    weightDecay: new Float32Array(spec.parameters.length),
+    rateScale: new Float32Array(spec.parameters.length).fill(1)
   }
   for (let i = 0; i < 40; i++) await trainer.step([x.data], target, 0, sgd).promise
   const after = await trainer.evaluate([x.data], target, 8).promise

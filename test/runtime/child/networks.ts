@@ -10,7 +10,6 @@ import { elementCount, floatTensor, type FloatTensor } from '../../../lib/tensor
 import { type NetworkCase, networkCases } from '../../helpers/network-cases.js'
 import { generator } from '../../helpers/plan-builder.js'
 
-
 // float32 sums in two orders; the tolerance is relative to the largest output.
 const tolerance = 1e-4
 
@@ -19,7 +18,7 @@ function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): 
   for (let i = 0; i < expected.length; i++) {
     scale = Math.max(scale, Math.abs(expected[i] as number))
     const error = Math.abs((actual[i] as number) - (expected[i] as number))
-    worst = error <= worst ? worst : error // NaN stays
+    worst = Math.max(worst, error) // NaN stays
   }
   return worst / scale
 }
@@ -30,7 +29,10 @@ function runPlain(graph: Graph, feeds: Readonly<Record<string, FloatTensor>>): R
   const { spec, inputs, outputs } = compile(graph, { inputShapes, fusion: false })
   const results = outputs.map(({ dims }) => new Float32Array(elementCount(dims)))
   const plan = native().createPlan(spec)
-  plan.runSync(inputs.map(({ name }) => (feeds[name] as FloatTensor).data), results)
+  plan.runSync(
+    inputs.map(({ name }) => (feeds[name] as FloatTensor).data),
+    results
+  )
   plan.close()
   return Object.fromEntries(outputs.map(({ name }, i) => [name, results[i] as Float32Array]))
 }
@@ -41,11 +43,15 @@ async function check({ name, graph, runs }: NetworkCase): Promise<void> {
   await using session = await Session.create(graph)
   let worst = 0
   for (const shapes of runs) {
-    const feeds = Object.fromEntries(graph.inputs.map((input, i): [string, FloatTensor] => {
-      const dims = shapes[i] as readonly number[]
-      return [input.name, floatTensor(random.normal(elementCount(dims)), dims)]
-    }))
-    const expected = await reference.run(Object.fromEntries(Object.entries(feeds).map(([key, { data, dims }]) => [key, new ort.Tensor('float32', data, dims)])))
+    const feeds = Object.fromEntries(
+      graph.inputs.map((input, i): [string, FloatTensor] => {
+        const dims = shapes[i] as readonly number[]
+        return [input.name, floatTensor(random.normal(elementCount(dims)), dims)]
+      })
+    )
+    const expected = await reference.run(
+      Object.fromEntries(Object.entries(feeds).map(([key, { data, dims }]) => [key, new ort.Tensor('float32', data, dims)]))
+    )
     const actual = await session.run(feeds)
     const plain = runPlain(graph, feeds)
     for (const [output, tensor] of Object.entries(actual)) {
@@ -53,14 +59,14 @@ async function check({ name, graph, runs }: NetworkCase): Promise<void> {
       if (!sameDims(tensor.dims, wanted.dims)) throw new Error(`dims ${tensor.dims.join('×')}, onnxruntime has ${wanted.dims.join('×')}`)
       const errors = [tensor.data, plain[output] as Float32Array].map((data) => relativeError(data, wanted.data as Float32Array))
       const error = Math.max(...errors)
-      worst = error <= worst ? worst : error
+      worst = Math.max(worst, error)
     }
   }
   await reference.release()
   t.ok(worst <= tolerance, `${name}: ${worst.toExponential(1)}`)
 }
 
-const only = process.env['POLYADIC_CASE']
+const only = process.env.POLYADIC_CASE
 for (const networkCase of networkCases) {
   if (only !== undefined && !networkCase.name.includes(only)) continue
   try {
