@@ -34,7 +34,7 @@ export function inferShapes(graph: Graph, inputShapes: InputShapes = {}): Map<st
 
 /** Shape inference, constant folding and the check that every operator is supported, in one pass. */
 export function analyse(graph: Graph, inputShapes: InputShapes = {}): Analysis {
-  const constants = new Map(graph.initializers)
+  const constants = distinct(graph.initializers)
   const dims = new Map<string, readonly number[]>([...graph.initializers].map(([name, tensor]) => [name, tensor.dims]))
   for (const [name, shape] of resolveInputs(graph, inputShapes)) dims.set(name, shape)
   const live = liveValues(graph)
@@ -55,6 +55,18 @@ export function analyse(graph: Graph, inputShapes: InputShapes = {}): Analysis {
     if (folded === undefined) nodes.push({ node, operator, context, outputDims })
   }
   return { nodes, dims, constants }
+}
+
+/** The initializers, each with a data object of its own, by which a parameter is told: two may have been made from one array. */
+function distinct(initializers: Graph['initializers']): Map<string, Tensor> {
+  const seen = new Set<object>()
+  return new Map(
+    [...initializers].map(([name, tensor]) => {
+      if (seen.has(tensor.data)) return [name, { ...tensor, data: tensor.data.subarray() }]
+      seen.add(tensor.data)
+      return [name, tensor]
+    })
+  )
 }
 
 function inputInfo(
@@ -112,16 +124,20 @@ function checkFloat(input: ValueInfo): void {
 function checkFit(input: ValueInfo, given: readonly number[]): readonly number[] {
   checkDims(`shape of input ${show(input.name)}`, given)
   const expected = input.dims
-  const fits =
-    expected === undefined || (expected.length === given.length && expected.every((dim, i) => typeof dim !== 'number' || dim === given[i]))
+  const fits = expected === undefined || (expected.length === given.length && expected.every((dim, i) => !isFixed(dim) || dim === given[i]))
   if (fits && given.every((dim) => dim > 0)) return given
   const message = `input ${show(input.name)}: expected ${showDims(input)}, got ${given.join('×') || 'a scalar'}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: input.name })
 }
 
+/** Some exporters write 0 or −1 for a dimension that is free. */
+export function isFixed(dim: number | string | null): dim is number {
+  return typeof dim === 'number' && dim > 0
+}
+
 function ownDims(input: ValueInfo): readonly number[] {
-  const dims = input.dims?.map((dim, axis) => (typeof dim === 'number' && dim > 0 ? dim : axis === 0 ? 1 : undefined))
-  if (dims !== undefined && dims.every((dim) => dim !== undefined)) return dims
+  const dims = input.dims?.map((dim, axis) => (isFixed(dim) ? dim : axis === 0 ? 1 : undefined))
+  if (dims?.every((dim) => dim !== undefined)) return dims
   throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: its shape ${showDims(input)} is not fixed; give inputShapes`, {
     subject: input.name
   })
@@ -130,5 +146,5 @@ function ownDims(input: ValueInfo): readonly number[] {
 /** `batch×3×?×224`: what a graph says of an input. */
 export function showDims(input: ValueInfo): string {
   if (input.dims === undefined) return 'any rank'
-  return input.dims.map((dim) => dim ?? '?').join('×') || 'a scalar'
+  return input.dims.map((dim) => (typeof dim === 'string' || isFixed(dim) ? dim : '?')).join('×') || 'a scalar'
 }

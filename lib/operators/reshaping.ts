@@ -36,7 +36,8 @@ function reshape(opType: string, dimsOf: (context: NodeContext) => number[]): Op
   }
 }
 
-function reshaped(context: NodeContext, plan: PlanWriter, dims: readonly number[]): ValueRef {
+/** Input 0 with the same elements in the same order as other dims. */
+export function reshaped(context: NodeContext, plan: PlanWriter, dims: readonly number[]): ValueRef {
   const { value, view } = plan.ref(0)
   if (view !== undefined)
     throw unsupported(context, 'another shape for a part of the channels or a padded value', 'the whole value is needed')

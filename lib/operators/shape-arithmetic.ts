@@ -2,6 +2,7 @@ import { show } from '../errors.js'
 import { floatAttribute, floatsAttribute, intAttribute, intsAttribute, tensorAttribute } from '../graph/rewrite.js'
 import { arrayType, type DataType, elementCount, int64Tensor, type Tensor } from '../tensor.js'
 import { type NodeContext, type Operator, allOpsets, axisOf, integersInput, nodeError, requiredInput, unsupported } from './operator.js'
+import { reshaped } from './reshaping.js'
 
 /*
  * Operators that exporters use to compute shapes, as in x.view(x.size(0), -1). Shapes are known when a plan is made, so these are folded
@@ -120,6 +121,18 @@ function transpose(context: NodeContext): readonly Tensor[] | undefined {
   return [{ dtype: tensor.dtype, dims, data }]
 }
 
+/** N×H×W×1 → N×1×H×W and the like move no element: only axes of length 1 change places. */
+const lowerTranspose: Operator['lower'] = (context, plan) => {
+  const { dims } = requiredInput(context, 0)
+  const moved = permutation(context).filter((axis) => dims[axis] !== 1)
+  if (moved.every((axis, i) => i === 0 || axis > (moved[i - 1] as number))) return [reshaped(context, plan, transposedDims(context))]
+  throw unsupported(
+    context,
+    `a Transpose of ${show(dims)}, a computed value,`,
+    'export the model with N×C×H×W tensors (tf2onnx: --inputs-as-nchw)'
+  )
+}
+
 export const shapeArithmetic: readonly Operator[] = [
   folded(
     'Constant',
@@ -142,5 +155,5 @@ export const shapeArithmetic: readonly Operator[] = [
     }
   ),
   folded('ConstantOfShape', (context) => [integersInput(context, 0, 'shape') ?? []], filled),
-  folded('Transpose', (context) => [transposedDims(context)], transpose)
+  folded('Transpose', (context) => [transposedDims(context)], transpose, lowerTranspose)
 ]

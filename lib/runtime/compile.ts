@@ -32,7 +32,7 @@ export interface CompiledValue {
 
 /** What `PlanSpec.parameters[i]` is in the graph. */
 export interface CompiledParameter {
-  /** Names of the initializers that share the tensor; empty when it was computed from several (`derived`). */
+  /** The initializer that it is; none when it was computed from others (`derived`). */
   readonly initializers: readonly string[]
   /** `same`: the initializer's elements in its order. `transposed`: an inner×columns matrix as columns×inner. `derived`: cannot be written back. */
   readonly layout: 'same' | 'transposed' | 'derived'

@@ -4,7 +4,7 @@ import type { PlanStep, PlanValue } from './plan-spec.js'
 export interface DraftParameter {
   readonly data: Float32Array
   readonly trainable: boolean
-  /** The initializers that it is; several names may share one tensor. Empty for derived ones. */
+  /** The initializer that it is; empty for derived ones. */
   readonly initializers: readonly string[]
   /** How its elements lie compared with the initializer: in its order, with rows and columns swapped, or computed from several. */
   readonly layout: 'same' | 'transposed' | 'derived'

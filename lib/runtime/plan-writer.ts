@@ -25,12 +25,12 @@ export class DraftWriter {
   readonly #parameters: DraftParameter[] = []
   readonly #refs = new Map<string, ValueRef>()
   readonly #parameterOf = new Map<object, { readonly index: number; readonly layout: DraftParameter['layout'] }[]>()
-  readonly #initializerNames = new Map<object, string[]>()
+  readonly #initializerOf = new Map<object, string>()
 
   constructor(graph: Graph, analysis: Analysis, training: boolean) {
     this.#analysis = analysis
     this.#training = training
-    for (const [name, { data }] of graph.initializers) this.#initializerNames.set(data, [...(this.#initializerNames.get(data) ?? []), name])
+    for (const name of graph.initializers.keys()) this.#initializerOf.set((analysis.constants.get(name) as Tensor).data, name)
     for (const { name } of graph.inputs) {
       const dims = analysis.dims.get(name) ?? []
       // Other ranks are a row a batch until the network reshapes them.
@@ -124,20 +124,16 @@ export class DraftWriter {
     const known = this.#parameterOf.get(tensor.data) ?? []
     const same = known.find((entry) => entry.layout === layout)
     if (same !== undefined) return same.index
-    const initializers = this.#initializerNames.get(tensor.data) ?? []
-    if (this.#training && known.length > 0 && initializers.length > 0) {
-      throw unsupported(
-        context,
-        `training ${show(initializers[0])}, which is used both as it is and transposed,`,
-        'one of the two is needed'
-      )
+    const initializer = this.#initializerOf.get(tensor.data)
+    if (this.#training && known.length > 0 && initializer !== undefined) {
+      throw unsupported(context, `training ${show(initializer)}, which is used both as it is and transposed,`, 'one of the two is needed')
     }
-    const data = asFloat32(tensor, initializers[0] ?? context.node.name)
+    const data = asFloat32(tensor, initializer ?? context.node.name)
     const index = this.#addParameter({
       data: layout === 'same' ? data : transposed(data, tensor.dims),
-      trainable: this.#training && initializers.length > 0,
-      initializers,
-      layout: initializers.length > 0 ? layout : 'derived'
+      trainable: this.#training && initializer !== undefined,
+      initializers: initializer === undefined ? [] : [initializer],
+      layout: initializer === undefined ? 'derived' : layout
     })
     this.#parameterOf.set(tensor.data, [...known, { index, layout }])
     return index

@@ -2,7 +2,7 @@ import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import { native, type NativePlan } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
-import { type InputShapes, resolveInputs } from '../operators/infer.js'
+import { type InputShapes, isFixed, resolveInputs } from '../operators/infer.js'
 import { elementCount, type FloatTensor } from '../tensor.js'
 import { type Compiled, type CompiledValue, compile } from './compile.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
@@ -73,9 +73,10 @@ export class Session {
       threads: checkThreads(options.threads ?? defaults.threads),
       maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1)
     })
-    const isKnown = (dim: number | string | null, axis: number): boolean => typeof dim === 'number' || axis === 0
-    if (model.inputs.every((input) => input.dims?.every((dim) => typeof dim === 'number'))) session.#plan({})
-    else if (model.inputs.every((input) => input.dims?.every(isKnown))) compile(model)
+    const everyDim = (test: (dim: number | string | null, axis: number) => boolean): boolean =>
+      model.inputs.every((input) => input.dims?.every(test))
+    if (everyDim(isFixed)) session.#plan({})
+    else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
     return session
   }
 

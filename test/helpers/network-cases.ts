@@ -213,6 +213,7 @@ export const matrixCases: readonly NetworkCase[] = [
     return b.conv(b.node('Unsqueeze', [b.node('Gemm', [y, b.weight(6, 8), b.weight(8)]), b.ints(2, -1)]), [5, 8, 1, 1])
   }),
   single('flat input', [2, 48], (b, x) => b.conv(b.node('Reshape', [x, b.ints(-1, 3, 4, 4)]), [8, 3, 3, 3])),
+  single('grey input N×H×W×1', [2, 6, 5, 1], (b, x) => b.conv(b.node('Transpose', [x], { perm: [0, 3, 1, 2] }), [8, 1, 3, 3])),
   single('Softmax over channels of a map', [2, 7, 3, 3], (b, x) => b.node('Softmax', [x], { axis: int(1) })),
   single('LogSoftmax of N×C×1×1, opset 11', [2, 7, 1, 1], (b, x) => b.node('LogSoftmax', [x]), 11)
 ]

@@ -3,6 +3,7 @@ import type { Graph } from '../../lib/graph/graph.js'
 import { float, int } from '../../lib/graph/rewrite.js'
 import { compile } from '../../lib/runtime/compile.js'
 import type { PlanStep } from '../../lib/runtime/plan-spec.js'
+import { floatTensor } from '../../lib/tensor.js'
 import { charNet } from '../helpers/charnet.js'
 import { type Build, chain, graphOf, opsOf, stepsOf } from '../helpers/compiled.js'
 import { throwsError } from '../helpers/expect-error.js'
@@ -161,7 +162,7 @@ void t.test('views that nobody understands are refused by name', (t) => {
   )
   refuse((b, x) => b.node('Relu', [b.node('Reshape', [b.conv(x, [6, 6, 1, 1]), b.ints(1, 3, 8, 4)])]), 'reshaped to [1, 3, 8, 4]')
   refuse((b, x) => b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)], { mode: 'reflect' }), '"reflect"')
-  refuse((b, x) => b.node('Transpose', [x], { perm: [0, 2, 3, 1] }), 'Transpose of computed values')
+  refuse((b, x) => b.node('Transpose', [x], { perm: [0, 2, 3, 1] }), 'Transpose of [1, 6, 4, 4]', 'N×C×H×W')
   refuse((b, x) => b.node('Add', [x, b.conv(x, [6, 6, 4, 4])]), 'broadcasting', '[1, 6, 1, 1]')
   refuse((b, x) => b.node('Softmax', [x]), 'axis 3')
   refuse((b, x) => b.node('Conv', [x, b.node('Sigmoid', [x])]), 'weight that is computed')
@@ -242,5 +243,23 @@ void t.test('inputs', (t) => {
     ]
   )
   throwsError(t, () => compile(graph, { threads: 0 }), 'POLYADIC_ARGUMENT', 'threads')
+  t.end()
+})
+
+void t.test('two initializers made from one array stay two parameters', (t) => {
+  const b = new NetworkBuilder()
+  const zeros = new Float32Array(4)
+  const biases = [b.constant(floatTensor(zeros, [4])), b.constant(floatTensor(zeros, [4]))] as const
+  const layer = (x: string, bias: string): string => b.node('Conv', [x, b.weight(4, 4, 1, 1), bias])
+  const { parameters } = compile(b.graph(layer(layer(b.input([1, 4, 2, 2]), biases[0]), biases[1])), { training: true })
+  t.same(parameters.map(({ initializers }) => initializers[0]).sort(), [...b.initializers.keys()].sort())
+  t.end()
+})
+
+void t.test('dimensions written as 0 or -1 are free', (t) => {
+  const b = new NetworkBuilder()
+  const graph = b.graph(b.node('Relu', [b.input([0, 3, -1, 4], 'x')]))
+  t.same(compile(graph, { inputShapes: { x: [2, 3, 5, 4] } }).outputs[0]?.dims, [2, 3, 5, 4])
+  throwsError(t, () => compile(graph), 'POLYADIC_SHAPE', '?×3×?×4')
   t.end()
 })
