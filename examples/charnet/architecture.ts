@@ -60,6 +60,12 @@ function maxoutLayer({ name, inputs, filters, kernel, pieces, map }: LayerShape,
   return [
     makeNode({ name, opType: 'Conv', inputs: [input, weight, bias], outputs: [output], attributes: { kernel_shape: [kernel, kernel] } }),
     makeNode({ name: `${name}.reshape`, opType: 'Reshape', inputs: [output, shape], outputs: [split] }),
-    makeNode({ name: `${name}.max`, opType: 'ReduceMax', inputs: [split], outputs: [`${name}.maxout`], attributes: { axes: [2], keepdims: int(0) } })
+    makeNode({
+      name: `${name}.max`,
+      opType: 'ReduceMax',
+      inputs: [split],
+      outputs: [`${name}.maxout`],
+      attributes: { axes: [2], keepdims: int(0) }
+    })
   ]
 }

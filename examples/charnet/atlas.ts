@@ -70,11 +70,13 @@ const headerBytes = 16
 const fileName = 'glyphs.bin'
 
 export function encodeAtlas(atlas: Atlas): Buffer {
-  const families = atlas.families.map(({ name, split, glyphs: list }): AtlasFamily => ({
-    name,
-    split,
-    boxes: list.map((g) => [g.left, g.top, g.width, g.height, g.advance]),
-  }))
+  const families = atlas.families.map(
+    ({ name, split, glyphs: list }): AtlasFamily => ({
+      name,
+      split,
+      boxes: list.map((g) => [g.left, g.top, g.width, g.height, g.advance])
+    })
+  )
   const index = Buffer.from(JSON.stringify({ capHeight: atlas.capHeight, families } satisfies AtlasIndex))
   const bitmaps = Buffer.concat(atlas.families.flatMap((f) => f.glyphs.map((g) => g.coverage)))
   const content = Buffer.concat([index, bitmaps])
@@ -86,7 +88,7 @@ export function encodeAtlas(atlas: Atlas): Buffer {
   const params = {
     [constants.BROTLI_PARAM_QUALITY]: 11,
     [constants.BROTLI_PARAM_LGWIN]: 24,
-    [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
+    [constants.BROTLI_PARAM_SIZE_HINT]: content.length
   }
   return Buffer.concat([header, brotliCompressSync(content, { params })])
 }
@@ -103,7 +105,7 @@ export function decodeAtlas(data: Buffer, file: string): Atlas {
   if (content.length !== indexBytes + bitmapBytes || sum !== data.readUInt32LE(12)) {
     throw new AtlasError(
       `${file}: expected ${indexBytes + bitmapBytes} bytes with CRC ${data.readUInt32LE(12)}, ` +
-        `got ${content.length} bytes with CRC ${sum}`,
+        `got ${content.length} bytes with CRC ${sum}`
     )
   }
   const index = JSON.parse(content.toString('utf8', 0, indexBytes)) as AtlasIndex

@@ -48,7 +48,7 @@ export const distortion: Distortion = Object.freeze({
   textureSize: [2, 9],
   clutter: 3,
   clutterContrast: 0.3,
-  noise: 0.1,
+  noise: 0.1
 } satisfies Distortion)
 
 const pixels = patchSize * patchSize

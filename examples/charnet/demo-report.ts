@@ -45,7 +45,9 @@ const names = { dense: 'dense', cp: 'CP, before fine-tuning', tuned: 'CP, after 
 /** The columns of `figureRows`. */
 export const figureColumns: readonly Column[] = [
   { title: 'network' },
-  ...['test accuracy', 'parameters', 'multiply-adds', 'ms, batch 1', 'onnxruntime', 'ms, batch 64', 'onnxruntime'].map((title): Column => ({ title, align: 'right' }))
+  ...['test accuracy', 'parameters', 'multiply-adds', 'ms, batch 1', 'onnxruntime', 'ms, batch 64', 'onnxruntime'].map(
+    (title): Column => ({ title, align: 'right' })
+  )
 ]
 
 export function demoFigures(dense: NetworkFigures, cp: NetworkFigures, tuned: NetworkFigures): DemoFigures {
@@ -70,7 +72,8 @@ export function figureRows(figures: DemoFigures): Row[] {
 
 /** One sentence that sums the table up. */
 export function summary({ speedup_batch1, speedup_batch64, accuracy_drop, dense, tuned }: DemoFigures): string {
-  const change = accuracy_drop >= 0 ? `${accuracy_drop.toFixed(2)} points less accurate` : `${(-accuracy_drop).toFixed(2)} points more accurate`
+  const change =
+    accuracy_drop >= 0 ? `${accuracy_drop.toFixed(2)} points less accurate` : `${(-accuracy_drop).toFixed(2)} points more accurate`
   return (
     `${formatRatio(speedup_batch64)} faster at batch 64 (${formatRatio(speedup_batch1)} at batch 1), ${change} than dense, ` +
     `${formatRatio(dense.parameters / tuned.parameters)} fewer parameters.`
@@ -85,11 +88,22 @@ export function demoHtml(report: DemoReport): string {
     subtitle: summary(figures),
     sections: [
       { kind: 'table', heading: 'Before and after', columns: figureColumns, rows: figureRows(figures) },
-      { kind: 'text', text: 'Times are milliseconds an image on one thread: medians of runs in which all six network-runtime pairs took turns. The columns headed onnxruntime are onnxruntime-node on the same file.' },
+      {
+        kind: 'text',
+        text: 'Times are milliseconds an image on one thread: medians of runs in which all six network-runtime pairs took turns. The columns headed onnxruntime are onnxruntime-node on the same file.'
+      },
       { kind: 'chart', heading: 'Decomposition', svg: errorChart(layers) },
       { kind: 'table', columns: layerColumns, rows: layerRows(layers) },
-      { kind: 'chart', heading: 'Accuracy on fonts never seen', svg: accuracyChart(figures), note: `${data.test.toLocaleString('en')} test images.` },
-      { kind: 'text', text: `Fine-tuning took ${report.epochs.length - 1} epochs over ${data.train.toLocaleString('en')} images; accuracy on the validation set went ${report.epochs.map(formatPercent).join(' → ')}.` },
+      {
+        kind: 'chart',
+        heading: 'Accuracy on fonts never seen',
+        svg: accuracyChart(figures),
+        note: `${data.test.toLocaleString('en')} test images.`
+      },
+      {
+        kind: 'text',
+        text: `Fine-tuning took ${report.epochs.length - 1} ${report.epochs.length === 2 ? 'epoch' : 'epochs'} over ${data.train.toLocaleString('en')} images; accuracy on the validation set went ${report.epochs.map(formatPercent).join(' → ')}.`
+      },
       { kind: 'chart', heading: 'Latency', svg: latencyChart(figures, 1) },
       { kind: 'chart', svg: latencyChart(figures, 64) },
       { kind: 'facts', heading: 'Where these figures are from', facts: facts(report) }
@@ -98,7 +112,11 @@ export function demoHtml(report: DemoReport): string {
 }
 
 function accuracyChart(figures: DemoFigures): string {
-  const bars = (['dense', 'cp', 'tuned'] as const).map((key) => ({ label: names[key], value: figures[key].accuracy, group: 'test accuracy' }))
+  const bars = (['dense', 'cp', 'tuned'] as const).map((key) => ({
+    label: names[key],
+    value: figures[key].accuracy,
+    group: 'test accuracy'
+  }))
   return barChart(bars, { title: 'Test accuracy', xLabel: 'percent', format: formatPercent })
 }
 
@@ -116,11 +134,14 @@ function latencyChart(figures: DemoFigures, batch: 1 | 64): string {
 function facts({ difference, seconds }: DemoReport): [string, string][] {
   const { cpu, cores, os, isa } = machine()
   return [
-    ['processor', `${cpu}, ${cores} in use`],
+    ['processor', `${cpu}, ${cores} logical processors`],
     ['kernels', isa],
     ['system', `${os}, Node ${process.versions.node}`],
     ['polyadic', packageVersion()],
-    ['largest difference from onnxruntime-node', `${difference.dense.toExponential(1)} dense, ${difference.tuned.toExponential(1)} CP (100 images)`],
+    [
+      'largest difference from onnxruntime-node',
+      `${difference.dense.toExponential(1)} dense, ${difference.tuned.toExponential(1)} CP (100 images)`
+    ],
     ['the whole demo took', `${Math.round(seconds)} s`]
   ]
 }

@@ -33,7 +33,9 @@ interface Data {
 }
 
 async function main(): Promise<boolean> {
-  const { values } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'string' }, out: { type: 'string', default: path.join(root, 'out', 'charnet') } } })
+  const { values } = parseArgs({
+    options: { quick: { type: 'boolean' }, json: { type: 'string' }, out: { type: 'string', default: path.join(root, 'out', 'charnet') } }
+  })
   const started = performance.now()
   const progress = createProgress()
   const size = values.quick ? sizes.quick : sizes.full
@@ -49,7 +51,9 @@ async function main(): Promise<boolean> {
   // What is measured is the file, not what is in memory.
   const written = await readOnnx(modelFile)
   const { latencies, difference } = await measure([dense, compressed.graph, written], data.test, size, progress)
-  const [first, second, third] = await Promise.all(graphs.map(async (graph, i) => networkFigures(graph, await accuracy(graph, data.test), latencies[i] as Latency)))
+  const [first, second, third] = await Promise.all(
+    graphs.map(async (graph, i) => networkFigures(graph, await accuracy(graph, data.test), latencies[i] as Latency))
+  )
   const figures = demoFigures(first as NetworkFigures, second as NetworkFigures, third as NetworkFigures)
   const counts = { train: data.train.count, validation: data.validation.count, test: data.test.count }
   const seconds = (performance.now() - started) / 1000
@@ -60,14 +64,22 @@ async function main(): Promise<boolean> {
   console.log(`\n${textTable(figureColumns, figureRows(figures))}\n\n${summary(figures)}`)
   console.log(`Milliseconds an image on one thread; onnxruntime is onnxruntime-node on the same file, in the same run.\n`)
   const agrees = difference.dense <= tolerance && difference.tuned <= tolerance
-  console.log(`Largest difference from onnxruntime-node over 100 images: ${difference.dense.toExponential(1)} dense, ${difference.tuned.toExponential(1)} CP (allowed ${tolerance})`)
-  console.log(`${path.relative(process.cwd(), modelFile)} and ${path.relative(process.cwd(), reportFile)} written in ${Math.round(seconds)} s`)
+  console.log(
+    `Largest difference from onnxruntime-node over 100 images: ${difference.dense.toExponential(1)} dense, ${difference.tuned.toExponential(1)} CP (allowed ${tolerance})`
+  )
+  console.log(
+    `${path.relative(process.cwd(), modelFile)} and ${path.relative(process.cwd(), reportFile)} written in ${Math.round(seconds)} s`
+  )
   return agrees
 }
 
 async function createData(size: Sizes, progress: Progress): Promise<Data> {
   const create = (split: 'train' | 'validation' | 'test'): Promise<CharacterSet> =>
-    createCharacters({ split, count: size[split], onProgress: (done, total) => progress.update(`drawing ${split} characters`, done, total) })
+    createCharacters({
+      split,
+      count: size[split],
+      onProgress: (done, total) => progress.update(`drawing ${split} characters`, done, total)
+    })
   const data = { train: await create('train'), validation: await create('validation'), test: await create('test') }
   progress.done(`drew ${size.train + size.validation + size.test} characters`)
   return data
@@ -81,7 +93,9 @@ async function decompose(dense: Graph, size: Sizes, progress: Progress): Promise
     maxIterations: size.iterations,
     onProgress: ({ fraction, layer, error }) => progress.update(`decomposing ${layer}`, fraction, 1, `error ${error.toFixed(4)}`)
   })
-  progress.done(`decomposed ${result.layers.map(({ name, rank: r, relativeError }) => `${name} at rank ${r} (error ${relativeError.toFixed(4)})`).join(', ')}`)
+  progress.done(
+    `decomposed ${result.layers.map(({ name, rank: r, relativeError }) => `${name} at rank ${r} (error ${relativeError.toFixed(4)})`).join(', ')}`
+  )
   return result
 }
 
@@ -93,18 +107,29 @@ async function tune(graph: Graph, data: Data, size: Sizes, progress: Progress): 
     train: data.train,
     validation: data.validation,
     seed: 1,
-    onProgress: ({ epoch, step, steps, loss }) => progress.update('fine-tuning', step, steps ?? step, `epoch ${epoch}, loss ${loss.toFixed(3)}`)
+    onProgress: ({ epoch, step, steps, loss }) =>
+      progress.update('fine-tuning', step, steps ?? step, `epoch ${epoch}, loss ${loss.toFixed(3)}`)
   })
-  const epochs = [result.initial, ...result.history.map(({ validation }) => validation)].map((evaluation) => 100 * (evaluation?.accuracy ?? Number.NaN))
+  const epochs = [result.initial, ...result.history.map(({ validation }) => validation)].map(
+    (evaluation) => 100 * (evaluation?.accuracy ?? Number.NaN)
+  )
   progress.done(`fine-tuned: validation accuracy ${epochs.map((value) => value.toFixed(1)).join(' → ')} %`)
   return { graph: result.graph, epochs }
 }
 
-async function measure(graphs: readonly Graph[], images: CharacterSet, size: Sizes, progress: Progress): Promise<{ latencies: Latency[]; difference: { dense: number; tuned: number } }> {
+async function measure(
+  graphs: readonly Graph[],
+  images: CharacterSet,
+  size: Sizes,
+  progress: Progress
+): Promise<{ latencies: Latency[]; difference: { dense: number; tuned: number } }> {
   const pairs = []
   try {
     for (const graph of graphs) pairs.push(await openPair(graph))
-    const latencies = await measureLatency(pairs, images, { runs: size.runs, onProgress: (done, total) => progress.update('measuring', done, total) })
+    const latencies = await measureLatency(pairs, images, {
+      runs: size.runs,
+      onProgress: (done, total) => progress.update('measuring', done, total)
+    })
     progress.done('measured both runtimes on one thread')
     const differences = []
     for (const pair of pairs) differences.push(await outputDifference(pair, images, 100))

@@ -23,5 +23,5 @@ export const fontList: Readonly<Record<Split, string>> = {
   test: `
     source-serif-4 cardo bitter@700 dm-serif-display prata inter cabin@600 rubik@800 dosis varela-round
     league-gothic comfortaa passion-one berkshire-swash gloria-hallelujah handlee yellowtail
-    courier-prime inconsolata aldrich germania-one grandstander@500`,
+    courier-prime inconsolata aldrich germania-one grandstander@500`
 }

@@ -48,7 +48,12 @@ export async function measureLatency(pairs: readonly Pair[], images: CharacterSe
   }
   const [one = [], many = []] = byBatch
   const at = (values: readonly number[], i: number): number => values[i] ?? Number.NaN
-  return pairs.map((_, i) => ({ batch1: at(one, 2 * i), ortBatch1: at(one, 2 * i + 1), batch64: at(many, 2 * i), ortBatch64: at(many, 2 * i + 1) }))
+  return pairs.map((_, i) => ({
+    batch1: at(one, 2 * i),
+    ortBatch1: at(one, 2 * i + 1),
+    batch64: at(many, 2 * i),
+    ortBatch64: at(many, 2 * i + 1)
+  }))
 }
 
 /** The largest difference between our outputs and onnxruntime-node's over the first `count` images. */

@@ -267,14 +267,7 @@ function addClutter(image: Float64Array, random: Random, contrast: number): void
 }
 
 /** [side, centre, side] in place along one row or column, the ends repeated. */
-function filterLine(
-  image: Float64Array,
-  start: number,
-  stride: number,
-  side: number,
-  centre: number,
-  line: Float64Array,
-): void {
+function filterLine(image: Float64Array, start: number, stride: number, side: number, centre: number, line: Float64Array): void {
   for (let i = 0; i < patchSize; i++) line[i] = image[start + i * stride] as number
   for (let i = 0; i < patchSize; i++) {
     const before = line[i === 0 ? 0 : i - 1] as number

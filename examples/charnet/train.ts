@@ -24,9 +24,17 @@ async function main(): Promise<void> {
   const progress = createProgress()
   const [epochs, count, seed] = [Number(values.epochs), Number(values.count), Number(values.seed)]
   const create = (split: 'validation' | 'test') =>
-    createCharacters({ split, count: defaultCounts[split], onProgress: (done, total) => progress.update(`drawing ${split} characters`, done, total) })
+    createCharacters({
+      split,
+      count: defaultCounts[split],
+      onProgress: (done, total) => progress.update(`drawing ${split} characters`, done, total)
+    })
   const [validation, test] = [await create('validation'), await create('test')]
-  const train = await createCharacters({ split: 'train', count, onProgress: (done, total) => progress.update('drawing train characters', done, total) })
+  const train = await createCharacters({
+    split: 'train',
+    count,
+    onProgress: (done, total) => progress.update('drawing train characters', done, total)
+  })
   const result = await fineTune(createCharNet(seed), {
     ...denseTraining,
     epochs,
