@@ -14,7 +14,10 @@ export const charnet: Suite = {
   name: 'charnet',
   async *run(context) {
     const dense = await readOnnx(charnetFile)
-    for (const [form, graph] of [['dense', dense], ['cp', await decomposed(dense)]] as const) {
+    for (const [form, graph] of [
+      ['dense', dense],
+      ['cp', await decomposed(dense)]
+    ] as const) {
       for (const batch of [1, 64]) yield* measure(form, graph, batch, context)
     }
   }
@@ -36,15 +39,18 @@ async function* measure(form: 'dense' | 'cp', graph: Graph, batch: number, conte
     const difference = maxAbsDiff(probabilities?.data as Float32Array, await peer.run(image.data, dims))
     const name = `charnet ${form}, batch ${batch}`
     if (!(difference <= tolerance)) throw new Error(`${name}: the outputs differ by ${difference}`)
-    yield* await compare({
-      suite: 'charnet',
-      name,
-      form,
-      ours: { name: 'polyadic', run: () => session.run({ image }) },
-      peers: [{ name: peer.name, run: () => peer.run(image.data, dims) }],
-      macs: cost(graph, { image: dims }).macs,
-      maxAbsDiff: [difference]
-    }, context)
+    yield* await compare(
+      {
+        suite: 'charnet',
+        name,
+        form,
+        ours: { name: 'polyadic', run: () => session.run({ image }) },
+        peers: [{ name: peer.name, run: () => peer.run(image.data, dims) }],
+        macs: cost(graph, { image: dims }).macs,
+        maxAbsDiff: [difference]
+      },
+      context
+    )
   } finally {
     session.close()
     await peer.close()

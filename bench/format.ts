@@ -53,7 +53,8 @@ export function checkCase(value: BenchCase): BenchCase {
   for (const key of Object.keys(value)) if (!known.includes(key)) throw new TypeError(`bench case ${value.name}: unknown field ${key}`)
   for (const key of required) if (value[key] === undefined) throw new TypeError(`bench case ${value.name}: ${key} is missing`)
   for (const [key, field] of Object.entries(value)) {
-    if (typeof field === 'number' && !(Number.isFinite(field) && field >= 0)) throw new TypeError(`bench case ${value.name}: ${key} is ${field}`)
+    if (typeof field === 'number' && !(Number.isFinite(field) && field >= 0))
+      throw new TypeError(`bench case ${value.name}: ${key} is ${field}`)
   }
   const paired = [value.peer, value.peer_ms, value.ratio].filter((field) => field !== undefined).length
   if (paired !== 0 && paired !== 3) throw new TypeError(`bench case ${value.name}: peer, peer_ms and ratio come together`)

@@ -22,7 +22,10 @@ export interface Comparison {
 
 /** Times ours and every peer in turn and makes one case a peer (one without a peer when there is none). */
 export async function compare(comparison: Comparison, context: SuiteContext): Promise<BenchCase[]> {
-  const measured = await measureInterleaved([comparison.ours, ...comparison.peers], { runs: context.quick ? 5 : 25, sampleMs: context.quick ? 2 : 10 })
+  const measured = await measureInterleaved([comparison.ours, ...comparison.peers], {
+    runs: context.quick ? 5 : 25,
+    sampleMs: context.quick ? 2 : 10
+  })
   const [ours, ...peers] = measured.map(({ medianMs }) => medianMs)
   if (ours === undefined) return []
   const common = {
@@ -39,7 +42,13 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
   return peers.map((peerMs, i) => {
     const difference = comparison.maxAbsDiff?.[i]
     const peer = comparison.peers[i]?.name ?? 'peer'
-    return checkCase({ ...common, peer, peer_ms: peerMs, ratio: peerMs / ours, ...(difference !== undefined && { max_abs_diff: difference }) })
+    return checkCase({
+      ...common,
+      peer,
+      peer_ms: peerMs,
+      ratio: peerMs / ours,
+      ...(difference !== undefined && { max_abs_diff: difference })
+    })
   })
 }
 

@@ -50,12 +50,32 @@ function table(cases: readonly BenchCase[]): string {
   const right = { align: 'right' } as const
   const number = (value: number | undefined): string => (value === undefined ? '' : significant(value, 3))
   const columns = [
-    { title: 'suite' }, { title: 'case' }, { title: 'form' }, { title: 'threads', ...right }, { title: 'isa' }, { title: 'ours ms', ...right },
-    { title: 'peer' }, { title: 'peer ms', ...right }, { title: 'ratio', ...right }, { title: 'GFLOP/s', ...right }, { title: 'of peak', ...right }, { title: 'max |diff|', ...right }
+    { title: 'suite' },
+    { title: 'case' },
+    { title: 'form' },
+    { title: 'threads', ...right },
+    { title: 'isa' },
+    { title: 'ours ms', ...right },
+    { title: 'peer' },
+    { title: 'peer ms', ...right },
+    { title: 'ratio', ...right },
+    { title: 'GFLOP/s', ...right },
+    { title: 'of peak', ...right },
+    { title: 'max |diff|', ...right }
   ]
   const rows = cases.map((c) => [
-    c.suite, c.name, c.form ?? '', String(c.threads), c.isa, number(c.ours_ms), c.peer ?? '', number(c.peer_ms), number(c.ratio), number(c.gflops),
-    c.peak_fraction === undefined ? '' : `${(100 * c.peak_fraction).toFixed(0)} %`, c.max_abs_diff?.toExponential(1) ?? ''
+    c.suite,
+    c.name,
+    c.form ?? '',
+    String(c.threads),
+    c.isa,
+    number(c.ours_ms),
+    c.peer ?? '',
+    number(c.peer_ms),
+    number(c.ratio),
+    number(c.gflops),
+    c.peak_fraction === undefined ? '' : `${(100 * c.peak_fraction).toFixed(0)} %`,
+    c.max_abs_diff?.toExponential(1) ?? ''
   ])
   return textTable(columns, rows)
 }

@@ -10,7 +10,8 @@ export async function createPeer(model: string | Uint8Array, threads: number): P
     interOpNumThreads: 1,
     logSeverityLevel: 3
   }
-  const session = typeof model === 'string' ? await ort.InferenceSession.create(model, options) : await ort.InferenceSession.create(model, options)
+  const session =
+    typeof model === 'string' ? await ort.InferenceSession.create(model, options) : await ort.InferenceSession.create(model, options)
   return new Peer(session)
 }
 

@@ -16,7 +16,9 @@ function run(command, ...args) {
 
 function objects(folder) {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
-  return entries.filter((entry) => entry.isFile() && entry.name.endsWith('.o')).map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.o'))
+    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
 }
 
 // Wide registers belong to the kernel files of their ISA only: elsewhere they would run before the CPU is asked.
@@ -26,7 +28,8 @@ function checkInstructions() {
   for (const file of all) {
     const isa = /kernels_(avx2|avx512)/.exec(file)?.[1]
     const forbidden = isa === 'avx512' ? undefined : isa === 'avx2' ? /%zmm\d|%k[1-7]\b/ : /%[yz]mm\d/
-    if (forbidden?.test(run('objdump', '-d', '--no-show-raw-insn', file))) problems.push(`${path.relative(root, file)} has instructions of a wider ISA than it may use`)
+    if (forbidden?.test(run('objdump', '-d', '--no-show-raw-insn', file)))
+      problems.push(`${path.relative(root, file)} has instructions of a wider ISA than it may use`)
   }
   if (all.length === 0) problems.push(`there are no objects under ${path.relative(root, build)}: run npm run build:native`)
   return problems
@@ -41,7 +44,10 @@ function checkKernelSymbols() {
     const weak = lines.filter((line) => / [WVuwv] /.test(line))
     const exported = lines.filter((line) => / [A-TX-Z] /.test(line))
     if (weak.length > 0) problems.push(`${archive} has weak symbols:\n    ${weak.slice(0, 5).join('\n    ')}`)
-    if (exported.length !== 1) problems.push(`${archive} exports ${exported.length} symbols instead of its one kernel table:\n    ${exported.slice(0, 5).join('\n    ')}`)
+    if (exported.length !== 1)
+      problems.push(
+        `${archive} exports ${exported.length} symbols instead of its one kernel table:\n    ${exported.slice(0, 5).join('\n    ')}`
+      )
   }
   if (archives.length === 0) problems.push('there are no kernel archives')
   return problems
@@ -52,7 +58,8 @@ function checkLinking() {
   const dynamic = run('readelf', '-d', addon)
   const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.+?)\]/g)].map((match) => match[1])
   const problems = needed.filter((name) => !libraries.test(name)).map((name) => `polyadic.node needs ${name}`)
-  if (!/FLAGS_1.*NODELETE/.test(dynamic)) problems.push('polyadic.node is not linked with -z nodelete: a worker that ends would unmap it under its threads')
+  if (!/FLAGS_1.*NODELETE/.test(dynamic))
+    problems.push('polyadic.node is not linked with -z nodelete: a worker that ends would unmap it under its threads')
   if (!/RUNPATH.*\$ORIGIN/.test(dynamic)) problems.push('polyadic.node does not look for libgomp beside itself ($ORIGIN)')
   return problems
 }

@@ -41,12 +41,16 @@ function findNodeGyp() {
 
 function missing(headers, nodeGyp) {
   const lines = []
-  if (!headers) lines.push('- Node.js headers: no include/node/node_api.h beside this Node and no `nodedir` configured. Install Node from an archive or package that has them, or run `npm config set nodedir <folder>`.')
+  if (!headers)
+    lines.push(
+      '- Node.js headers: no include/node/node_api.h beside this Node and no `nodedir` configured. Install Node from an archive or package that has them, or run `npm config set nodedir <folder>`.'
+    )
   if (process.platform !== 'win32') {
     const compiler = process.env.CXX || 'c++'
     if (!runs(compiler, '--version')) lines.push(`- a C++17 compiler: "${compiler}" does not run. Install g++ or clang++, or set CXX.`)
     if (!runs('make', '--version')) lines.push('- make: install GNU make.')
-    if (!runs(process.env.PYTHON || process.env.npm_config_python || 'python3', '--version')) lines.push('- Python 3 (node-gyp needs it): install python3, or set PYTHON.')
+    if (!runs(process.env.PYTHON || process.env.npm_config_python || 'python3', '--version'))
+      lines.push('- Python 3 (node-gyp needs it): install python3, or set PYTHON.')
   }
   if (!nodeGyp) lines.push('- node-gyp: run this through npm (npm rebuild polyadic), which brings it.')
   return lines
@@ -58,7 +62,9 @@ function main() {
   const nodeGyp = findNodeGyp()
   const lines = missing(headers, nodeGyp)
   if (lines.length > 0) {
-    console.error(`polyadic: there is no prebuilt addon for ${process.platform}-${process.arch}, and it cannot be compiled here because this is missing:\n${lines.join('\n')}`)
+    console.error(
+      `polyadic: there is no prebuilt addon for ${process.platform}-${process.arch}, and it cannot be compiled here because this is missing:\n${lines.join('\n')}`
+    )
     return 1
   }
   const jobs = `-j${require('node:os').availableParallelism()}`

@@ -16,7 +16,10 @@ function has(command) {
 
 function sources() {
   const entries = readdirSync(path.join(root, 'native'), { recursive: true })
-  return entries.filter((name) => /\.(cpp|h)$/.test(name)).sort().map((name) => path.join('native', name))
+  return entries
+    .filter((name) => /\.(cpp|h)$/.test(name))
+    .sort()
+    .map((name) => path.join('native', name))
 }
 
 function missing(tool) {

@@ -5,8 +5,13 @@
 'use strict'
 const sources = require('./sources.json')
 const [what, isa] = process.argv.slice(2)
-const list = what === 'sources'
-  ? Object.entries(sources).filter(([key]) => key !== 'kernels').flatMap(([, files]) => files)
-  : what === 'kernels' ? sources.kernels[isa].sources : sources.kernels[isa][what]
+const list =
+  what === 'sources'
+    ? Object.entries(sources)
+        .filter(([key]) => key !== 'kernels')
+        .flatMap(([, files]) => files)
+    : what === 'kernels'
+      ? sources.kernels[isa].sources
+      : sources.kernels[isa][what]
 if (!list) throw new Error(`native/list.cjs: no list for ${process.argv.slice(2).join(' ')}`)
 console.log(list.join('\n'))

@@ -46,6 +46,8 @@ t.test('and during cpd', async (t) => {
 
 t.test('and during fineTune', async (t) => {
   const train = bars(2048, 1)
-  const { ticks, repetitions } = await ticksDuring(() => fineTune(initialise(toyNetwork()), { train, epochs: 4, batchSize: 256, threads: 1 }))
+  const { ticks, repetitions } = await ticksDuring(() =>
+    fineTune(initialise(toyNetwork()), { train, epochs: 4, batchSize: 256, threads: 1 })
+  )
   t.ok(ticks >= wanted, `${ticks} ticks in ${repetitions} trainings`)
 })

@@ -62,12 +62,14 @@ export function choice<T extends string>(args: Arguments, name: string, choices:
 /** `--rank conv2=64 --rank conv3=64` as `{ conv2: 64, conv3: 64 }`. Layer names may hold `=`: the last one separates. */
 export function ranks(args: Arguments): Record<string, number> {
   const given = list(args, 'rank').flatMap((item) => item.split(','))
-  if (given.length === 0) throw new UsageError('--rank is missing: name at least one layer, as in --rank conv2=64 (polyadic inspect lists them)')
+  if (given.length === 0)
+    throw new UsageError('--rank is missing: name at least one layer, as in --rank conv2=64 (polyadic inspect lists them)')
   const result: [string, number][] = given.map((item) => {
     const at = item.lastIndexOf('=')
     const [layer, rank] = [item.slice(0, at), toNumber(item.slice(at + 1))]
     if (at < 1) throw new UsageError(`--rank: expected LAYER=RANK, got ${show(item)}`)
-    if (!Number.isSafeInteger(rank) || rank < 1) throw new UsageError(`--rank: expected a positive integer for layer ${show(layer)}, got ${show(item.slice(at + 1))}`)
+    if (!Number.isSafeInteger(rank) || rank < 1)
+      throw new UsageError(`--rank: expected a positive integer for layer ${show(layer)}, got ${show(item.slice(at + 1))}`)
     return [layer, rank]
   })
   const twice = result.find(([layer], i) => result.findIndex(([other]) => other === layer) !== i)
@@ -81,7 +83,10 @@ export async function checkWritable(file: string): Promise<void> {
   try {
     await access(folder, constants.W_OK)
   } catch (cause) {
-    throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: folder ${show(folder)} does not exist or is not writable`, { subject: file, cause })
+    throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: folder ${show(folder)} does not exist or is not writable`, {
+      subject: file,
+      cause
+    })
   }
   const there = await stat(file).catch(() => undefined)
   if (there?.isDirectory()) throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: it is a folder`, { subject: file })

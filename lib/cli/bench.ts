@@ -59,7 +59,11 @@ interface Settings {
   readonly runs: number
 }
 
-async function measureFiles(files: readonly string[], settings: Settings & { shapes: ReadonlyMap<string, readonly number[]> }, context: Context): Promise<Measured[]> {
+async function measureFiles(
+  files: readonly string[],
+  settings: Settings & { shapes: ReadonlyMap<string, readonly number[]> },
+  context: Context
+): Promise<Measured[]> {
   const { threads, runs, batch, shapes } = settings
   const sessions: Session[] = []
   try {
@@ -80,7 +84,13 @@ async function measureFiles(files: readonly string[], settings: Settings & { sha
 }
 
 function table(measured: readonly Measured[], ratio: number | undefined): string {
-  const columns = [{ title: 'network' }, { title: 'median ms', align: 'right' }, { title: 'fastest', align: 'right' }, { title: 'slowest', align: 'right' }, { title: 'time', align: 'right' }] as const
+  const columns = [
+    { title: 'network' },
+    { title: 'median ms', align: 'right' },
+    { title: 'fastest', align: 'right' },
+    { title: 'slowest', align: 'right' },
+    { title: 'time', align: 'right' }
+  ] as const
   const rows = measured.map(({ name, medianMs, samplesMs }, i) => [
     name,
     ...[medianMs, Math.min(...samplesMs), Math.max(...samplesMs)].map(formatMilliseconds),
@@ -90,7 +100,20 @@ function table(measured: readonly Measured[], ratio: number | undefined): string
 }
 
 function toJson(measured: readonly Measured[], ratio: number | undefined, { batch = 1, threads, runs }: Settings): string {
-  const networks = measured.map(({ name, medianMs, samplesMs }) => ({ file: name, median_ms: medianMs, fastest_ms: Math.min(...samplesMs), slowest_ms: Math.max(...samplesMs) }))
-  const report = { machine: machine(), versions: { polyadic: packageVersion(), node: process.versions.node }, batch, threads, runs, networks, ...(ratio !== undefined && { ratio }) }
+  const networks = measured.map(({ name, medianMs, samplesMs }) => ({
+    file: name,
+    median_ms: medianMs,
+    fastest_ms: Math.min(...samplesMs),
+    slowest_ms: Math.max(...samplesMs)
+  }))
+  const report = {
+    machine: machine(),
+    versions: { polyadic: packageVersion(), node: process.versions.node },
+    batch,
+    threads,
+    runs,
+    networks,
+    ...(ratio !== undefined && { ratio })
+  }
   return `${JSON.stringify(report, null, 2)}\n`
 }

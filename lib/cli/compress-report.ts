@@ -27,7 +27,10 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
   const [before, after] = [totals(parts.before, parts.shapes), totals(parts.after, parts.shapes)]
   const [slow = Number.NaN, fast = Number.NaN] = await latencies(parts, context)
   const { cpu, isa, os } = machine()
-  const bars = [{ label: 'before', value: slow, group: 'polyadic' }, { label: 'after', value: fast, group: 'polyadic' }]
+  const bars = [
+    { label: 'before', value: slow, group: 'polyadic' },
+    { label: 'after', value: fast, group: 'polyadic' }
+  ]
   return htmlReport({
     title: `${parts.file}, compressed`,
     subtitle: `${formatRatio(slow / fast)} faster on one thread, ${formatRatio(before.parameters / after.parameters)} fewer parameters, ${formatRatio(ratioOf(before.macs, after.macs))} fewer multiply-adds`,
@@ -35,7 +38,11 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
       { kind: 'table', heading: 'Layers', columns: layerColumns, rows: layerRows(parts.layers) },
       { kind: 'chart', heading: 'Decomposition', svg: errorChart(parts.layers) },
       ...trainingSections(parts.tuned),
-      { kind: 'chart', heading: 'Latency', svg: barChart(bars, { title: 'One run, one thread', xLabel: 'milliseconds (shorter is better)' }) },
+      {
+        kind: 'chart',
+        heading: 'Latency',
+        svg: barChart(bars, { title: 'One run, one thread', xLabel: 'milliseconds (shorter is better)' })
+      },
       {
         kind: 'facts',
         heading: 'Where these figures are from',
@@ -59,7 +66,10 @@ async function latencies({ before, after, shapes }: CompressionParts, { signal, 
   const sessions = [await Session.create(before, { threads: 1 }), await Session.create(after, { threads: 1 })]
   try {
     const candidates = sessions.map((session, i) => ({ name: String(i), run: () => session.run(inputs, { signal }) }))
-    const measured = await measureInterleaved(candidates, { signal, onProgress: (done, total) => progress.update('measuring', done, total) })
+    const measured = await measureInterleaved(candidates, {
+      signal,
+      onProgress: (done, total) => progress.update('measuring', done, total)
+    })
     return measured.map(({ medianMs }) => medianMs)
   } finally {
     for (const session of sessions) session.close()
@@ -70,5 +80,11 @@ function trainingSections(tuned: FineTuneResult | undefined): Section[] {
   if (!tuned) return []
   const points = tuned.history.flatMap(({ epoch, validation }) => (validation ? [[epoch, 100 * validation.accuracy] as const] : []))
   const all = tuned.initial ? [[0, 100 * tuned.initial.accuracy] as const, ...points] : points
-  return [{ kind: 'chart', heading: 'Fine-tuning', svg: lineChart([{ name: 'validation', points: all }], { title: 'Accuracy', xLabel: 'epoch', yLabel: 'percent' }) }]
+  return [
+    {
+      kind: 'chart',
+      heading: 'Fine-tuning',
+      svg: lineChart([{ name: 'validation', points: all }], { title: 'Accuracy', xLabel: 'epoch', yLabel: 'percent' })
+    }
+  ]
 }

@@ -60,12 +60,17 @@ export const compressCommand: Command = {
     const compressed = await decompose(graph, { ...plan.options, ...given('inputShapes', shapes) }, context)
     const tuned = data && (await train(compressed.graph, data, plan.training, context))
     const result = tuned?.graph ?? compressed.graph
-    const html = plan.report === undefined || shapes === undefined ? undefined : await compressionHtml({ file: plan.file, before: graph, after: result, shapes, layers: compressed.layers, tuned }, context)
+    const html =
+      plan.report === undefined || shapes === undefined
+        ? undefined
+        : await compressionHtml({ file: plan.file, before: graph, after: result, shapes, layers: compressed.layers, tuned }, context)
     context.signal.throwIfAborted()
     await writeOnnx(result, plan.output)
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const [before, after] = [totals(graph, shapes), totals(result, shapes)]
-    context.print(flag(args, 'json') ? json(plan.output, compressed, before, after, tuned) : summary(plan, compressed, before, after, data, tuned))
+    context.print(
+      flag(args, 'json') ? json(plan.output, compressed, before, after, tuned) : summary(plan, compressed, before, after, data, tuned)
+    )
   }
 }
 
@@ -81,7 +86,9 @@ interface Plan {
 function readPlan(args: Arguments): Plan {
   const file = onePositional(args, 'MODEL.onnx')
   const data = text(args, 'data')
-  const needsData = ['epochs', 'batch', 'learning-rate', 'momentum', 'weight-decay', 'label-smoothing', 'schedule', 'freeze'].find((name) => args.values[name] !== undefined)
+  const needsData = ['epochs', 'batch', 'learning-rate', 'momentum', 'weight-decay', 'label-smoothing', 'schedule', 'freeze'].find(
+    (name) => args.values[name] !== undefined
+  )
   if (data === undefined && needsData !== undefined) throw new UsageError(`--${needsData} needs --data`)
   return {
     file,
@@ -110,16 +117,28 @@ async function decompose(graph: Graph, options: CompressOptions, { signal, progr
   return result
 }
 
-function summary(plan: Plan, compressed: CompressResult, before: Totals, after: Totals, data: Dataset | undefined, tuned: FineTuneResult | undefined): string {
+function summary(
+  plan: Plan,
+  compressed: CompressResult,
+  before: Totals,
+  after: Totals,
+  data: Dataset | undefined,
+  tuned: FineTuneResult | undefined
+): string {
   const lines = [
     textTable(shortLayerColumns, layerRows(compressed.layers)),
     '',
     `parameters     ${formatCount(before.parameters)} → ${formatCount(after.parameters)} (${formatRatio(before.parameters / after.parameters)} fewer)`,
-    ...(before.macs === undefined || after.macs === undefined ? [] : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`])
+    ...(before.macs === undefined || after.macs === undefined
+      ? []
+      : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`])
   ]
   const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
   if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)
-  if (tuned) lines.push(`accuracy       ${formatPercent(100 * (tuned.initial?.accuracy ?? Number.NaN))} → ${formatPercent(100 * tuned.best.accuracy)} by fine-tuning, on ${data?.validation.labels.length} validation examples`)
+  if (tuned)
+    lines.push(
+      `accuracy       ${formatPercent(100 * (tuned.initial?.accuracy ?? Number.NaN))} → ${formatPercent(100 * tuned.best.accuracy)} by fine-tuning, on ${data?.validation.labels.length} validation examples`
+    )
   return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
 }
 

@@ -29,11 +29,17 @@ export const finetune: Command = {
     const graph = await loadNetwork(file)
     const data = await readDataset(folder)
     const result = await train(graph, data, settings, context)
-    const test = data.test && (await evaluate(result.graph, exampleSet(data.test), { ...given('threads', settings.threads), signal: context.signal }))
+    const test =
+      data.test && (await evaluate(result.graph, exampleSet(data.test), { ...given('threads', settings.threads), signal: context.signal }))
     context.signal.throwIfAborted()
     await writeOnnx(result.graph, output)
-    if (flag(args, 'json')) return context.print(JSON.stringify({ output, ...trainingSummary(result), ...(test && { test_accuracy: 100 * test.accuracy }) }, null, 2))
+    if (flag(args, 'json'))
+      return context.print(
+        JSON.stringify({ output, ...trainingSummary(result), ...(test && { test_accuracy: 100 * test.accuracy }) }, null, 2)
+      )
     const tested = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''
-    context.print(`${output} written: validation accuracy ${formatPercent(100 * result.best.accuracy)} (epoch ${result.best.epoch})${tested}`)
+    context.print(
+      `${output} written: validation accuracy ${formatPercent(100 * result.best.accuracy)} (epoch ${result.best.epoch})${tested}`
+    )
   }
 }

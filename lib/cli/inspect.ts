@@ -108,7 +108,8 @@ const columns: readonly Column[] = [
 ]
 
 function format(seen: Seen): string {
-  const values = (kind: string, list: readonly SeenValue[]): string[][] => list.map(({ name, dtype, dims }) => [kind, name, dtype, formatDims(dims)])
+  const values = (kind: string, list: readonly SeenValue[]): string[][] =>
+    list.map(({ name, dtype, dims }) => [kind, name, dtype, formatDims(dims)])
   const rows = seen.nodes.map((node) => [
     node.name,
     node.operator,
@@ -119,7 +120,10 @@ function format(seen: Seen): string {
   return [
     `${seen.file}: ${seen.name}, opset ${seen.opset ?? '?'}, ${seen.nodes.length} nodes, ${formatCount(seen.parameters)} parameters, ${seen.macs === undefined ? 'unknown' : formatCount(seen.macs)} multiply-adds`,
     '',
-    textTable([{ title: '' }, { title: 'name' }, { title: 'type' }, { title: 'shape' }], [...values('input', seen.inputs), ...values('output', seen.outputs)]),
+    textTable(
+      [{ title: '' }, { title: 'name' }, { title: 'type' }, { title: 'shape' }],
+      [...values('input', seen.inputs), ...values('output', seen.outputs)]
+    ),
     '',
     textTable(columns, rows),
     '',

@@ -51,7 +51,10 @@ async function runCommand(command: Command, argv: readonly string[]): Promise<vo
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort(new Interrupted(signal)))
   const progress = createProgress()
   try {
-    await command.run({ values: values as Record<string, string | boolean | undefined>, positionals }, { signal: controller.signal, progress, print: printAfter(progress) })
+    await command.run(
+      { values: values as Record<string, string | boolean | undefined>, positionals },
+      { signal: controller.signal, progress, print: printAfter(progress) }
+    )
   } finally {
     progress.clear()
   }
@@ -72,7 +75,8 @@ function print(text: string): void {
 /** One line on standard error, and the exit code. */
 function report(error: unknown, argv: readonly string[]): number {
   const name = argv[0] !== undefined && Object.hasOwn(commands, argv[0]) ? `polyadic ${argv[0]}` : 'polyadic'
-  if (process.env.POLYADIC_DEBUG && error instanceof Error) console.error(error.stack, ...(error.cause === undefined ? [] : ['\ncaused by', error.cause]))
+  if (process.env.POLYADIC_DEBUG && error instanceof Error)
+    console.error(error.stack, ...(error.cause === undefined ? [] : ['\ncaused by', error.cause]))
   if (error instanceof Interrupted) return complain('polyadic: interrupted, nothing was written', error.exitCode)
   if (isUsage(error)) return complain(`${name}: ${error.message}\nTry \`${name} --help\`.`, 2)
   if (error instanceof PolyadicError) return complain(`polyadic: ${printable(error.message)} (${error.code})`, 1)
@@ -80,7 +84,9 @@ function report(error: unknown, argv: readonly string[]): number {
 }
 
 function isUsage(error: unknown): error is Error {
-  return error instanceof UsageError || (error instanceof TypeError && String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS'))
+  return (
+    error instanceof UsageError || (error instanceof TypeError && String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS'))
+  )
 }
 
 function complain(message: string, exitCode: number): number {

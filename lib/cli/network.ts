@@ -38,5 +38,8 @@ export function tryCost(graph: Graph, shapes: Shapes | undefined): Cost | { read
 export function onlyInput(graph: Graph): string {
   const [input, ...rest] = graph.inputs
   if (input && rest.length === 0) return input.name
-  throw new PolyadicError('POLYADIC_UNSUPPORTED', `the network has ${graph.inputs.length} inputs (${graph.inputs.map(({ name }) => show(name)).join(', ')}): say which by --input NAME=FILE`)
+  throw new PolyadicError(
+    'POLYADIC_UNSUPPORTED',
+    `the network has ${graph.inputs.length} inputs (${graph.inputs.map(({ name }) => show(name)).join(', ')}): say which by --input NAME=FILE`
+  )
 }

@@ -83,7 +83,10 @@ function outputText({ name, dims, top }: Output): string {
   const heading = `${name}: ${dims.join('×')}`
   if (!top) return heading
   const places = top[0]?.length ?? 0
-  const columns: Column[] = [{ title: 'example', align: 'right' }, ...Array.from({ length: places }, (_, i): Column => ({ title: `${i + 1}.` }))]
+  const columns: Column[] = [
+    { title: 'example', align: 'right' },
+    ...Array.from({ length: places }, (_, i): Column => ({ title: `${i + 1}.` }))
+  ]
   const rows = top.map((row, i) => [String(i), ...row.map(({ index, value }) => `${index} (${significant(value, 3)})`)])
   return `${heading}\n${textTable(columns, rows)}`
 }

@@ -9,8 +9,12 @@ export function shapeOptions(args: Arguments): ReadonlyMap<string, readonly numb
   const shapes = new Map<string, readonly number[]>()
   for (const item of list(args, 'shape')) {
     const at = item.lastIndexOf('=')
-    const dims = item.slice(at + 1).split(/[x×,]/).map((part) => (/^\d+$/.test(part) ? Number(part) : Number.NaN))
-    if (!dims.every((dim) => Number.isSafeInteger(dim) && dim > 0)) throw new UsageError(`--shape: expected NAME=1x3x224x224, got ${show(item)}`)
+    const dims = item
+      .slice(at + 1)
+      .split(/[x×,]/)
+      .map((part) => (/^\d+$/.test(part) ? Number(part) : Number.NaN))
+    if (!dims.every((dim) => Number.isSafeInteger(dim) && dim > 0))
+      throw new UsageError(`--shape: expected NAME=1x3x224x224, got ${show(item)}`)
     shapes.set(at < 0 ? '' : item.slice(0, at), dims)
   }
   return shapes
@@ -20,21 +24,33 @@ export function shapeOptions(args: Arguments): ReadonlyMap<string, readonly numb
  * A concrete shape for every input: open first dimensions become `batch`; any other open dimension must be given by `--shape`
  * (where a batch is given as well, `batch` replaces the first number).
  */
-export function concreteShapes(graph: Graph, given: ReadonlyMap<string, readonly number[]>, batch?: number): Record<string, readonly number[]> {
+export function concreteShapes(
+  graph: Graph,
+  given: ReadonlyMap<string, readonly number[]>,
+  batch?: number
+): Record<string, readonly number[]> {
   for (const name of given.keys()) {
     if (name === '' ? graph.inputs.length !== 1 : !graph.inputs.some((input) => input.name === name)) {
-      throw new UsageError(`--shape: ${name === '' ? 'name the input, there are several' : `there is no input ${show(name)}`}: ${graph.inputs.map((input) => input.name).join(', ')}`)
+      throw new UsageError(
+        `--shape: ${name === '' ? 'name the input, there are several' : `there is no input ${show(name)}`}: ${graph.inputs.map((input) => input.name).join(', ')}`
+      )
     }
   }
-  return Object.fromEntries(graph.inputs.map((input) => {
-    const own = given.get(input.name) ?? given.get('')
-    const dims = own ?? input.dims?.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : undefined))
-    if (dims === undefined || dims.includes(undefined as never)) {
-      throw new PolyadicError('POLYADIC_ARGUMENT', `input ${show(input.name)} has no fixed shape (${formatDims(input.dims)}): give it by --shape ${input.name}=1x3x224x224`, { subject: input.name })
-    }
-    const open = typeof input.dims?.[0] !== 'number'
-    return [input.name, batch !== undefined && open ? [batch, ...(dims as number[]).slice(1)] : (dims as number[])]
-  }))
+  return Object.fromEntries(
+    graph.inputs.map((input) => {
+      const own = given.get(input.name) ?? given.get('')
+      const dims = own ?? input.dims?.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : undefined))
+      if (dims === undefined || dims.includes(undefined as never)) {
+        throw new PolyadicError(
+          'POLYADIC_ARGUMENT',
+          `input ${show(input.name)} has no fixed shape (${formatDims(input.dims)}): give it by --shape ${input.name}=1x3x224x224`,
+          { subject: input.name }
+        )
+      }
+      const open = typeof input.dims?.[0] !== 'number'
+      return [input.name, batch !== undefined && open ? [batch, ...(dims as number[]).slice(1)] : (dims as number[])]
+    })
+  )
 }
 
 /** As `concreteShapes`, but `undefined` where dimensions are open and nothing else is wrong. */
@@ -53,7 +69,9 @@ export function randomInputs(shapes: Readonly<Record<string, readonly number[]>>
   // Lehmer's generator; twelve uniform values make one that is nearly normal.
   const unit = (): number => (state = (state * 48271) % 2147483647) / 2147483647
   const normal = (): number => Array.from({ length: 12 }, unit).reduce((sum, value) => sum + value, -6)
-  return Object.fromEntries(Object.entries(shapes).map(([name, dims]) => [name, floatTensor(Float32Array.from({ length: elementCount(dims) }, normal), dims)]))
+  return Object.fromEntries(
+    Object.entries(shapes).map(([name, dims]) => [name, floatTensor(Float32Array.from({ length: elementCount(dims) }, normal), dims)])
+  )
 }
 
 /** `N×1×24×24`; `?` for what is not known. */

@@ -60,17 +60,29 @@ export function given<K extends string, T>(name: K, value: T | undefined): { [P 
 }
 
 /** Trains with progress on the terminal. */
-export async function train(graph: Graph, data: Dataset, settings: TrainingSettings, { signal, progress }: Context): Promise<FineTuneResult> {
+export async function train(
+  graph: Graph,
+  data: Dataset,
+  settings: TrainingSettings,
+  { signal, progress }: Context
+): Promise<FineTuneResult> {
   const result = await fineTune(graph, {
     ...settings,
     train: exampleSet(data.train),
     validation: exampleSet(data.validation),
     signal,
     onProgress: ({ epoch, step, steps, loss, validation }) => {
-      progress.update('fine-tuning', step, steps ?? step, `epoch ${epoch}, loss ${loss.toFixed(3)}${validation ? `, ${formatPercent(100 * validation.accuracy)}` : ''}`)
+      progress.update(
+        'fine-tuning',
+        step,
+        steps ?? step,
+        `epoch ${epoch}, loss ${loss.toFixed(3)}${validation ? `, ${formatPercent(100 * validation.accuracy)}` : ''}`
+      )
     }
   })
-  progress.done(`fine-tuned ${result.steps} steps: validation accuracy ${formatPercent(100 * (result.initial?.accuracy ?? Number.NaN))} → ${formatPercent(100 * result.best.accuracy)}`)
+  progress.done(
+    `fine-tuned ${result.steps} steps: validation accuracy ${formatPercent(100 * (result.initial?.accuracy ?? Number.NaN))} → ${formatPercent(100 * result.best.accuracy)}`
+  )
   return result
 }
 
@@ -82,6 +94,12 @@ export function trainingSummary({ initial, best, history, rollbacks, steps }: Fi
     best_epoch: best.epoch,
     steps,
     rollbacks: rollbacks.length,
-    epochs: history.map(({ epoch, loss, accuracy, validation, seconds }) => ({ epoch, loss, accuracy: 100 * accuracy, validation_accuracy: validation === undefined ? null : 100 * validation.accuracy, seconds }))
+    epochs: history.map(({ epoch, loss, accuracy, validation, seconds }) => ({
+      epoch,
+      loss,
+      accuracy: 100 * accuracy,
+      validation_accuracy: validation === undefined ? null : 100 * validation.accuracy,
+      seconds
+    }))
   }
 }

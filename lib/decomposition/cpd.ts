@@ -84,7 +84,15 @@ export interface CpdResult {
 }
 
 const defaults = {
-  method: 'nls', init: 'random', restarts: 1, seed: 0, maxIterations: 200, tolerance: 1e-5, ridge: 1e-4, correction: 'none', threads: 1
+  method: 'nls',
+  init: 'random',
+  restarts: 1,
+  seed: 0,
+  maxIterations: 200,
+  tolerance: 1e-5,
+  ridge: 1e-4,
+  correction: 'none',
+  threads: 1
 } as const
 
 const epcDefault = 1.005
@@ -157,17 +165,22 @@ function checkTensor(tensor: Tensor): Float64Array {
   if (dims.some((dim) => dim < 1)) throw argumentError('tensor.dims', 'positive dimensions', dims)
   const fits = (dtype === 'float32' && data instanceof Float32Array) || (dtype === 'float64' && data instanceof Float64Array)
   if (!fits) {
-    throw new PolyadicError('POLYADIC_SHAPE', `tensor: expected float32 or float64 data, got ${show(dtype)} with ${show(data)}`, { subject: 'tensor' })
+    throw new PolyadicError('POLYADIC_SHAPE', `tensor: expected float32 or float64 data, got ${show(dtype)} with ${show(data)}`, {
+      subject: 'tensor'
+    })
   }
   if (data.length !== elementCount(dims)) {
-    throw new PolyadicError('POLYADIC_SHAPE', `tensor: dims ${show(dims)} hold ${elementCount(dims)} elements, got ${data.length}`, { subject: 'tensor' })
+    throw new PolyadicError('POLYADIC_SHAPE', `tensor: dims ${show(dims)} hold ${elementCount(dims)} elements, got ${data.length}`, {
+      subject: 'tensor'
+    })
   }
   return checkFinite('tensor', Float64Array.from(data as Float32Array | Float64Array))
 }
 
 function checkFinite(name: string, values: Float64Array): Float64Array {
   const bad = values.findIndex((value) => !Number.isFinite(value))
-  if (bad >= 0) throw new PolyadicError('POLYADIC_NUMERIC', `${name}: expected finite values, element ${bad} is ${values[bad]}`, { subject: name })
+  if (bad >= 0)
+    throw new PolyadicError('POLYADIC_NUMERIC', `${name}: expected finite values, element ${bad} is ${values[bad]}`, { subject: name })
   return values
 }
 
@@ -178,7 +191,9 @@ function givenFactors(options: CpdOptions, dims: readonly number[], rank: number
   if (factors.length !== dims.length) throw argumentError('factors', `${dims.length} matrices, one a dimension`, factors)
   return factors.map((factor, n) => {
     if (factor.dims[0] !== dims[n] || factor.dims[1] !== rank) {
-      throw new PolyadicError('POLYADIC_SHAPE', `factors[${n}]: expected dims [${dims[n]}, ${rank}], got ${show(factor.dims)}`, { subject: `factors[${n}]` })
+      throw new PolyadicError('POLYADIC_SHAPE', `factors[${n}]: expected dims [${dims[n]}, ${rank}], got ${show(factor.dims)}`, {
+        subject: `factors[${n}]`
+      })
     }
     return checkFinite(`factors[${n}]`, Float64Array.from(factor.data))
   })
@@ -195,25 +210,47 @@ function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {
   const restarts = checkInteger('restarts', options.restarts ?? defaults.restarts, 1, 10_000)
   const seeded = spec.init !== 'given' && spec.method !== 'greedy' && spec.dims.length > 2
   if (restarts > 1 && !seeded) throw argumentError('restarts', '1 where nothing is random (given factors, greedy, a matrix)', restarts)
-  if (spec.seed + restarts - 1 > maxSeed) throw argumentError('seed', `at most ${maxSeed - restarts + 1} with ${restarts} restarts`, spec.seed)
+  if (spec.seed + restarts - 1 > maxSeed)
+    throw argumentError('seed', `at most ${maxSeed - restarts + 1} with ${restarts} restarts`, spec.seed)
   return restarts
 }
 
 function checkSignal(options: CpdOptions): void {
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) throw argumentError('signal', 'an AbortSignal', options.signal)
-  if (options.onProgress !== undefined && typeof options.onProgress !== 'function') throw argumentError('onProgress', 'a function', options.onProgress)
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
+    throw argumentError('signal', 'an AbortSignal', options.signal)
+  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
+    throw argumentError('onProgress', 'a function', options.onProgress)
 }
 
-function publicResult(result: NativeCpdResult, tensor: Tensor, spec: NativeCpdSpec, seed: number, restartErrors: readonly number[]): CpdResult {
-  const factors = result.factors.map((data, n): Factor => ({
-    data: tensor.dtype === 'float32' ? Float32Array.from(data) : data,
-    dims: [spec.dims[n] as number, spec.rank]
-  }))
+function publicResult(
+  result: NativeCpdResult,
+  tensor: Tensor,
+  spec: NativeCpdSpec,
+  seed: number,
+  restartErrors: readonly number[]
+): CpdResult {
+  const factors = result.factors.map(
+    (data, n): Factor => ({
+      data: tensor.dtype === 'float32' ? Float32Array.from(data) : data,
+      dims: [spec.dims[n] as number, spec.rank]
+    })
+  )
   const weights = componentWeights(factors)
   const largest = weights.reduce((most, weight) => Math.max(most, weight), 0)
   const { relativeError, iterations, trace, stopReason, sensitivity, sensitivityBefore, congruence, componentNorm } = result
   return {
-    factors, weights, effectiveRank: weights.filter((weight) => weight > deadWeight * largest).length,
-    relativeError, iterations, trace, stopReason, sensitivity, sensitivityBefore, congruence, componentNorm, seed, restartErrors
+    factors,
+    weights,
+    effectiveRank: weights.filter((weight) => weight > deadWeight * largest).length,
+    relativeError,
+    iterations,
+    trace,
+    stopReason,
+    sensitivity,
+    sensitivityBefore,
+    congruence,
+    componentNorm,
+    seed,
+    restartErrors
   }
 }

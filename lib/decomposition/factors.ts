@@ -22,7 +22,11 @@ export function checkFactors(name: string, factors: readonly Factor[]): number {
       throw argumentError(`${subject}.data`, 'a Float32Array or Float64Array', factor.data)
     }
     if (factor.data.length !== elementCount(dims) || dims[1] !== rank) {
-      throw new PolyadicError('POLYADIC_SHAPE', `${subject}: expected ${show(dims[0])}×${show(rank)} elements like the first factor, got dims ${show(dims)} with ${factor.data.length} elements`, { subject })
+      throw new PolyadicError(
+        'POLYADIC_SHAPE',
+        `${subject}: expected ${show(dims[0])}×${show(rank)} elements like the first factor, got dims ${show(dims)} with ${factor.data.length} elements`,
+        { subject }
+      )
     }
   })
   return rank as number

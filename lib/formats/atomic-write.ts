@@ -43,7 +43,10 @@ async function followLink(path: string): Promise<string> {
 
 /** The permission bits of an existing file; undefined when there is none. */
 async function modeOf(path: string): Promise<number | undefined> {
-  return stat(path).then((stats) => stats.mode & 0o7777, () => undefined)
+  return stat(path).then(
+    (stats) => stats.mode & 0o7777,
+    () => undefined
+  )
 }
 
 /** Makes the renaming last. Some systems cannot flush folders; the file itself is complete either way. */

@@ -32,7 +32,11 @@ export async function readDataset(folder: string): Promise<Dataset> {
   const train = (await sub('train')) ?? (await readLabelled(folder))
   const validation = await sub('validation')
   const test = await sub('test')
-  for (const [name, other] of [['validation', validation], ['test', test]] as const) if (other) checkSameShape(train, other, path.join(folder, name))
+  for (const [name, other] of [
+    ['validation', validation],
+    ['test', test]
+  ] as const)
+    if (other) checkSameShape(train, other, path.join(folder, name))
   return validation ? { train, validation, test } : { ...holdOut(train, folder), test }
 }
 
@@ -45,7 +49,8 @@ export async function readLabelled(folder: string): Promise<LabelledData> {
   if (inputs.dtype !== 'float32') throw shapeError(inputsPath, `expected float32, got ${inputs.dtype}`)
   if (inputs.dims.length !== 4) throw shapeError(inputsPath, `expected 4 axes N×C×H×W, got ${show(inputs.dims)}`)
   const labels = toLabels(await readNpy(labelsPath), labelsPath)
-  if (labels.length !== inputs.dims[0]) throw shapeError(labelsPath, `expected ${inputs.dims[0]} labels, one an input, got ${labels.length}`)
+  if (labels.length !== inputs.dims[0])
+    throw shapeError(labelsPath, `expected ${inputs.dims[0]} labels, one an input, got ${labels.length}`)
   if (labels.length === 0) throw shapeError(inputsPath, 'there are no examples in it')
   return { inputs: inputs as FloatTensor, labels }
 }
@@ -78,15 +83,26 @@ async function isFolder(folder: string): Promise<boolean> {
 
 function checkSameShape(train: LabelledData, other: LabelledData, folder: string): void {
   const [expected, got] = [train.inputs.dims.slice(1), other.inputs.dims.slice(1)]
-  if (expected.join() !== got.join()) throw shapeError(path.join(folder, 'inputs.npy'), `expected examples of ${show(expected)} like the training set, got ${show(got)}`)
+  if (expected.join() !== got.join())
+    throw shapeError(path.join(folder, 'inputs.npy'), `expected examples of ${show(expected)} like the training set, got ${show(got)}`)
 }
 
 function holdOut(data: LabelledData, folder: string): { train: LabelledData; validation: LabelledData } {
   const indices = Array.from(data.labels.keys())
-  if (indices.length < heldOutEvery) throw shapeError(path.join(folder, 'inputs.npy'), `${indices.length} examples are too few to hold some out for validation; add a validation folder`)
+  if (indices.length < heldOutEvery)
+    throw shapeError(
+      path.join(folder, 'inputs.npy'),
+      `${indices.length} examples are too few to hold some out for validation; add a validation folder`
+    )
   return {
-    train: select(data, indices.filter((i) => i % heldOutEvery !== heldOutEvery - 1)),
-    validation: select(data, indices.filter((i) => i % heldOutEvery === heldOutEvery - 1))
+    train: select(
+      data,
+      indices.filter((i) => i % heldOutEvery !== heldOutEvery - 1)
+    ),
+    validation: select(
+      data,
+      indices.filter((i) => i % heldOutEvery === heldOutEvery - 1)
+    )
   }
 }
 

@@ -13,10 +13,18 @@ const maxHeaderBytes = 10_000
 const maxRank = 32
 
 const types: Readonly<Record<string, DataType>> = {
-  'f2': 'float16', 'f4': 'float32', 'f8': 'float64',
-  'i1': 'int8', 'i2': 'int16', 'i4': 'int32', 'i8': 'int64',
-  'u1': 'uint8', 'u2': 'uint16', 'u4': 'uint32', 'u8': 'uint64',
-  'b1': 'bool'
+  f2: 'float16',
+  f4: 'float32',
+  f8: 'float64',
+  i1: 'int8',
+  i2: 'int16',
+  i4: 'int32',
+  i8: 'int64',
+  u1: 'uint8',
+  u2: 'uint16',
+  u4: 'uint32',
+  u8: 'uint64',
+  b1: 'bool'
 }
 
 /** Reads a .npy file. Throws `POLYADIC_IO` when it cannot be read and what `decodeNpy` throws. */
@@ -49,7 +57,8 @@ export function decodeNpy(bytes: Uint8Array, name = 'npy'): Tensor {
 /** Encodes a tensor as .npy version 1, little-endian, C order. bfloat16 has no NumPy type and is refused. */
 export function encodeNpy(tensor: Tensor): Uint8Array {
   const code = Object.keys(types).find((key) => types[key] === tensor.dtype)
-  if (code === undefined) throw new PolyadicError('POLYADIC_UNSUPPORTED', `npy: there is no NumPy type for ${tensor.dtype}`, { subject: tensor.dtype })
+  if (code === undefined)
+    throw new PolyadicError('POLYADIC_UNSUPPORTED', `npy: there is no NumPy type for ${tensor.dtype}`, { subject: tensor.dtype })
   checkDims('dims', tensor.dims)
   const descr = code.endsWith('1') ? `|${code}` : `<${code}`
   const shape = tensor.dims.length === 1 ? `${tensor.dims[0]},` : tensor.dims.join(', ')
@@ -67,7 +76,10 @@ export function encodeNpy(tensor: Tensor): Uint8Array {
 function readHeader(bytes: Uint8Array, name: string): { header: string; dataOffset: number } {
   if (bytes.length < 10 || magic.some((byte, i) => bytes[i] !== byte)) throw malformed(name, 'it does not begin with the NumPy magic')
   const version = bytes[6] as number
-  if (version < 1 || version > 3) throw new PolyadicError('POLYADIC_UNSUPPORTED', `${show(name)}: .npy version ${version} is not supported, expected 1 to 3`, { subject: name })
+  if (version < 1 || version > 3)
+    throw new PolyadicError('POLYADIC_UNSUPPORTED', `${show(name)}: .npy version ${version} is not supported, expected 1 to 3`, {
+      subject: name
+    })
   const wide = version > 1 // a 4-byte header length
   if (wide && bytes.length < 12) throw malformed(name, 'it is truncated')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -84,7 +96,11 @@ function parseType(header: string, name: string): DataType {
   const dtype = types[descr.slice(1)]
   // Byte order: < little, | and = not applicable or native, which is little on every platform of Node with typed arrays we support.
   if (dtype === undefined || !(descr[0] === '<' || descr[0] === '|' || descr[0] === '=')) {
-    throw new PolyadicError('POLYADIC_UNSUPPORTED', `${show(name)}: NumPy type ${show(descr)} is not supported, expected a little-endian number`, { subject: name })
+    throw new PolyadicError(
+      'POLYADIC_UNSUPPORTED',
+      `${show(name)}: NumPy type ${show(descr)} is not supported, expected a little-endian number`,
+      { subject: name }
+    )
   }
   return dtype
 }
@@ -92,7 +108,11 @@ function parseType(header: string, name: string): DataType {
 function parseShape(header: string, name: string): number[] {
   const inner = /'shape'\s*:\s*\(([^)]*)\)/.exec(header)?.[1]
   if (inner === undefined || !/^[\d,\sL]*$/.test(inner)) throw malformed(name, 'the header has no shape')
-  const dims = inner.split(',').map((part) => part.trim()).filter((part) => part !== '').map((part) => Number.parseInt(part, 10))
+  const dims = inner
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .map((part) => Number.parseInt(part, 10))
   if (dims.length > maxRank || dims.some((dim) => !Number.isSafeInteger(dim))) throw malformed(name, `the shape (${inner}) is out of range`)
   return dims
 }

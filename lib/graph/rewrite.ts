@@ -5,7 +5,13 @@ import { checkGraph } from './check.js'
 import { capturesOf, givenValues, usedValues } from './values.js'
 
 export {
-  floatAttribute, floatsAttribute, intAttribute, intsAttribute, stringAttribute, stringsAttribute, tensorAttribute
+  floatAttribute,
+  floatsAttribute,
+  intAttribute,
+  intsAttribute,
+  stringAttribute,
+  stringsAttribute,
+  tensorAttribute
 } from './attributes.js'
 export { consumers, producers } from './values.js'
 

@@ -17,7 +17,12 @@ export interface NativePlan {
   /** The same on the calling thread. */
   runSync(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void
   /** What was chosen: bytes of the arena and of packed weights, and a line for each step. */
-  describe(): { readonly isa: string; readonly arenaBytes: number; readonly weightBytes: number; readonly steps: readonly { readonly op: string; readonly kernel: string }[] }
+  describe(): {
+    readonly isa: string
+    readonly arenaBytes: number
+    readonly weightBytes: number
+    readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  }
   /** Frees native memory now; later calls throw POLYADIC_ARGUMENT. */
   close(): void
 }
@@ -51,7 +56,11 @@ export interface NativeTrainer {
   /** Forward and loss only, over the first `count` examples of the batch. */
   evaluate(inputs: readonly Float32Array[], target: Int32Array, count: number): NativeJob<NativeStepResult>
   /** Gradients of the loss by parameter, without an update: for tests. */
-  gradients(inputs: readonly Float32Array[], target: Int32Array, labelSmoothing: number): NativeJob<{ readonly loss: number; readonly gradients: readonly Float32Array[] }>
+  gradients(
+    inputs: readonly Float32Array[],
+    target: Int32Array,
+    labelSmoothing: number
+  ): NativeJob<{ readonly loss: number; readonly gradients: readonly Float32Array[] }>
   /** Copies of the parameters (or of the momentum buffers), in ONNX layout and in the order of PlanSpec.parameters. */
   getParameters(what: 'weights' | 'momentum'): Float32Array[]
   setParameters(what: 'weights' | 'momentum', values: readonly Float32Array[]): void
@@ -129,7 +138,7 @@ function load(): NativeAddon {
       'POLYADIC_NATIVE',
       `polyadic's native addon cannot be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}: ` +
         `${firstLine(cause)}. There is neither a prebuilt binary nor a compiled one that fits; \`npm rebuild polyadic\` compiles it ` +
-        '(a C++17 compiler, make, Python 3 and Node\'s headers are needed) and says what is missing.',
+        "(a C++17 compiler, make, Python 3 and Node's headers are needed) and says what is missing.",
       { cause }
     )
   }

@@ -22,7 +22,10 @@ export interface ExternalRequest {
 
 /** What the `external_data` entries of a tensor with `count` elements ask for. Throws `POLYADIC_FORMAT` naming the tensor. */
 export function externalRequest(
-  tensor: Tensor, count: number, fields: readonly RawField[], { label, subject }: { label: string, subject: string }
+  tensor: Tensor,
+  count: number,
+  fields: readonly RawField[],
+  { label, subject }: { label: string; subject: string }
 ): ExternalRequest {
   const entries = readEntries(fields)
   const fail = (what: string): PolyadicError => {
@@ -108,7 +111,7 @@ function readEntries(fields: readonly RawField[]): Map<string, string> {
     outer.next()
     let key = ''
     let value = ''
-    for (const entry = outer.message(stringEntryProto); entry.next();) {
+    for (const entry = outer.message(stringEntryProto); entry.next(); ) {
       if (entry.field === stringEntryProto.fields.key) key = entry.string()
       else if (entry.field === stringEntryProto.fields.value) value = entry.string()
       else entry.skip()
@@ -119,7 +122,10 @@ function readEntries(fields: readonly RawField[]): Map<string, string> {
 }
 
 function externalError(
-  code: 'POLYADIC_FORMAT' | 'POLYADIC_IO', { label, subject }: ExternalRequest, what: string, cause?: unknown
+  code: 'POLYADIC_FORMAT' | 'POLYADIC_IO',
+  { label, subject }: ExternalRequest,
+  what: string,
+  cause?: unknown
 ): PolyadicError {
   return new PolyadicError(code, `${label}: external data: ${what}`, { subject, cause })
 }

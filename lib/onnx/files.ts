@@ -28,7 +28,7 @@ export async function readWholeFile(path: string): Promise<Uint8Array> {
 
 /** Fills `target` from `position` of the file on. Throws `POLYADIC_IO` when the file ends before. */
 export async function readExactly(file: FileHandle, target: Uint8Array, position: number, name: string): Promise<void> {
-  for (let done = 0; done < target.length;) {
+  for (let done = 0; done < target.length; ) {
     const { bytesRead } = await file.read(target, done, Math.min(pieceLength, target.length - done), position + done)
     if (bytesRead === 0) {
       throw new PolyadicError('POLYADIC_IO', `${name}: the file ended while it was being read`, { subject: name })

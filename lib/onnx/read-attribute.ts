@@ -86,7 +86,10 @@ function readValue(reader: WireReader, kind: AttributeKind, header: Header, cont
   if (attribute === undefined) return undefined
   const isExact = (kind !== 'int' && kind !== 'ints') || values.numbers.every(Number.isSafeInteger)
   const carried = {
-    kind, extra: values.extra, untyped: header.type === 0, omitted: !header.present.has(attributeFields[kind]),
+    kind,
+    extra: values.extra,
+    untyped: header.type === 0,
+    omitted: !header.present.has(attributeFields[kind]),
     packed: values.packed,
     ...(isExact ? {} : { exact: values.exact }),
     ...(values.tensor === undefined ? {} : { tensor: values.tensor.carried })
@@ -115,13 +118,20 @@ function toAttribute(kind: AttributeKind, { numbers, strings, tensor }: Accumula
   if (strings.includes(undefined)) return undefined // bytes that are no text
   const texts = strings as string[]
   switch (kind) {
-    case 'int': return { kind, value: numbers.at(-1) ?? 0 }
-    case 'float': return { kind, value: numbers.at(-1) ?? 0 }
-    case 'string': return { kind, value: texts.at(-1) ?? '' }
-    case 'ints': return { kind, value: numbers }
-    case 'floats': return { kind, value: numbers }
-    case 'strings': return { kind, value: texts }
-    case 'tensor': return tensor?.tensor === undefined ? undefined : { kind, value: tensor.tensor }
+    case 'int':
+      return { kind, value: numbers.at(-1) ?? 0 }
+    case 'float':
+      return { kind, value: numbers.at(-1) ?? 0 }
+    case 'string':
+      return { kind, value: texts.at(-1) ?? '' }
+    case 'ints':
+      return { kind, value: numbers }
+    case 'floats':
+      return { kind, value: numbers }
+    case 'strings':
+      return { kind, value: texts }
+    case 'tensor':
+      return tensor?.tensor === undefined ? undefined : { kind, value: tensor.tensor }
   }
 }
 

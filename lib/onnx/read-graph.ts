@@ -7,9 +7,7 @@ import type { ExternalRequest } from './external-data.js'
 import { decodeNode, nameNodes } from './read-node.js'
 import { decodeTensor } from './read-tensor.js'
 import { decodeValueInfo } from './read-value.js'
-import {
-  annotationProto, graphProto, nodeProto, sparseTensorProto, stringEntryProto, tensorProto, valueInfoProto
-} from './schema.js'
+import { annotationProto, graphProto, nodeProto, sparseTensorProto, stringEntryProto, tensorProto, valueInfoProto } from './schema.js'
 import type { RawField, WireReader } from './wire.js'
 
 /** A GraphProto as the file has it; inputs still include the initializers that are listed among them. */
@@ -29,8 +27,16 @@ export interface DecodedGraph {
 export function decodeGraph(reader: WireReader, external: ExternalRequest[] | undefined): DecodedGraph {
   const f = graphProto.fields
   const graph: DecodedGraph = {
-    name: '', nodes: [], fileInputs: [], outputs: [], valueInfo: [], initializers: new Map(), opaqueInitializers: new Map(),
-    initializersCarried: new Map(), captures: new Set(), extra: []
+    name: '',
+    nodes: [],
+    fileInputs: [],
+    outputs: [],
+    valueInfo: [],
+    initializers: new Map(),
+    opaqueInitializers: new Map(),
+    initializersCarried: new Map(),
+    captures: new Set(),
+    extra: []
   }
   while (reader.next()) {
     if (reader.field === f.node) graph.nodes.push(decodeNode(reader.message(nodeProto), graph.nodes.length, external))
@@ -78,7 +84,7 @@ function readAnnotation(reader: WireReader, captures: Set<string>): void {
   while (reader.next()) {
     if (reader.field !== annotationProto.fields.quant_parameter_tensor_names) reader.skip()
     else {
-      for (const entry = reader.message(stringEntryProto); entry.next();) {
+      for (const entry = reader.message(stringEntryProto); entry.next(); ) {
         if (entry.field === stringEntryProto.fields.value) captures.add(entry.string())
         else entry.skip()
       }

@@ -74,8 +74,16 @@ interface Source {
 
 function readParts(reader: WireReader): Parts {
   const parts: Parts = {
-    name: '', dims: [], dataType: 0, raw: undefined, typed: new Set(), dataLocation: 0, externalFields: [],
-    packedDims: false, isSegment: false, extra: []
+    name: '',
+    dims: [],
+    dataType: 0,
+    raw: undefined,
+    typed: new Set(),
+    dataLocation: 0,
+    externalFields: [],
+    packedDims: false,
+    isSegment: false,
+    extra: []
   }
   while (reader.next()) {
     if (reader.field === f.dims) {
@@ -187,18 +195,19 @@ function elementReader(reader: WireReader, dtype: DataType): [wire: number, read
   if (dtype === 'float32') return [wireType.fixed32, () => reader.float32()]
   if (dtype === 'float64') return [wireType.fixed64, () => reader.float64()]
   if (dtype !== 'int64' && dtype !== 'uint64') return [wireType.varint, () => reader.varint()]
-  return [wireType.varint, () => {
-    reader.varint()
-    return reader.lastInt64()
-  }]
+  return [
+    wireType.varint,
+    () => {
+      reader.varint()
+      return reader.lastInt64()
+    }
+  ]
 }
 
 function fieldName(field: number): string {
   return Object.entries(f).find(([, number]) => number === field)?.[0] ?? `field ${field}`
 }
 
-function tensorError(
-  code: 'POLYADIC_FORMAT' | 'POLYADIC_UNSUPPORTED', label: string, what: string, subject: string
-): PolyadicError {
+function tensorError(code: 'POLYADIC_FORMAT' | 'POLYADIC_UNSUPPORTED', label: string, what: string, subject: string): PolyadicError {
   return new PolyadicError(code, `${label}: ${what}`, { subject })
 }

@@ -72,8 +72,14 @@ function decode(source: Uint8Array, external: ExternalRequest[] | undefined): Gr
 function readModel(bytes: Uint8Array, external: ExternalRequest[] | undefined): ModelParts {
   const f = modelProto.fields
   const parts: ModelParts = {
-    irVersion: 0, docString: '', graph: undefined, opsets: new Map(), opsetsCarried: new Map(), metadata: new Map(),
-    metadataCarried: new Map(), extra: []
+    irVersion: 0,
+    docString: '',
+    graph: undefined,
+    opsets: new Map(),
+    opsetsCarried: new Map(),
+    metadata: new Map(),
+    metadataCarried: new Map(),
+    extra: []
   }
   const reader = new WireReader(bytes, modelProto)
   try {

@@ -8,28 +8,83 @@ function schema<F extends Record<string, number>>(name: string, fields: F): Mess
 }
 
 export const modelProto = schema('ModelProto', {
-  ir_version: 1, producer_name: 2, producer_version: 3, domain: 4, model_version: 5, doc_string: 6, graph: 7,
-  opset_import: 8, metadata_props: 14, training_info: 20, functions: 25, configuration: 26
+  ir_version: 1,
+  producer_name: 2,
+  producer_version: 3,
+  domain: 4,
+  model_version: 5,
+  doc_string: 6,
+  graph: 7,
+  opset_import: 8,
+  metadata_props: 14,
+  training_info: 20,
+  functions: 25,
+  configuration: 26
 })
 
 export const graphProto = schema('GraphProto', {
-  node: 1, name: 2, initializer: 5, doc_string: 10, input: 11, output: 12, value_info: 13, quantization_annotation: 14,
-  sparse_initializer: 15, metadata_props: 16
+  node: 1,
+  name: 2,
+  initializer: 5,
+  doc_string: 10,
+  input: 11,
+  output: 12,
+  value_info: 13,
+  quantization_annotation: 14,
+  sparse_initializer: 15,
+  metadata_props: 16
 })
 
 export const nodeProto = schema('NodeProto', {
-  input: 1, output: 2, name: 3, op_type: 4, attribute: 5, doc_string: 6, domain: 7, overload: 8, metadata_props: 9,
+  input: 1,
+  output: 2,
+  name: 3,
+  op_type: 4,
+  attribute: 5,
+  doc_string: 6,
+  domain: 7,
+  overload: 8,
+  metadata_props: 9,
   device_configurations: 10
 })
 
 export const attributeProto = schema('AttributeProto', {
-  name: 1, f: 2, i: 3, s: 4, t: 5, g: 6, floats: 7, ints: 8, strings: 9, tensors: 10, graphs: 11, doc_string: 13, tp: 14,
-  type_protos: 15, type: 20, ref_attr_name: 21, sparse_tensor: 22, sparse_tensors: 23
+  name: 1,
+  f: 2,
+  i: 3,
+  s: 4,
+  t: 5,
+  g: 6,
+  floats: 7,
+  ints: 8,
+  strings: 9,
+  tensors: 10,
+  graphs: 11,
+  doc_string: 13,
+  tp: 14,
+  type_protos: 15,
+  type: 20,
+  ref_attr_name: 21,
+  sparse_tensor: 22,
+  sparse_tensors: 23
 })
 
 export const tensorProto = schema('TensorProto', {
-  dims: 1, data_type: 2, segment: 3, float_data: 4, int32_data: 5, string_data: 6, int64_data: 7, name: 8, raw_data: 9,
-  double_data: 10, uint64_data: 11, doc_string: 12, external_data: 13, data_location: 14, metadata_props: 16
+  dims: 1,
+  data_type: 2,
+  segment: 3,
+  float_data: 4,
+  int32_data: 5,
+  string_data: 6,
+  int64_data: 7,
+  name: 8,
+  raw_data: 9,
+  double_data: 10,
+  uint64_data: 11,
+  doc_string: 12,
+  external_data: 13,
+  data_location: 14,
+  metadata_props: 16
 })
 
 export const sparseTensorProto = schema('SparseTensorProto', { values: 1, indices: 2, dims: 3 })
@@ -37,7 +92,13 @@ export const sparseTensorProto = schema('SparseTensorProto', { values: 1, indice
 export const valueInfoProto = schema('ValueInfoProto', { name: 1, type: 2, doc_string: 3, metadata_props: 4 })
 
 export const typeProto = schema('TypeProto', {
-  tensor_type: 1, sequence_type: 4, map_type: 5, denotation: 6, opaque_type: 7, sparse_tensor_type: 8, optional_type: 9
+  tensor_type: 1,
+  sequence_type: 4,
+  map_type: 5,
+  denotation: 6,
+  opaque_type: 7,
+  sparse_tensor_type: 8,
+  optional_type: 9
 })
 
 export const tensorTypeProto = schema('TypeProto.Tensor', { elem_type: 1, shape: 2 })
@@ -54,8 +115,19 @@ export const annotationProto = schema('TensorAnnotation', { tensor_name: 1, quan
 
 /** TensorProto.DataType of each type that a Tensor can have. */
 export const dataTypeNumbers: Readonly<Record<DataType, number>> = {
-  float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, bool: 9, float16: 10, float64: 11, uint32: 12,
-  uint64: 13, bfloat16: 16
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+  bfloat16: 16
 }
 
 const dataTypesByNumber = new Map(Object.entries(dataTypeNumbers).map(([dtype, number]) => [number, dtype as DataType]))
@@ -69,9 +141,19 @@ const { float_data, int32_data, int64_data, double_data, uint64_data } = tensorP
 
 /** The field that holds a tensor's elements when they are not in `raw_data`. */
 export const typedDataFields: Readonly<Record<DataType, number>> = {
-  float32: float_data, float64: double_data, int64: int64_data, uint32: uint64_data, uint64: uint64_data,
-  uint8: int32_data, int8: int32_data, uint16: int32_data, int16: int32_data, int32: int32_data, bool: int32_data,
-  float16: int32_data, bfloat16: int32_data
+  float32: float_data,
+  float64: double_data,
+  int64: int64_data,
+  uint32: uint64_data,
+  uint64: uint64_data,
+  uint8: int32_data,
+  int8: int32_data,
+  uint16: int32_data,
+  int16: int32_data,
+  int32: int32_data,
+  bool: int32_data,
+  float16: int32_data,
+  bfloat16: int32_data
 }
 
 /** AttributeProto.AttributeType of the kinds that are interpreted. */
@@ -79,8 +161,12 @@ export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, floats: 
 
 /** The field that holds the value of each interpreted kind. */
 export const attributeFields = {
-  float: attributeProto.fields.f, int: attributeProto.fields.i, string: attributeProto.fields.s,
-  tensor: attributeProto.fields.t, floats: attributeProto.fields.floats, ints: attributeProto.fields.ints,
+  float: attributeProto.fields.f,
+  int: attributeProto.fields.i,
+  string: attributeProto.fields.s,
+  tensor: attributeProto.fields.t,
+  floats: attributeProto.fields.floats,
+  ints: attributeProto.fields.ints,
   strings: attributeProto.fields.strings
 } as const
 

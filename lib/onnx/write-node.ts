@@ -44,7 +44,11 @@ function encodeAttribute(node: Node, name: string, attribute: Attribute, kept: A
 type ValueAttribute = Exclude<Attribute, { kind: 'opaque' }>
 
 function writeValue(
-  writer: MessageWriter, attribute: ValueAttribute, carried: AttributeCarried | undefined, label: string, subject: string
+  writer: MessageWriter,
+  attribute: ValueAttribute,
+  carried: AttributeCarried | undefined,
+  label: string,
+  subject: string
 ): void {
   const field = attributeFields[attribute.kind]
   const packed = carried?.packed ?? false

@@ -90,9 +90,7 @@ function initializerOrder(graph: Graph, carried: ModelCarried | undefined): Set<
 }
 
 /** Writes the initializer `name` if it belongs into `field`, else nothing. */
-function writeInitializer(
-  writer: MessageWriter, graph: Graph, name: string, carried: ModelCarried | undefined, field: number
-): void {
+function writeInitializer(writer: MessageWriter, graph: Graph, name: string, carried: ModelCarried | undefined, field: number): void {
   const tensor = graph.initializers.get(name)
   if (tensor !== undefined) {
     if (field !== graphProto.fields.initializer) return
@@ -130,8 +128,9 @@ function fileInputs(graph: Graph, irVersion: number, carried: ModelCarried | und
 function initializerInput(graph: Graph, slot: ValueInfo): ValueInfo | undefined {
   const tensor: Tensor | undefined = graph.initializers.get(slot.name)
   if (tensor === undefined) return graph.opaqueInitializers?.has(slot.name) === true ? slot : undefined
-  const fits = slot.dims === undefined || (slot.dims.length === tensor.dims.length
-    && slot.dims.every((dim, i) => typeof dim !== 'number' || dim === tensor.dims[i]))
+  const fits =
+    slot.dims === undefined ||
+    (slot.dims.length === tensor.dims.length && slot.dims.every((dim, i) => typeof dim !== 'number' || dim === tensor.dims[i]))
   const isUpToDate = slot.opaque === true || (slot.dtype === tensor.dtype && fits)
   return isUpToDate ? slot : { ...slot, dtype: tensor.dtype, dims: tensor.dims }
 }

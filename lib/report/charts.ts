@@ -64,7 +64,9 @@ export function barChart(bars: readonly Bar[], options: BarChartOptions): string
   const left = Math.min(300, 24 + 7 * Math.max(...drawn.map(({ label }) => label.length)))
   const x = linearScale(0, Math.max(...drawn.map(({ value }) => value), Number.MIN_VALUE), [left, width - 84])
   const format = options.format ?? formatMilliseconds
-  const rows = drawn.flatMap((bar, i) => barRow(bar, { x, left, y: frame.top + i * pitch, fill: colour(groups.indexOf(bar.group)), text: format(bar.value) }))
+  const rows = drawn.flatMap((bar, i) =>
+    barRow(bar, { x, left, y: frame.top + i * pitch, fill: colour(groups.indexOf(bar.group)), text: format(bar.value) })
+  )
   return svg(height, options.title, [title(options.title), ...legend(groups), ...axisX(x, height, options.xLabel), ...rows])
 }
 
@@ -108,7 +110,14 @@ function barRow(bar: Bar, { x, left, y, fill, text: value }: RowPlace): Markup[]
 
 function gridY(y: Scale): Markup[] {
   return y.ticks.flatMap(({ value, label }) => [
-    element('line', { x1: frame.left, x2: width - frame.right, y1: y.map(value), y2: y.map(value), stroke: 'currentColor', 'stroke-opacity': 0.15 }),
+    element('line', {
+      x1: frame.left,
+      x2: width - frame.right,
+      y1: y.map(value),
+      y2: y.map(value),
+      stroke: 'currentColor',
+      'stroke-opacity': 0.15
+    }),
     text(label, { x: frame.left - 8, y: y.map(value) + 4, 'text-anchor': 'end' })
   ])
 }
@@ -119,7 +128,14 @@ function axisX(x: Scale, height: number, label: string): Markup[] {
   return [
     element('line', { x1: from, x2: to, y1: base, y2: base, stroke: 'currentColor', 'stroke-opacity': 0.6 }),
     ...x.ticks.flatMap((tick) => [
-      element('line', { x1: x.map(tick.value), x2: x.map(tick.value), y1: base, y2: base + 5, stroke: 'currentColor', 'stroke-opacity': 0.6 }),
+      element('line', {
+        x1: x.map(tick.value),
+        x2: x.map(tick.value),
+        y1: base,
+        y2: base + 5,
+        stroke: 'currentColor',
+        'stroke-opacity': 0.6
+      }),
       text(tick.label, { x: x.map(tick.value), y: base + 19, 'text-anchor': 'middle' })
     ]),
     text(label, { x: (from + to) / 2, y: base + 40, 'text-anchor': 'middle' })
@@ -153,7 +169,15 @@ function emptyChart(heading: string, note: string): string {
 }
 
 function svg(height: number, label: string, children: readonly Markup[]): string {
-  const attributes = { xmlns: 'http://www.w3.org/2000/svg', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'font-family': font, 'aria-label': label }
+  const attributes = {
+    xmlns: 'http://www.w3.org/2000/svg',
+    viewBox: `0 0 ${width} ${height}`,
+    width,
+    height,
+    role: 'img',
+    'font-family': font,
+    'aria-label': label
+  }
   return element('svg', attributes, ...children).markup
 }
 

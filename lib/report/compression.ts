@@ -15,7 +15,12 @@ export const shortLayerColumns: readonly Column[] = [
 ]
 
 /** All columns of `layerRows`. */
-export const layerColumns: readonly Column[] = [...shortLayerColumns, { title: 'iterations', align: 'right' }, { title: 'stopped' }, { title: 'form' }]
+export const layerColumns: readonly Column[] = [
+  ...shortLayerColumns,
+  { title: 'iterations', align: 'right' },
+  { title: 'stopped' },
+  { title: 'form' }
+]
 
 /** What was done to each layer, a row a layer. */
 export function layerRows(layers: readonly LayerReport[]): Row[] {
@@ -25,7 +30,9 @@ export function layerRows(layers: readonly LayerReport[]): Row[] {
     `${layer.rank}${layer.groups > 1 ? ` × ${layer.groups} groups` : ''}`,
     layer.relativeError.toFixed(4),
     `${formatCount(layer.parametersBefore)} → ${formatCount(layer.parametersAfter)}`,
-    layer.macsBefore === undefined || layer.macsAfter === undefined ? '?' : `${formatCount(layer.macsBefore)} → ${formatCount(layer.macsAfter)}`,
+    layer.macsBefore === undefined || layer.macsAfter === undefined
+      ? '?'
+      : `${formatCount(layer.macsBefore)} → ${formatCount(layer.macsAfter)}`,
     significant(layer.seconds, 2),
     String(layer.iterations),
     layer.stopReason.replace('_', ' '),
@@ -35,6 +42,9 @@ export function layerRows(layers: readonly LayerReport[]): Row[] {
 
 /** Relative error against iteration, a curve a layer, on a logarithmic axis. */
 export function errorChart(layers: readonly Pick<LayerReport, 'name' | 'rank' | 'trace'>[]): string {
-  const series = layers.map(({ name, rank, trace }) => ({ name: `${name}, rank ${rank}`, points: trace.map((error, i) => [i, error] as const) }))
+  const series = layers.map(({ name, rank, trace }) => ({
+    name: `${name}, rank ${rank}`,
+    points: trace.map((error, i) => [i, error] as const)
+  }))
   return lineChart(series, { title: 'Error of the decomposition', xLabel: 'iteration', yLabel: 'relative error ‖K − M‖ / ‖K‖', logY: true })
 }

@@ -45,7 +45,10 @@ export function htmlReport(report: Report): string {
     element('title', {}, report.title),
     raw(`<style>${style}</style>`)
   )
-  const intro = [element('h1', {}, report.title), ...(report.subtitle === undefined ? [] : [element('p', { class: 'subtitle' }, report.subtitle)])]
+  const intro = [
+    element('h1', {}, report.title),
+    ...(report.subtitle === undefined ? [] : [element('p', { class: 'subtitle' }, report.subtitle)])
+  ]
   const body = element('body', {}, element('main', {}, ...intro, ...report.sections.flatMap(section)))
   return `<!doctype html>\n<html lang="en">${head.markup}\n${body.markup}</html>\n`
 }
@@ -62,7 +65,10 @@ function sectionBody(content: Section): Markup[] {
     case 'table':
       return [element('div', { class: 'scroll' }, table(content.columns, content.rows))]
     case 'chart':
-      return [element('div', { class: 'scroll' }, raw(content.svg)), ...(content.note === undefined ? [] : [element('p', { class: 'note' }, content.note)])]
+      return [
+        element('div', { class: 'scroll' }, raw(content.svg)),
+        ...(content.note === undefined ? [] : [element('p', { class: 'note' }, content.note)])
+      ]
     case 'facts':
       return [element('dl', {}, ...content.facts.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]))]
   }

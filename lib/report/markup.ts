@@ -24,9 +24,7 @@ export function element(name: string, attributes: Attributes, ...children: reado
 
 /** `text` with every character that could end text or an attribute replaced; control characters are dropped, as XML forbids them. */
 export function escapeMarkup(text: string): string {
-  return text
-    .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '')
+  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '')
 }
 
 function childMarkup(child: Child): string {

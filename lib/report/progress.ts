@@ -54,7 +54,9 @@ function liveProgress(stream: ProgressStream, colours: boolean, now: () => numbe
       if (now() - drawnAt < defaults.redrawMs && done < total) return
       drawnAt = now()
       drawn = true
-      stream.write(`\r\u001b[2K${bar({ label, done, total, note, seconds: (now() - started) / 1000, colours, columns: stream.columns ?? 80 })}`)
+      stream.write(
+        `\r\u001b[2K${bar({ label, done, total, note, seconds: (now() - started) / 1000, colours, columns: stream.columns ?? 80 })}`
+      )
     },
     done(message) {
       clear()

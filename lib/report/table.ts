@@ -11,7 +11,10 @@ export function textTable(columns: readonly Column[], rows: readonly Row[]): str
   const cells = rows.map((row) => columns.map((_, i) => printable(row[i] ?? '')))
   const widths = columns.map((column, i) => Math.max(displayWidth(column.title), ...cells.map((row) => displayWidth(row[i] ?? ''))))
   const line = (row: readonly string[]): string =>
-    row.map((cell, i) => pad(cell, widths[i] ?? 0, columns[i]?.align ?? 'left')).join('  ').trimEnd()
+    row
+      .map((cell, i) => pad(cell, widths[i] ?? 0, columns[i]?.align ?? 'left'))
+      .join('  ')
+      .trimEnd()
   const rule = widths.map((width) => '─'.repeat(width)).join('  ')
   return [line(columns.map((column) => column.title)), rule, ...cells.map(line)].join('\n')
 }
@@ -38,7 +41,9 @@ export function displayWidth(text: string): number {
   let width = 0
   for (const char of text) {
     if (/\p{M}/u.test(char)) continue
-    width += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]/u.test(char) ? 2 : 1
+    width += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]/u.test(char)
+      ? 2
+      : 1
   }
   return width
 }

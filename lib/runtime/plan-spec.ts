@@ -64,16 +64,36 @@ export interface PlanMaxout {
 
 export type PlanStep =
   /** output = activation(maxout(conv(input) + bias)) [+ residual before the activation]. In training: neither is fused. */
-  | (PlanConvolution & { readonly op: 'convolution'; readonly input: number; readonly output: number; readonly maxout?: PlanMaxout; readonly activation?: PlanActivation; readonly residual?: number })
+  | (PlanConvolution & {
+      readonly op: 'convolution'
+      readonly input: number
+      readonly output: number
+      readonly maxout?: PlanMaxout
+      readonly activation?: PlanActivation
+      readonly residual?: number
+    })
   /**
    * A chain of convolutions whose intermediate values never reach memory: reduce 1×1 → depthwise kH×1 → depthwise
    * 1×kW → expand 1×1 or a part of it. Stages are in order; the last one is the expand, whose output takes the epilogue.
    * The first stage is either a pointwise (grouped) convolution or, for one input channel a group, a kH×1 one. Inference only.
    */
-  | { readonly op: 'cp_block'; readonly input: number; readonly output: number; readonly stages: readonly PlanConvolution[]; readonly maxout?: PlanMaxout; readonly activation?: PlanActivation; readonly residual?: number }
-  | ({ readonly op: 'activation'; readonly input: number; readonly output: number; readonly activation: PlanActivation })
+  | {
+      readonly op: 'cp_block'
+      readonly input: number
+      readonly output: number
+      readonly stages: readonly PlanConvolution[]
+      readonly maxout?: PlanMaxout
+      readonly activation?: PlanActivation
+      readonly residual?: number
+    }
+  | { readonly op: 'activation'; readonly input: number; readonly output: number; readonly activation: PlanActivation }
   | ({ readonly op: 'maxout'; readonly input: number; readonly output: number } & PlanMaxout)
-  | (PlanWindow & { readonly op: 'max_pool' | 'average_pool'; readonly input: number; readonly output: number; readonly countIncludePad: boolean })
+  | (PlanWindow & {
+      readonly op: 'max_pool' | 'average_pool'
+      readonly input: number
+      readonly output: number
+      readonly countIncludePad: boolean
+    })
   | { readonly op: 'global_average_pool'; readonly input: number; readonly output: number }
   /** Element-wise over two values of the same shape. */
   | { readonly op: 'add' | 'multiply'; readonly inputs: readonly [number, number]; readonly output: number }
@@ -86,4 +106,12 @@ export type PlanStep =
   /** Along channels. */
   | { readonly op: 'concat'; readonly inputs: readonly number[]; readonly output: number }
   /** Local response normalisation over channels: y = x / (bias + alpha/size · Σ x²)^beta. */
-  | { readonly op: 'lrn'; readonly input: number; readonly output: number; readonly size: number; readonly alpha: number; readonly beta: number; readonly bias: number }
+  | {
+      readonly op: 'lrn'
+      readonly input: number
+      readonly output: number
+      readonly size: number
+      readonly alpha: number
+      readonly beta: number
+      readonly bias: number
+    }

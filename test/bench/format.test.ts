@@ -6,11 +6,40 @@ const context = { threads: 2, isa: 'avx2', quick: true, peakGflops: 50 }
 const plain: BenchCase = { suite: 's', name: 'n', threads: 1, isa: 'avx2', precision: 'float32', ours_ms: 1 }
 
 t.test('a case a peer, with the ratio of the two medians', async (t) => {
-  const [slow, fast] = [{ name: 'slow', run: () => new Promise((resolve) => { setTimeout(resolve, 3) }) }, { name: 'fast', run: () => {} }]
-  const cases = await compare({ suite: 's', name: 'n', form: 'cp', ours: fast, peers: [slow, { ...slow, name: 'other' }], macs: 1000, maxAbsDiff: [1e-7, 0] }, context)
-  t.strictSame(cases.map(({ peer }) => peer), ['slow', 'other'])
+  const [slow, fast] = [
+    {
+      name: 'slow',
+      run: () =>
+        new Promise((resolve) => {
+          setTimeout(resolve, 3)
+        })
+    },
+    { name: 'fast', run: () => {} }
+  ]
+  const cases = await compare(
+    { suite: 's', name: 'n', form: 'cp', ours: fast, peers: [slow, { ...slow, name: 'other' }], macs: 1000, maxAbsDiff: [1e-7, 0] },
+    context
+  )
+  t.strictSame(
+    cases.map(({ peer }) => peer),
+    ['slow', 'other']
+  )
   for (const measured of cases) {
-    t.strictSame(Object.keys(measured), ['suite', 'name', 'form', 'threads', 'isa', 'precision', 'ours_ms', 'gflops', 'peak_fraction', 'peer', 'peer_ms', 'ratio', 'max_abs_diff'])
+    t.strictSame(Object.keys(measured), [
+      'suite',
+      'name',
+      'form',
+      'threads',
+      'isa',
+      'precision',
+      'ours_ms',
+      'gflops',
+      'peak_fraction',
+      'peer',
+      'peer_ms',
+      'ratio',
+      'max_abs_diff'
+    ])
     t.equal(measured.ratio, (measured.peer_ms ?? 0) / measured.ours_ms)
     t.ok((measured.ratio ?? 0) > 1)
     t.ok(Math.abs((measured.peak_fraction ?? 0) - (measured.gflops ?? 0) / 100) < 1e-12)
@@ -19,7 +48,10 @@ t.test('a case a peer, with the ratio of the two medians', async (t) => {
 
 t.test('without peers one case, without what does not apply', async (t) => {
   const cases = await compare({ suite: 's', name: 'n', ours: { name: 'x', run: () => {} }, peers: [] }, context)
-  t.strictSame(cases.map((measured) => Object.keys(measured)), [['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms']])
+  t.strictSame(
+    cases.map((measured) => Object.keys(measured)),
+    [['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms']]
+  )
 })
 
 t.test('a case of another form is refused', async (t) => {

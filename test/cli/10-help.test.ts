@@ -19,7 +19,10 @@ for (const command of commands) {
     t.equal(code, 0)
     t.equal(stderr, '')
     t.match(stdout, `Usage: polyadic ${command} `)
-    t.ok(stdout.split('\n').every((line) => line.length <= 130), 'fits a terminal')
+    t.ok(
+      stdout.split('\n').every((line) => line.length <= 130),
+      'fits a terminal'
+    )
   })
 }
 

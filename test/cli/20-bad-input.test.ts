@@ -33,8 +33,18 @@ function failsWith(t: Test, run: Run, code: string, message: RegExp): void {
 
 for (const command of ['inspect', 'bench', 'compress', 'finetune', 'run']) {
   t.test(`${command}: a file that is no network`, async (t) => {
-    const rest = { compress: ['--rank', 'conv2=4', '-o', file('out.onnx')], finetune: ['--data', folder, '-o', file('out.onnx')], run: ['--input', file('wrong.npy')] }[command] ?? []
-    for (const [name, code] of [['truncated', 'FORMAT'], ['text', 'FORMAT'], ['empty', 'FORMAT'], ['missing', 'IO']] as const) {
+    const rest =
+      {
+        compress: ['--rank', 'conv2=4', '-o', file('out.onnx')],
+        finetune: ['--data', folder, '-o', file('out.onnx')],
+        run: ['--input', file('wrong.npy')]
+      }[command] ?? []
+    for (const [name, code] of [
+      ['truncated', 'FORMAT'],
+      ['text', 'FORMAT'],
+      ['empty', 'FORMAT'],
+      ['missing', 'IO']
+    ] as const) {
       failsWith(t, await polyadic(command, file(`${name}.onnx`), ...rest), `POLYADIC_${code}`, new RegExp(`${name}\\.onnx`))
     }
   })
@@ -44,7 +54,12 @@ t.test('compress: unknown layer, missing data folder, output that cannot be', as
   const compress = (...args: string[]): Promise<Run> => polyadic('compress', file('model.onnx'), ...args)
   failsWith(t, await compress('--rank', 'conv9=4', '-o', file('out.onnx')), 'POLYADIC_ARGUMENT', /conv9/)
   failsWith(t, await compress('--rank', 'relu1=4', '-o', file('out.onnx')), 'POLYADIC_ARGUMENT', /relu1/)
-  failsWith(t, await compress('--rank', 'conv2=4', '-o', file('out.onnx'), '--data', file('nowhere')), 'POLYADIC_IO', /nowhere.*does not exist/)
+  failsWith(
+    t,
+    await compress('--rank', 'conv2=4', '-o', file('out.onnx'), '--data', file('nowhere')),
+    'POLYADIC_IO',
+    /nowhere.*does not exist/
+  )
   failsWith(t, await compress('--rank', 'conv2=4', '-o', file('no/such/out.onnx')), 'POLYADIC_IO', /out\.onnx/)
   failsWith(t, await compress('--rank', 'conv2=4', '-o', file('folder')), 'POLYADIC_IO', /is a folder/)
 })

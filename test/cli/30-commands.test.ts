@@ -20,11 +20,23 @@ t.test('inspect shows inputs, outputs, layers and totals', async (t) => {
   for (const word of ['image', 'N×1×8×8', 'probabilities', 'conv1', 'Conv', 'conv2', 'Softmax']) t.match(stdout, word)
   const json = JSON.parse((await polyadic('inspect', file('model.onnx'), '--json')).stdout)
   t.match(json, { parameters: 8 * 9 + 4 * 8 * 36 + 4, macs: 8 * 9 * 36 + 4 * 8 * 36 })
-  t.strictSame(json.nodes.map((node: { name: string }) => node.name), ['conv1', 'relu1', 'conv2', 'flatten', 'softmax'])
+  t.strictSame(
+    json.nodes.map((node: { name: string }) => node.name),
+    ['conv1', 'relu1', 'conv2', 'flatten', 'softmax']
+  )
 })
 
 t.test('compress without data', async (t) => {
-  const { code, stdout, stderr } = await polyadic('compress', file('model.onnx'), '--rank', 'conv2=6', '-o', file('small.onnx'), '--report', file('report.html'))
+  const { code, stdout, stderr } = await polyadic(
+    'compress',
+    file('model.onnx'),
+    '--rank',
+    'conv2=6',
+    '-o',
+    file('small.onnx'),
+    '--report',
+    file('report.html')
+  )
   t.equal(code, 0, stderr)
   t.match(stdout, /conv2 .*4×8×6×6/)
   const graph = await readOnnx(file('small.onnx'))
@@ -47,7 +59,21 @@ t.test('compress with data fine-tunes; the result is seeded', async (t) => {
 })
 
 t.test('finetune learns', async (t) => {
-  const { code, stdout, stderr } = await polyadic('finetune', file('model.onnx'), '--data', file('data'), '--epochs', '4', '--batch', '16', '--learning-rate', '0.02', '-o', file('trained.onnx'), '--json')
+  const { code, stdout, stderr } = await polyadic(
+    'finetune',
+    file('model.onnx'),
+    '--data',
+    file('data'),
+    '--epochs',
+    '4',
+    '--batch',
+    '16',
+    '--learning-rate',
+    '0.02',
+    '-o',
+    file('trained.onnx'),
+    '--json'
+  )
   t.equal(code, 0, stderr)
   t.ok(JSON.parse(stdout).validation_accuracy_after > 90, stdout)
 })
@@ -66,7 +92,16 @@ t.test('run prints the largest values and writes .npy', async (t) => {
 
 t.test('bench measures, compares and fails on a regression', async (t) => {
   const quick = ['--runs', '3', '--batch', '2']
-  const { code, stdout, stderr } = await polyadic('bench', file('model.onnx'), file('small.onnx'), ...quick, '--json', file('bench.json'), '--fail-above', '1e6')
+  const { code, stdout, stderr } = await polyadic(
+    'bench',
+    file('model.onnx'),
+    file('small.onnx'),
+    ...quick,
+    '--json',
+    file('bench.json'),
+    '--fail-above',
+    '1e6'
+  )
   t.equal(code, 0, stderr)
   t.match(stdout, 'small.onnx')
   const json = JSON.parse(await readFile(file('bench.json'), 'utf8'))
@@ -78,5 +113,10 @@ t.test('bench measures, compares and fails on a regression', async (t) => {
 })
 
 t.test('no temporary files are left', async (t) => {
-  t.strictSame((await readdir(folder)).filter((name) => !/^(model|small|tuned|again|trained)\.onnx$|^(x|y)\.npy$|^report\.html$|^bench\.json$|^data$/.test(name)), [])
+  t.strictSame(
+    (await readdir(folder)).filter(
+      (name) => !/^(model|small|tuned|again|trained)\.onnx$|^(x|y)\.npy$|^report\.html$|^bench\.json$|^data$/.test(name)
+    ),
+    []
+  )
 })

@@ -17,7 +17,10 @@ const longRuns = {
 }
 
 for (const [command, args] of Object.entries(longRuns)) {
-  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143]
+  ] as const) {
     t.test(`${signal} ends ${command} with ${code} and leaves nothing`, async (t) => {
       const { child, finished } = start([command, file('model.onnx'), ...args, '-o', file('out.onnx')])
       // The first progress line: it is in the middle of its work.

@@ -34,29 +34,44 @@ function kernelLike(dims: readonly number[], seed: number, noise = 0.3): Tensor 
   const data = model(flat, dims, terms)
   const level = noise * Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length)
   const dirt = randomArray(data.length, seed + 1)
-  return tensorOf(data.map((x, i) => x + level * dirt[i]!), dims, 'float32')
+  return tensorOf(
+    data.map((x, i) => x + level * dirt[i]!),
+    dims,
+    'float32'
+  )
 }
 
 /** |cosine| of the components of two models, best match a component of `truth`; the smallest is returned. */
 function leastMatch(found: readonly Factor[], truth: readonly Factor[]): number {
   const rank = truth[0]!.dims[1]
-  const cosine = (s: number, r: number): number => Math.abs(truth.reduce((product, a, n) => {
-    const b = found[n]!
-    let inner = 0, aa = 0, bb = 0
-    for (let i = 0; i < a.dims[0]; i++) {
-      const x = a.data[i * rank + r]!, y = b.data[i * rank + s]!
-      inner += x * y
-      aa += x * x
-      bb += y * y
-    }
-    return product * (inner / Math.sqrt(aa * bb))
-  }, 1))
+  const cosine = (s: number, r: number): number =>
+    Math.abs(
+      truth.reduce((product, a, n) => {
+        const b = found[n]!
+        let inner = 0,
+          aa = 0,
+          bb = 0
+        for (let i = 0; i < a.dims[0]; i++) {
+          const x = a.data[i * rank + r]!,
+            y = b.data[i * rank + s]!
+          inner += x * y
+          aa += x * x
+          bb += y * y
+        }
+        return product * (inner / Math.sqrt(aa * bb))
+      }, 1)
+    )
   const range = [...Array(rank).keys()]
   return Math.min(...range.map((r) => Math.max(...range.map((s) => cosine(s, r)))))
 }
 
 t.test('exact recovery up to permutation and scale, orders 3 to 6', async (t) => {
-  for (const [dims, rank] of [[[6, 7, 8], 4], [[8, 7, 6, 5], 5], [[5, 4, 3, 4, 5], 3], [[3, 4, 3, 2, 4, 3], 3]] as const) {
+  for (const [dims, rank] of [
+    [[6, 7, 8], 4],
+    [[8, 7, 6, 5], 5],
+    [[5, 4, 3, 4, 5], 3],
+    [[3, 4, 3, 2, 4, 3], 3]
+  ] as const) {
     const { tensor, factors } = lowRank(dims, rank, 3)
     for (const method of ['nls', 'als'] as const) {
       const result = await cpd(tensor, { rank, method, restarts: 4, ...exact })
@@ -73,7 +88,10 @@ t.test('a full-rank kernel is matched to 1e-5', async (t) => {
   for (const rank of [27, 36]) {
     const result = await cpd(tensor, { rank, ...exact })
     t.ok(result.relativeError < 1e-5, `rank ${rank}: ${result.relativeError}`)
-    t.ok(distance(reconstruct(result.factors).data as Float32Array, tensor.data as Float32Array) < 1e-5, 'and the float32 factors reproduce it')
+    t.ok(
+      distance(reconstruct(result.factors).data as Float32Array, tensor.data as Float32Array) < 1e-5,
+      'and the float32 factors reproduce it'
+    )
   }
 })
 
@@ -81,16 +99,37 @@ t.test('what is reported is so', async (t) => {
   const tensor = kernelLike([12, 10, 5, 5], 4)
   const { factors, weights, ...result } = await cpd(tensor, { rank: 9 })
   t.ok(Math.abs(distance(reconstruct(factors).data as Float32Array, tensor.data as Float32Array) - result.relativeError) < 1e-6)
-  t.same(factors.map((factor) => factor.dims), [[12, 9], [10, 9], [5, 9], [5, 9]])
-  t.ok(factors.every((factor) => factor.data instanceof Float32Array), 'factors have the dtype of the tensor')
-  const norms = factors.map(({ data, dims: [rows, rank] }) => Array.from({ length: rank }, (_, r) => {
-    let sum = 0
-    for (let i = 0; i < rows; i++) sum += data[i * rank + r]! ** 2
-    return sum
-  }))
-  t.ok(norms.every((of) => of.every((value, r) => Math.abs(value / norms[0]![r]! - 1) < 1e-5)), 'columns have one norm over modes')
-  const sensitivity = factors.reduce((sum, factor, n) => sum + factor.dims[0] * norms[0]!.reduce((part, _, r) =>
-    part + norms.reduce((product, of, m) => (m === n ? product : product * of[r]!), 1), 0), 0)
+  t.same(
+    factors.map((factor) => factor.dims),
+    [
+      [12, 9],
+      [10, 9],
+      [5, 9],
+      [5, 9]
+    ]
+  )
+  t.ok(
+    factors.every((factor) => factor.data instanceof Float32Array),
+    'factors have the dtype of the tensor'
+  )
+  const norms = factors.map(({ data, dims: [rows, rank] }) =>
+    Array.from({ length: rank }, (_, r) => {
+      let sum = 0
+      for (let i = 0; i < rows; i++) sum += data[i * rank + r]! ** 2
+      return sum
+    })
+  )
+  t.ok(
+    norms.every((of) => of.every((value, r) => Math.abs(value / norms[0]![r]! - 1) < 1e-5)),
+    'columns have one norm over modes'
+  )
+  const sensitivity = factors.reduce(
+    (sum, factor, n) =>
+      sum +
+      factor.dims[0] *
+        norms[0]!.reduce((part, _, r) => part + norms.reduce((product, of, m) => (m === n ? product : product * of[r]!), 1), 0),
+    0
+  )
   t.ok(Math.abs(sensitivity / result.sensitivity - 1) < 1e-5)
   t.ok(Math.abs(weights.reduce((sum, weight) => sum + weight * weight, 0) / result.componentNorm - 1) < 1e-5)
   t.equal(result.iterations, result.trace.length)
@@ -103,7 +142,8 @@ t.test('same seed, same bits, with one thread and with two; another seed, anothe
   const tensor = kernelLike([40, 30, 7, 7], 8)
   for (const method of ['nls', 'als', 'greedy'] as const) {
     const options = { rank: 16, method, maxIterations: 15, correction: 'epc' } as const
-    const one = await cpd(tensor, { ...options, threads: 1 }), two = await cpd(tensor, { ...options, threads: 2 })
+    const one = await cpd(tensor, { ...options, threads: 1 }),
+      two = await cpd(tensor, { ...options, threads: 2 })
     t.same(two.factors, one.factors, method)
     t.equal(two.relativeError, one.relativeError)
     if (method !== 'greedy') t.not((await cpd(tensor, { ...options, seed: 1 })).relativeError, one.relativeError)
@@ -126,7 +166,8 @@ t.test('nls with its default ridge does no worse than als and beats greedy, and 
 
 t.test('a ridge lowers the sensitivity; its price is small', async (t) => {
   const tensor = kernelLike([20, 12, 5, 5], 3, 1)
-  const plain = await cpd(tensor, { rank: 30, ridge: 0 }), ridged = await cpd(tensor, { rank: 30 })
+  const plain = await cpd(tensor, { rank: 30, ridge: 0 }),
+    ridged = await cpd(tensor, { rank: 30 })
   t.ok(ridged.sensitivity < plain.sensitivity / 2, `${plain.sensitivity} → ${ridged.sensitivity}`)
   t.ok(ridged.relativeError < plain.relativeError * 1.01, `${plain.relativeError} → ${ridged.relativeError}`)
 })
@@ -140,7 +181,11 @@ t.test('a huge ridge leaves no component, and no NaN', async (t) => {
 t.test('the correction lowers the sensitivity and keeps the error within its bound', async (t) => {
   const tensor = kernelLike([20, 12, 5, 5], 5, 1)
   const plain = await cpd(tensor, { rank: 30, ridge: 0 })
-  for (const [correction, factor] of [['epc', 1.005], [{ epc: 1.02 }, 1.02], [{ epc: 1 }, 1]] as const) {
+  for (const [correction, factor] of [
+    ['epc', 1.005],
+    [{ epc: 1.02 }, 1.02],
+    [{ epc: 1 }, 1]
+  ] as const) {
     const result = await cpd(tensor, { rank: 30, ridge: 0, correction })
     t.equal(result.sensitivityBefore, plain.sensitivity)
     t.ok(result.relativeError <= plain.relativeError * factor * (1 + 1e-9), `${factor}: ${result.relativeError / plain.relativeError}`)
@@ -157,7 +202,10 @@ t.test('a matrix gets its truncated singular value decomposition', async (t) => 
   t.ok(wide.relativeError < 1e-14, 'more components than there are')
   t.equal(wide.effectiveRank, 22)
   // The squares of the weights of the full decomposition are the energies: the tail is the error of the truncated one.
-  const energies = full.weights.map((weight) => weight * weight).sort().reverse()
+  const energies = full.weights
+    .map((weight) => weight * weight)
+    .sort()
+    .reverse()
   const tail = Math.sqrt(energies.slice(5).reduce((sum, x) => sum + x, 0) / energies.reduce((sum, x) => sum + x, 0))
   t.ok(Math.abs((await cpd(tensorOf(data, [30, 22]), { rank: 5 })).relativeError - tail) < 1e-12)
 })
@@ -168,7 +216,12 @@ t.test('edge cases stay finite', async (t) => {
   t.equal(zero.stopReason, 'exact')
   t.ok(zero.factors.every((factor) => factor.data.every((value) => value === 0)))
   t.equal(zero.effectiveRank, 0)
-  for (const dims of [[1, 1, 1], [1, 5, 1, 4], [1, 6], [3, 1, 4, 1, 2, 1]]) {
+  for (const dims of [
+    [1, 1, 1],
+    [1, 5, 1, 4],
+    [1, 6],
+    [3, 1, 4, 1, 2, 1]
+  ]) {
     for (const method of ['nls', 'als', 'greedy'] as const) {
       for (const rank of [1, 7]) {
         const result = await cpd(tensorOf(randomArray(count(dims), 1), dims), { rank, method, ridge: 0 })
@@ -179,7 +232,13 @@ t.test('edge cases stay finite', async (t) => {
   }
   for (const scale of [1e-160, 1e-30, 1e30, 1e150]) {
     const { tensor } = lowRank([4, 5, 6], 2, 1)
-    const result = await cpd(tensorOf((tensor.data as Float64Array).map((x) => x * scale), [4, 5, 6]), { rank: 2, restarts: 3, ...exact })
+    const result = await cpd(
+      tensorOf(
+        (tensor.data as Float64Array).map((x) => x * scale),
+        [4, 5, 6]
+      ),
+      { rank: 2, restarts: 3, ...exact }
+    )
     t.ok(result.relativeError < 1e-8, `scaled by ${scale}: ${result.relativeError}`)
   }
   const beyond = await cpd(tensorOf(randomArray(108, 1), [4, 3, 3, 3]), { rank: 150, maxIterations: 30 })
@@ -203,7 +262,11 @@ t.test('abort: before, midway, and never a hanging job', async (t) => {
     const controller = new AbortController()
     let calls = 0
     const running = cpd(tensor, {
-      rank: 64, method, tolerance: 0, maxIterations: 1_000_000, signal: controller.signal,
+      rank: 64,
+      method,
+      tolerance: 0,
+      maxIterations: 1_000_000,
+      signal: controller.signal,
       onProgress: ({ iteration, relativeError, restart }) => {
         calls++
         t.ok(iteration >= 1 && relativeError > 0 && restart === 0)

@@ -24,12 +24,21 @@ t.test('the example in the README runs', async (t) => {
   const folder = t.testdir({})
   await writeOnnx(threeLayerNetwork(), path.join(folder, 'model.onnx'))
   const [imports = '', ...rest] = code.split(/(?<=from 'polyadic'\n)/)
-  await writeFile(path.join(folder, 'example.mjs'), `${imports}${prelude}${rest.join('')}\nif (!(probabilities.data.length === 4)) throw new Error('no result')\n`)
+  await writeFile(
+    path.join(folder, 'example.mjs'),
+    `${imports}${prelude}${rest.join('')}\nif (!(probabilities.data.length === 4)) throw new Error('no result')\n`
+  )
   const child = spawn(process.execPath, ['example.mjs'], { cwd: folder, env: { PATH: process.env.PATH ?? '' } })
   let output = ''
-  child.stdout.on('data', (text) => { output += text })
-  child.stderr.on('data', (text) => { output += text })
-  const exit = await new Promise((resolve) => { child.on('close', resolve) })
+  child.stdout.on('data', (text) => {
+    output += text
+  })
+  child.stderr.on('data', (text) => {
+    output += text
+  })
+  const exit = await new Promise((resolve) => {
+    child.on('close', resolve)
+  })
   t.equal(exit, 0, output)
   t.match(output, /conv2: relative error 0\.\d+\nconv3: relative error 0\.\d+\naccuracy /)
   const written = await readOnnx(path.join(folder, 'small.onnx'))
@@ -39,7 +48,8 @@ t.test('the example in the README runs', async (t) => {
 t.test('links lead somewhere, and the table has its place', async (t) => {
   for (const name of ['README', 'CONTRIBUTING', 'SECURITY', 'CHANGELOG']) {
     const text = readFileSync(new URL(`../../${name}.md`, import.meta.url), 'utf8')
-    for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) t.ok(existsSync(new URL(`../../${target}`, import.meta.url)), `${name}: ${target}`)
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g))
+      t.ok(existsSync(new URL(`../../${target}`, import.meta.url)), `${name}: ${target}`)
   }
   t.match(readme, /<!-- demo table: begin -->[\s\S]*<!-- demo table: end -->/)
 })

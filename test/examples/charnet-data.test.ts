@@ -4,14 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { AtlasError, glyphs, readAtlas, splits } from '../../examples/charnet/atlas.js'
-import {
-  batches,
-  classes,
-  createCharacters,
-  defaultCounts,
-  distortion,
-  type CharacterSet,
-} from '../../examples/charnet/dataset.js'
+import { batches, classes, createCharacters, defaultCounts, distortion, type CharacterSet } from '../../examples/charnet/dataset.js'
 
 const pixels = 24 * 24
 
@@ -26,8 +19,9 @@ interface FamilyRecord {
   readonly split: string
 }
 
-const families = await readFile(new URL('../../examples/charnet/families.json', import.meta.url), 'utf8')
-  .then((text) => (JSON.parse(text) as { families: FamilyRecord[] }).families)
+const families = await readFile(new URL('../../examples/charnet/families.json', import.meta.url), 'utf8').then(
+  (text) => (JSON.parse(text) as { families: FamilyRecord[] }).families
+)
 
 t.test('the atlas has 62 plausible glyphs of every family', async (t) => {
   const atlas = await readAtlas()
@@ -48,7 +42,7 @@ t.test('splits are disjoint by family, agree with families.json, and are freely 
   t.equal(new Set(families.map((record) => record.family)).size, families.length)
   t.strictSame(
     atlas.families.map(({ name, split }) => [name, split]),
-    families.map(({ family, split }) => [family, split]),
+    families.map(({ family, split }) => [family, split])
   )
   const count = (split: string) => families.filter((record) => record.split === split).length
   t.ok(count('train') >= 60 && count('validation') >= 10 && count('test') >= 20)
@@ -64,7 +58,7 @@ t.test('every image depends on seed, split and index only', async (t) => {
   t.strictSame(short.labels, long.labels.slice(0, 90))
   const others = [
     await createCharacters({ split: 'train', count: 90, seed: 6 }),
-    await createCharacters({ split: 'test', count: 90, seed: 5 }),
+    await createCharacters({ split: 'test', count: 90, seed: 5 })
   ]
   for (const other of others) t.notOk(sameBits(other.images, short.images))
   const image = (i: number) => short.images.subarray(i * pixels, (i + 1) * pixels)
@@ -134,7 +128,10 @@ t.test('a missing or damaged atlas is named', async (t) => {
   t.teardown(() => rm(folder, { recursive: true }))
   const file = join(folder, 'glyphs.bin')
   const rejects = async (what: string) => {
-    const error: unknown = await readAtlas(file).then(() => undefined, (reason: unknown) => reason)
+    const error: unknown = await readAtlas(file).then(
+      () => undefined,
+      (reason: unknown) => reason
+    )
     t.ok(error instanceof AtlasError && error.message.startsWith(file), what)
   }
   await rejects('missing')
@@ -160,7 +157,10 @@ t.test('batches cover the set once', async (t) => {
   t.notSame(order(1), ordered)
   t.strictSame(order(1), order(1), 'the same seed gives the same order')
   t.notSame(order(1), order(2))
-  t.strictSame(order(3).sort((a, b) => a - b), ordered.slice().sort((a, b) => a - b))
+  t.strictSame(
+    order(3).sort((a, b) => a - b),
+    ordered.slice().sort((a, b) => a - b)
+  )
   for (const { input, target, count } of batches(set, 9, { shuffle: true })) {
     t.equal(input.length, count * pixels)
     const at = set.labels.findIndex((label, i) => label === target[0] && set.images[i * pixels] === input[0])

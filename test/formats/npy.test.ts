@@ -8,7 +8,8 @@ import { floatTensor, type Tensor } from '../../lib/tensor.js'
 /** A .npy file by hand, as NumPy would write it. */
 function npy(header: string, data: Uint8Array, version = 1): Uint8Array {
   const text = Buffer.from(`${header}\n`, 'latin1')
-  const length = version === 1 ? Buffer.from([text.length & 255, text.length >> 8]) : Buffer.from([text.length & 255, text.length >> 8, 0, 0])
+  const length =
+    version === 1 ? Buffer.from([text.length & 255, text.length >> 8]) : Buffer.from([text.length & 255, text.length >> 8, 0, 0])
   return Buffer.concat([Buffer.from('\x93NUMPY', 'latin1'), Buffer.from([version, 0]), length, text, data])
 }
 

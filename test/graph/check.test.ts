@@ -9,8 +9,16 @@ const relu = (input: string, output: string, name = output): Node => makeNode({ 
 
 function graphOf(nodes: readonly Node[], more: Partial<Graph> = {}): Graph {
   return {
-    name: 'g', nodes, inputs: [{ name: 'x', dtype: 'float32', dims: [1] }], outputs: [{ name: 'y', dtype: 'float32', dims: [1] }],
-    initializers: new Map(), valueInfo: [], opsets: new Map([['', 17]]), metadata: new Map(), docString: '', ...more
+    name: 'g',
+    nodes,
+    inputs: [{ name: 'x', dtype: 'float32', dims: [1] }],
+    outputs: [{ name: 'y', dtype: 'float32', dims: [1] }],
+    initializers: new Map(),
+    valueInfo: [],
+    opsets: new Map([['', 17]]),
+    metadata: new Map(),
+    docString: '',
+    ...more
   }
 }
 
@@ -21,14 +29,31 @@ t.test('a graph in order is given back itself', async (t) => {
 
 t.test('nodes only move when they must', async (t) => {
   const nodes = [relu('b', 'y'), relu('x', 'z'), relu('a', 'b'), relu('x', 'a')]
-  t.same(checkGraph(graphOf(nodes)).nodes.map(({ name }) => name), ['a', 'b', 'y', 'z'])
-  t.same(sortNodes(graphOf([relu('x', 'a'), relu('x', 'b')])).map(({ name }) => name), ['a', 'b'])
+  t.same(
+    checkGraph(graphOf(nodes)).nodes.map(({ name }) => name),
+    ['a', 'b', 'y', 'z']
+  )
+  t.same(
+    sortNodes(graphOf([relu('x', 'a'), relu('x', 'b')])).map(({ name }) => name),
+    ['a', 'b']
+  )
 })
 
 t.test('sub-graphs count as using what they capture', async (t) => {
-  const branch = makeNode({ opType: 'If', inputs: ['x'], outputs: ['y'], attributes: { then_branch: { kind: 'opaque', value: { captures: ['a'] } } } })
-  t.same(checkGraph(graphOf([branch, relu('x', 'a')])).nodes.map(({ name }) => name), ['a', 'y'])
-  t.match(errorOf(() => checkGraph(graphOf([branch]))), { code: 'POLYADIC_GRAPH', subject: 'y', message: /input "a" does not exist/ })
+  const branch = makeNode({
+    opType: 'If',
+    inputs: ['x'],
+    outputs: ['y'],
+    attributes: { then_branch: { kind: 'opaque', value: { captures: ['a'] } } }
+  })
+  t.same(
+    checkGraph(graphOf([branch, relu('x', 'a')])).nodes.map(({ name }) => name),
+    ['a', 'y']
+  )
+  t.match(
+    errorOf(() => checkGraph(graphOf([branch]))),
+    { code: 'POLYADIC_GRAPH', subject: 'y', message: /input "a" does not exist/ }
+  )
 })
 
 t.test('an output may be an input or an initializer', async (t) => {
@@ -51,7 +76,11 @@ t.test('what is wrong is named', async (t) => {
     ['odd opset', graphOf([relu('x', 'y')], { opsets: new Map([['', 0]]) }), 'opset', /expected a positive integer, got 0/]
   ]
   for (const [name, graph, subject, message] of cases) {
-    t.match(errorOf(() => checkGraph(graph)), { code: 'POLYADIC_GRAPH', subject, message }, name)
+    t.match(
+      errorOf(() => checkGraph(graph)),
+      { code: 'POLYADIC_GRAPH', subject, message },
+      name
+    )
   }
 })
 

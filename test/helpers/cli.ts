@@ -16,14 +16,21 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const main = path.join(root, 'dist', 'lib', 'cli', 'main.js')
 
 /** Starts the compiled command line, the one that is shipped. */
-export function start(args: readonly string[], options: { cwd?: string; env?: Record<string, string> } = {}): { child: ChildProcess; finished: Promise<Run> } {
+export function start(
+  args: readonly string[],
+  options: { cwd?: string; env?: Record<string, string> } = {}
+): { child: ChildProcess; finished: Promise<Run> } {
   if (!existsSync(main)) throw new Error('dist/ is missing: run npm run build:ts (npm test does)')
   // Without tap's own loaders and colour settings.
   const env = { PATH: process.env.PATH ?? '', HOME: tmpdir(), ...options.env }
   const child = spawn(process.execPath, [main, ...args], { cwd: options.cwd ?? root, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
   const finished = new Promise<Run>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))

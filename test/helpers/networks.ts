@@ -7,7 +7,7 @@ import { floatTensor, type FloatTensor, int64Tensor } from '../../lib/tensor.js'
 
 /** Uniform in [-1, 1), the same for a seed everywhere. */
 export function noise(count: number, seed: number): Float32Array {
-  let state = seed * 2654435761 % 2147483647 || 1
+  let state = (seed * 2654435761) % 2147483647 || 1
   return Float32Array.from({ length: count }, () => {
     state = (state * 48271) % 2147483647
     return (2 * state) / 2147483647 - 1
@@ -16,8 +16,14 @@ export function noise(count: number, seed: number): Float32Array {
 
 function weights(dims: readonly number[], seed: number): FloatTensor {
   const fanIn = dims.slice(1).reduce((product, dim) => product * dim, 1)
-  const values = noise(dims.reduce((product, dim) => product * dim, 1), seed)
-  return floatTensor(values.map((value) => value * Math.sqrt(3 / fanIn)), dims)
+  const values = noise(
+    dims.reduce((product, dim) => product * dim, 1),
+    seed
+  )
+  return floatTensor(
+    values.map((value) => value * Math.sqrt(3 / fanIn)),
+    dims
+  )
 }
 
 /** Two convolutions over N×1×8×8, `channels` between them, four classes: small enough to do everything with in a second. */
@@ -49,7 +55,11 @@ export function threeLayerNetwork(): Graph {
     name: 'three',
     inputs: [{ name: 'image', dtype: 'float32', dims: ['N', 1, 8, 8] }],
     outputs: [{ name: 'probabilities', dtype: 'float32', dims: ['N', 4] }],
-    initializers: new Map([['conv1.weight', weights([6, 1, 3, 3], 1)], ['conv2.weight', weights([6, 6, 3, 3], 2)], ['conv3.weight', weights([4, 6, 4, 4], 3)]]),
+    initializers: new Map([
+      ['conv1.weight', weights([6, 1, 3, 3], 1)],
+      ['conv2.weight', weights([6, 6, 3, 3], 2)],
+      ['conv3.weight', weights([4, 6, 4, 4], 3)]
+    ]),
     nodes: [
       conv('conv1', 'image', 3),
       makeNode({ name: 'relu1', opType: 'Relu', inputs: ['conv1'], outputs: ['r1'] }),

@@ -6,7 +6,8 @@ import { onnxSchema } from './onnx-schema.js'
 const packedRoot = protobuf.parse(onnxSchema, { keepCase: true }).root
 // What the ONNX project itself generates is proto2, where repeated scalars are not packed unless it says so.
 const unpackedRoot = protobuf.parse(
-  onnxSchema.replace(/repeated (float|double|u?int(32|64)) (\w+) = (\d+);/g, 'repeated $1 $3 = $4 [packed = false];'), { keepCase: true }
+  onnxSchema.replace(/repeated (float|double|u?int(32|64)) (\w+) = (\d+);/g, 'repeated $1 $3 = $4 [packed = false];'),
+  { keepCase: true }
 ).root
 
 /** A message as protobufjs takes it: field names as in onnx.proto. */
@@ -81,7 +82,10 @@ export function errorOf(act: () => unknown): PolyadicError {
 
 /** As `errorOf`, for what a promise is rejected with. */
 export async function rejectionOf(promise: Promise<unknown>): Promise<PolyadicError> {
-  const outcome = await promise.then(() => undefined, (error: unknown) => ({ error }))
+  const outcome = await promise.then(
+    () => undefined,
+    (error: unknown) => ({ error })
+  )
   return errorOf(() => {
     if (outcome !== undefined) throw outcome.error
   })

@@ -1,7 +1,20 @@
-import type { PlanActivation, PlanConvolution, PlanMaxout, PlanParameter, PlanSpec, PlanStep, PlanValue, PlanWindow } from '../../lib/runtime/plan-spec.js'
+import type {
+  PlanActivation,
+  PlanConvolution,
+  PlanMaxout,
+  PlanParameter,
+  PlanSpec,
+  PlanStep,
+  PlanValue,
+  PlanWindow
+} from '../../lib/runtime/plan-spec.js'
 
 /** A small seeded generator (mulberry32): the same numbers on every machine. */
-export function generator(seed: number): { next(): number; integer(low: number, high: number): number; normal(length: number, scale?: number): Float32Array } {
+export function generator(seed: number): {
+  next(): number
+  integer(low: number, high: number): number
+  normal(length: number, scale?: number): Float32Array
+} {
   let state = seed >>> 0
   const next = (): number => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -29,7 +42,10 @@ export class PlanBuilder {
   readonly inputs: number[] = []
   readonly random: Random
 
-  constructor(random: Random, readonly training = false) {
+  constructor(
+    random: Random,
+    readonly training = false
+  ) {
     this.random = random
   }
 
@@ -63,18 +79,31 @@ export class PlanBuilder {
   windowed(input: number, window: PlanWindow, channels: number): PlanValue {
     const { n, h, w } = this.shape(input)
     const extent = (axis: 0 | 1, size: number): number =>
-      Math.floor((size + window.pads[axis] + window.pads[(axis + 2) as 2 | 3] - window.dilations[axis] * (window.kernel[axis] - 1) - 1) / window.strides[axis]) + 1
+      Math.floor(
+        (size + window.pads[axis] + window.pads[(axis + 2) as 2 | 3] - window.dilations[axis] * (window.kernel[axis] - 1) - 1) /
+          window.strides[axis]
+      ) + 1
     return { n, c: channels, h: extent(0, h), w: extent(1, w) }
   }
 
-  convolution(input: number, channels: number, window: Parameters<PlanBuilder['conv']>[2] = {}, rest: { maxout?: PlanMaxout; activation?: PlanActivation; residual?: number } = {}): number {
+  convolution(
+    input: number,
+    channels: number,
+    window: Parameters<PlanBuilder['conv']>[2] = {},
+    rest: { maxout?: PlanMaxout; activation?: PlanActivation; residual?: number } = {}
+  ): number {
     const conv = this.conv(this.shape(input).c, channels, window)
     const output = this.value(this.windowed(input, conv, channels / (rest.maxout?.pieces ?? 1)))
     this.steps.push({ op: 'convolution', input, output, ...conv, ...rest })
     return output
   }
 
-  block(input: number, stages: readonly PlanConvolution[], channels: number, rest: { maxout?: PlanMaxout; activation?: PlanActivation; residual?: number } = {}): number {
+  block(
+    input: number,
+    stages: readonly PlanConvolution[],
+    channels: number,
+    rest: { maxout?: PlanMaxout; activation?: PlanActivation; residual?: number } = {}
+  ): number {
     const last = stages.reduce((shape, stage) => {
       const value = this.value(shape)
       const next = this.windowed(value, stage, channels)

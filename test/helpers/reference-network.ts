@@ -13,9 +13,15 @@ const index = (s: PlanValue, n: number, c: number, y: number, x: number): number
  * Runs a plan in float64 with the plainest loops: what native results and gradients are compared with.
  * `parameters` replaces the plan's own, so that they can be perturbed.
  */
-export function runReference(spec: PlanSpec, inputs: readonly ArrayLike<number>[], parameters: readonly ArrayLike<number>[]): Float64Array[] {
+export function runReference(
+  spec: PlanSpec,
+  inputs: readonly ArrayLike<number>[],
+  parameters: readonly ArrayLike<number>[]
+): Float64Array[] {
   const values = new Map<number, Map4>()
-  spec.inputs.forEach((value, i) => values.set(value, { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) }))
+  spec.inputs.forEach((value, i) =>
+    values.set(value, { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) })
+  )
   const value = (i: number): Map4 => values.get(i) as Map4
   for (const step of spec.steps) {
     const out = zeros(spec.values[step.output] as PlanValue)
@@ -30,7 +36,12 @@ function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, paramete
     case 'convolution':
       return finish(step, convolve(value(step.input), step, parameters), value, out)
     case 'cp_block':
-      return finish(step, step.stages.reduce((map, stage) => convolve(map, stage, parameters), value(step.input)), value, out)
+      return finish(
+        step,
+        step.stages.reduce((map, stage) => convolve(map, stage, parameters), value(step.input)),
+        value,
+        out
+      )
     case 'activation':
       return void out.data.set(value(step.input).data.map((v) => activate(step.activation, v)))
     case 'maxout':
@@ -39,14 +50,18 @@ function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, paramete
     case 'average_pool':
       return pool(value(step.input), step, step.op === 'max_pool', step.countIncludePad, out)
     case 'global_average_pool':
-      return eachChannel(value(step.input), (n, c, plane) => { out.data[n * out.shape.c + c] = plane.reduce((a, b) => a + b, 0) / plane.length })
+      return eachChannel(value(step.input), (n, c, plane) => {
+        out.data[n * out.shape.c + c] = plane.reduce((a, b) => a + b, 0) / plane.length
+      })
     case 'add':
     case 'multiply': {
       const [a, b] = step.inputs.map((i) => value(i).data) as [Float64Array, Float64Array]
       return void out.data.set(a.map((v, i) => (step.op === 'add' ? v + (b[i] as number) : v * (b[i] as number))))
     }
     case 'affine':
-      return eachPixel(value(step.input), (n, c, y, x, v) => { out.data[index(out.shape, n, c, y, x)] = v * at(parameters, step.scale, c) + at(parameters, step.shift, c) })
+      return eachPixel(value(step.input), (n, c, y, x, v) => {
+        out.data[index(out.shape, n, c, y, x)] = v * at(parameters, step.scale, c) + at(parameters, step.shift, c)
+      })
     case 'softmax':
     case 'log_softmax':
       return softmax(value(step.input), step.op === 'log_softmax', out)
@@ -57,7 +72,9 @@ function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, paramete
       for (const i of step.inputs) {
         const map = value(i)
         const from = first
-        eachPixel(map, (n, c, y, x, v) => { out.data[index(out.shape, n, from + c, y, x)] = v })
+        eachPixel(map, (n, c, y, x, v) => {
+          out.data[index(out.shape, n, from + c, y, x)] = v
+        })
         first += map.shape.c
       }
       return
@@ -66,35 +83,54 @@ function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, paramete
       return eachPixel(value(step.input), (n, c, y, x, v) => {
         const map = value(step.input)
         let sum = 0
-        for (let k = Math.max(0, c - Math.floor((step.size - 1) / 2)); k <= Math.min(map.shape.c - 1, c + Math.ceil((step.size - 1) / 2)); k++) sum += (map.data[index(map.shape, n, k, y, x)] as number) ** 2
+        for (
+          let k = Math.max(0, c - Math.floor((step.size - 1) / 2));
+          k <= Math.min(map.shape.c - 1, c + Math.ceil((step.size - 1) / 2));
+          k++
+        )
+          sum += (map.data[index(map.shape, n, k, y, x)] as number) ** 2
         out.data[index(out.shape, n, c, y, x)] = v / (step.bias + (step.alpha / step.size) * sum) ** step.beta
       })
   }
 }
 
-const at = (parameters: readonly ArrayLike<number>[], parameter: number, i: number): number => (parameters[parameter] as ArrayLike<number>)[i] as number
+const at = (parameters: readonly ArrayLike<number>[], parameter: number, i: number): number =>
+  (parameters[parameter] as ArrayLike<number>)[i] as number
 
-function finish(step: { maxout?: PlanMaxout; activation?: PlanActivation; residual?: number }, map: Map4, value: (i: number) => Map4, out: Map4): void {
+function finish(
+  step: { maxout?: PlanMaxout; activation?: PlanActivation; residual?: number },
+  map: Map4,
+  value: (i: number) => Map4,
+  out: Map4
+): void {
   const pooled = step.maxout ? maxout(map, step.maxout) : map
   const residual = step.residual === undefined ? undefined : value(step.residual).data
-  pooled.data.forEach((v, i) => { out.data[i] = activate(step.activation ?? { kind: 'none' }, v + (residual ? (residual[i] as number) : 0)) })
+  pooled.data.forEach((v, i) => {
+    out.data[i] = activate(step.activation ?? { kind: 'none' }, v + (residual ? (residual[i] as number) : 0))
+  })
 }
 
 function activate(activation: PlanActivation, v: number): number {
   const { kind, alpha = 0, beta = 0 } = activation
   switch (kind) {
-    case 'none': return v
-    case 'relu': return Math.max(v, 0)
-    case 'leaky_relu': return v < 0 ? alpha * v : v
-    case 'clip': return Math.min(Math.max(v, alpha), beta)
-    case 'sigmoid': return 1 / (1 + Math.exp(-v))
-    case 'tanh': return Math.tanh(v)
+    case 'none':
+      return v
+    case 'relu':
+      return Math.max(v, 0)
+    case 'leaky_relu':
+      return v < 0 ? alpha * v : v
+    case 'clip':
+      return Math.min(Math.max(v, alpha), beta)
+    case 'sigmoid':
+      return 1 / (1 + Math.exp(-v))
+    case 'tanh':
+      return Math.tanh(v)
   }
 }
 
 function extents(w: PlanWindow, h: number, width: number): [number, number] {
   const extent = (axis: 0 | 1, size: number): number =>
-    Math.floor((size + w.pads[axis] + w.pads[axis + 2 as 2 | 3] - w.dilations[axis] * (w.kernel[axis] - 1) - 1) / w.strides[axis]) + 1
+    Math.floor((size + w.pads[axis] + w.pads[(axis + 2) as 2 | 3] - w.dilations[axis] * (w.kernel[axis] - 1) - 1) / w.strides[axis]) + 1
   return [extent(0, h), extent(1, width)]
 }
 
@@ -114,7 +150,9 @@ function convolve(map: Map4, conv: PlanConvolution, parameters: readonly ArrayLi
           const iy = y * conv.strides[0] - conv.pads[0] + a * conv.dilations[0]
           const ix = x * conv.strides[1] - conv.pads[1] + b * conv.dilations[1]
           if (iy < 0 || iy >= shape.h || ix < 0 || ix >= shape.w) continue
-          sum += (map.data[index(shape, n, group * perGroup + c, iy, ix)] as number) * at(parameters, conv.weight, ((k * perGroup + c) * kh + a) * kw + b)
+          sum +=
+            (map.data[index(shape, n, group * perGroup + c, iy, ix)] as number) *
+            at(parameters, conv.weight, ((k * perGroup + c) * kh + a) * kw + b)
         }
       }
     }
@@ -160,7 +198,9 @@ function softmax(map: Map4, logarithm: boolean, out: Map4): void {
         const logits = Array.from({ length: channels }, (_, c) => map.data[index(map.shape, n, c, y, x)] as number)
         const largest = Math.max(...logits)
         const total = logits.reduce((sum, v) => sum + Math.exp(v - largest), 0)
-        logits.forEach((v, c) => { out.data[index(out.shape, n, c, y, x)] = logarithm ? v - largest - Math.log(total) : Math.exp(v - largest) / total })
+        logits.forEach((v, c) => {
+          out.data[index(out.shape, n, c, y, x)] = logarithm ? v - largest - Math.log(total) : Math.exp(v - largest) / total
+        })
       }
     }
   }
@@ -169,10 +209,12 @@ function softmax(map: Map4, logarithm: boolean, out: Map4): void {
 function eachPixel(map: Map4, f: (n: number, c: number, y: number, x: number, value: number) => void): void {
   const { n: images, c: channels, h, w } = map.shape
   let i = 0
-  for (let n = 0; n < images; n++) for (let c = 0; c < channels; c++) for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) f(n, c, y, x, map.data[i++] as number)
+  for (let n = 0; n < images; n++)
+    for (let c = 0; c < channels; c++) for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) f(n, c, y, x, map.data[i++] as number)
 }
 
 function eachChannel(map: Map4, f: (n: number, c: number, plane: Float64Array) => void): void {
   const area = map.shape.h * map.shape.w
-  for (let n = 0; n < map.shape.n; n++) for (let c = 0; c < map.shape.c; c++) f(n, c, map.data.subarray((n * map.shape.c + c) * area, (n * map.shape.c + c + 1) * area))
+  for (let n = 0; n < map.shape.n; n++)
+    for (let c = 0; c < map.shape.c; c++) f(n, c, map.data.subarray((n * map.shape.c + c) * area, (n * map.shape.c + c + 1) * area))
 }

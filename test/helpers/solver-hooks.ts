@@ -1,10 +1,23 @@
 import { native } from '../../lib/native/binding.js'
 
-interface Model { readonly dims: readonly number[]; readonly rank: number; readonly factors: Float64Array }
+interface Model {
+  readonly dims: readonly number[]
+  readonly rank: number
+  readonly factors: Float64Array
+}
 
 /** Single pieces of the native solver (native/binding/cpd_test_binding.cpp). Factors lie one behind the other. */
 export interface CpdTestHooks {
-  gemm(spec: { m: number; n: number; k: number; a: Float64Array; b: Float64Array; transposeA: boolean; transposeB: boolean; threads: number }): Float64Array
+  gemm(spec: {
+    m: number
+    n: number
+    k: number
+    a: Float64Array
+    b: Float64Array
+    transposeA: boolean
+    transposeB: boolean
+    threads: number
+  }): Float64Array
   mttkrp(spec: Model & { readonly tensor: Float64Array; readonly threads: number }): Float64Array
   gradient(spec: Model & { readonly tensor: Float64Array; readonly ridge: number }): Float64Array
   jacobianProduct(spec: Model & { readonly direction: Float64Array }): Float64Array

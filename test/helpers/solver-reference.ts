@@ -49,7 +49,10 @@ export function jacobian(factors: Float64Array, dims: readonly number[], rank: n
     const row = new Float64Array(factors.length)
     for (let n = 0; n < dims.length; n++) {
       for (let r = 0; r < rank; r++) {
-        row[start[n]! + index[n]! * rank + r] = dims.reduce((term, _dim, k) => (k === n ? term : term * factors[start[k]! + index[k]! * rank + r]!), 1)
+        row[start[n]! + index[n]! * rank + r] = dims.reduce(
+          (term, _dim, k) => (k === n ? term : term * factors[start[k]! + index[k]! * rank + r]!),
+          1
+        )
       }
     }
     return row
@@ -59,7 +62,11 @@ export function jacobian(factors: Float64Array, dims: readonly number[], rank: n
 /** Jᵀ·x: with x = T, the MTTKRP of all modes one behind the other. */
 export function transposedProduct(rows: readonly Float64Array[], x: Float64Array): Float64Array {
   const result = new Float64Array(rows[0]!.length)
-  rows.forEach((row, i) => row.forEach((value, j) => { result[j]! += value * x[i]! }))
+  rows.forEach((row, i) =>
+    row.forEach((value, j) => {
+      result[j]! += value * x[i]!
+    })
+  )
   return result
 }
 

@@ -20,7 +20,9 @@ t.test('a timer keeps firing while native code runs', async (t) => {
   let done = false
   let ticks = 0
   let runs = 0
-  const timer = setInterval(() => { if (!done) ticks++ }, 5)
+  const timer = setInterval(() => {
+    if (!done) ticks++
+  }, 5)
   // Run until the timer has fired often or it is plain that it does not: counted, not timed.
   while (ticks < 40 && runs < 400) {
     await plan.run([input], [output]).promise
@@ -49,8 +51,14 @@ t.test('abort before, while queued and while running', async (t) => {
   const settled = Promise.allSettled(jobs)
   setImmediate(() => controller.abort(reason))
   const results = await settled
-  t.ok(results.some((r) => r.status === 'rejected'), 'at least the queued ones are rejected')
-  t.ok(results.every((r) => r.status === 'fulfilled' || r.reason === reason), 'with the signal\'s reason')
+  t.ok(
+    results.some((r) => r.status === 'rejected'),
+    'at least the queued ones are rejected'
+  )
+  t.ok(
+    results.every((r) => r.status === 'fulfilled' || r.reason === reason),
+    "with the signal's reason"
+  )
   await plan.run([input], [output]).promise
 })
 

@@ -7,7 +7,11 @@ import { encodeOnnx } from '../../lib/onnx/write.js'
 import { decodeModel, encodeModel, errorOf, rawFloats, rejectionOf, smallModel } from '../helpers/onnx-builder.js'
 
 const external = (entries: Record<string, string>, name = 'b') => ({
-  name, data_type: 1, dims: [2], data_location: 1, external_data: Object.entries(entries).map(([key, value]) => ({ key, value }))
+  name,
+  data_type: 1,
+  dims: [2],
+  data_location: 1,
+  external_data: Object.entries(entries).map(([key, value]) => ({ key, value }))
 })
 
 const model = (...tensors: object[]) => encodeModel(smallModel({ initializer: tensors }))
@@ -25,18 +29,29 @@ async function makeFolder(t: Test, ...tensors: object[]): Promise<string> {
 
 t.test('data in other files is read, and written into the model', async (t) => {
   const folder = await makeFolder(
-    t, external({ location: 'weights.bin', offset: '3', length: '8' }), external({ location: './weights.bin', offset: '11' }, 'c'),
+    t,
+    external({ location: 'weights.bin', offset: '3', length: '8' }),
+    external({ location: './weights.bin', offset: '11' }, 'c'),
     external({ location: 'sub/more.bin' }, 'd')
   )
   const graph = await readOnnx(join(folder, 'model.onnx'))
-  t.same([...graph.initializers.values()].map(({ data }) => [...data]), [[1, -2], [3, 4], [5, 6]])
+  t.same(
+    [...graph.initializers.values()].map(({ data }) => [...data]),
+    [
+      [1, -2],
+      [3, 4],
+      [5, 6]
+    ]
+  )
   const written = decodeModel(encodeOnnx(graph)) as { graph: { initializer: object[] } }
   t.same(written.graph.initializer[0], { name: 'b', data_type: 1, dims: ['2'], raw_data: [...rawFloats(1, -2)] })
 })
 
 t.test('attributes may have external data as well', async (t) => {
   const folder = await makeFolder(t)
-  const node = [{ op_type: 'Constant', output: ['y'], attribute: [{ name: 'value', type: 4, t: external({ location: 'sub/more.bin' }, '') }] }]
+  const node = [
+    { op_type: 'Constant', output: ['y'], attribute: [{ name: 'value', type: 4, t: external({ location: 'sub/more.bin' }, '') }] }
+  ]
   await writeFile(join(folder, 'model.onnx'), encodeModel(smallModel({ node })))
   const graph = await readOnnx(join(folder, 'model.onnx'))
   t.match(graph.nodes[0]?.attributes.get('value'), { kind: 'tensor', value: { data: Float32Array.of(5, 6) } })
@@ -48,10 +63,24 @@ t.test('a tensor whose data is here ignores external entries and keeps them', as
 })
 
 t.test('nothing outside of the folder is read', async (t) => {
-  for (const location of ['../secret.bin', 'sub/../../secret.bin', '/etc/passwd', 'C:\\x', 'c:x', '\\\\host\\x', '..\\secret.bin', '', 'a\0b']) {
+  for (const location of [
+    '../secret.bin',
+    'sub/../../secret.bin',
+    '/etc/passwd',
+    'C:\\x',
+    'c:x',
+    '\\\\host\\x',
+    '..\\secret.bin',
+    '',
+    'a\0b'
+  ]) {
     const folder = await makeFolder(t, external({ location }))
     const error = await rejectionOf(readOnnx(join(folder, 'model.onnx')))
-    t.match(error, { code: 'POLYADIC_FORMAT', subject: 'b', message: /tensor "b": external data: location .* is not a path inside/ }, location)
+    t.match(
+      error,
+      { code: 'POLYADIC_FORMAT', subject: 'b', message: /tensor "b": external data: location .* is not a path inside/ },
+      location
+    )
   }
 })
 
@@ -90,5 +119,8 @@ t.test('a claim of terabytes is refused before memory is taken', async (t) => {
 t.test('bytes alone do not give external data', async (t) => {
   const error = errorOf(() => decodeOnnx(model(external({ location: 'weights.bin' }))))
   t.match(error, { code: 'POLYADIC_UNSUPPORTED', subject: 'b', message: /tensor "b": .*read the model from its path/ })
-  t.match(errorOf(() => decodeOnnx(model({ ...external({ location: 'w' }), data_type: 17 }))), { code: 'POLYADIC_UNSUPPORTED', subject: 'b' })
+  t.match(
+    errorOf(() => decodeOnnx(model({ ...external({ location: 'w' }), data_type: 17 }))),
+    { code: 'POLYADIC_UNSUPPORTED', subject: 'b' }
+  )
 })

@@ -4,14 +4,27 @@ import { decodeOnnx } from '../../lib/onnx/read.js'
 import { encodeOnnx } from '../../lib/onnx/write.js'
 import { encodeModel, floatType, rawFloats, smallModel } from '../helpers/onnx-builder.js'
 
-const model = encodeModel(smallModel({
-  node: [
-    { name: 'add', op_type: 'Add', input: ['x', 'b'], output: ['s'], attribute: [{ name: 'ints', type: 7, ints: [1, 2] }] },
-    { op_type: 'If', input: ['s'], output: ['y'], attribute: [{ name: 'then', type: 5, g: { node: [{ op_type: 'Relu', input: ['s'], output: ['q'] }] } }] }
-  ],
-  initializer: [{ name: 'b', data_type: 1, dims: [2], raw_data: rawFloats(1, 2) }, { name: 'c', data_type: 7, dims: [2], int64_data: [1, 2] }],
-  value_info: [{ name: 's', type: floatType('N', 2) }]
-}, { metadata_props: [{ key: 'k', value: 'v' }] }))
+const model = encodeModel(
+  smallModel(
+    {
+      node: [
+        { name: 'add', op_type: 'Add', input: ['x', 'b'], output: ['s'], attribute: [{ name: 'ints', type: 7, ints: [1, 2] }] },
+        {
+          op_type: 'If',
+          input: ['s'],
+          output: ['y'],
+          attribute: [{ name: 'then', type: 5, g: { node: [{ op_type: 'Relu', input: ['s'], output: ['q'] }] } }]
+        }
+      ],
+      initializer: [
+        { name: 'b', data_type: 1, dims: [2], raw_data: rawFloats(1, 2) },
+        { name: 'c', data_type: 7, dims: [2], int64_data: [1, 2] }
+      ],
+      value_info: [{ name: 's', type: floatType('N', 2) }]
+    },
+    { metadata_props: [{ key: 'k', value: 'v' }] }
+  )
+)
 
 /** What reading gives: 'valid', or the code of a PolyadicError. Anything else thrown is a failure of the test. */
 function outcome(bytes: Uint8Array): string {
@@ -91,7 +104,8 @@ t.test('sub-graphs in sub-graphs without end are refused', async (t) => {
     return Buffer.concat([Buffer.from([(field << 3) | 2, ...length]), content])
   }
   let graph: Buffer = Buffer.alloc(0)
-  for (let depth = 0; depth < 2000; depth++) graph = wrap(1, Buffer.concat([wrap(4, Buffer.from('If')), wrap(5, Buffer.concat([wrap(1, Buffer.from('a')), wrap(6, graph)]))]))
+  for (let depth = 0; depth < 2000; depth++)
+    graph = wrap(1, Buffer.concat([wrap(4, Buffer.from('If')), wrap(5, Buffer.concat([wrap(1, Buffer.from('a')), wrap(6, graph)]))]))
   t.equal(outcome(Buffer.concat([Buffer.from([8, 8]), wrap(7, graph)])), 'POLYADIC_FORMAT')
 })
 

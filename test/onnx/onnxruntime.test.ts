@@ -9,24 +9,43 @@ import { floatTensor } from '../../lib/tensor.js'
 import { encodeModel, floatType } from '../helpers/onnx-builder.js'
 
 /** Values in [-1, 1] that look random and are always the same. */
-const values = (count: number): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898 + 1) * Math.cos(i * 3.7))
+const values = (count: number): Float32Array =>
+  Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898 + 1) * Math.cos(i * 3.7))
 
 const weights = { w: [4, 3, 3, 3], b: [4], fc: [5, 64], fb: [5] } as const
 const size = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1)
 
 /** Conv 3→4, 3×3, pads 1 → Relu → Flatten → Gemm 64→5 on 3×4×4 images, encoded by protobufjs. */
 const original = encodeModel({
-  ir_version: 8, opset_import: [{ version: 17 }],
+  ir_version: 8,
+  opset_import: [{ version: 17 }],
   graph: {
     name: 'cnn',
     node: [
-      { op_type: 'Conv', input: ['x', 'w', 'b'], output: ['c'], attribute: [{ name: 'kernel_shape', type: 7, ints: [3, 3] }, { name: 'pads', type: 7, ints: [1, 1, 1, 1] }] },
+      {
+        op_type: 'Conv',
+        input: ['x', 'w', 'b'],
+        output: ['c'],
+        attribute: [
+          { name: 'kernel_shape', type: 7, ints: [3, 3] },
+          { name: 'pads', type: 7, ints: [1, 1, 1, 1] }
+        ]
+      },
       { op_type: 'Relu', input: ['c'], output: ['r'] },
       { op_type: 'Flatten', input: ['r'], output: ['f'], attribute: [{ name: 'axis', type: 2, i: 1 }] },
-      { op_type: 'Gemm', input: ['f', 'fc', 'fb'], output: ['y'], attribute: [{ name: 'transB', type: 2, i: 1 }, { name: 'alpha', type: 1, f: 0.5 }] }
+      {
+        op_type: 'Gemm',
+        input: ['f', 'fc', 'fb'],
+        output: ['y'],
+        attribute: [
+          { name: 'transB', type: 2, i: 1 },
+          { name: 'alpha', type: 1, f: 0.5 }
+        ]
+      }
     ],
     initializer: Object.entries(weights).map(([name, dims]) => ({ name, data_type: 1, dims, float_data: [...values(size(dims))] })),
-    input: [{ name: 'x', type: floatType('N', 3, 4, 4) }], output: [{ name: 'y', type: floatType('N', 5) }]
+    input: [{ name: 'x', type: floatType('N', 3, 4, 4) }],
+    output: [{ name: 'y', type: floatType('N', 5) }]
   }
 })
 
@@ -47,7 +66,9 @@ function makeNetwork(): Graph {
 
 async function run(model: Uint8Array | string): Promise<number[]> {
   const options = { intraOpNumThreads: 1 }
-  const session = await (typeof model === 'string' ? ort.InferenceSession.create(model, options) : ort.InferenceSession.create(model, options))
+  const session = await (typeof model === 'string'
+    ? ort.InferenceSession.create(model, options)
+    : ort.InferenceSession.create(model, options))
   const { y } = await session.run({ x: new ort.Tensor('float32', values(2 * 48), [2, 3, 4, 4]) })
   await session.release()
   return Array.from(y?.data as Float32Array)

@@ -18,9 +18,13 @@ t.test('a model becomes plain data', async (t) => {
   t.same([...graph.opsets], [['', 17]])
   t.match(graph.inputs, [{ name: 'x', dtype: 'float32', dims: ['N', 2] }])
   t.match(graph.outputs, [{ name: 'y', dtype: 'float32', dims: ['N', 2] }])
-  t.same(graph.nodes.map((node) => [node.name, node.opType, node.inputs, node.outputs]), [
-    ['add', 'Add', ['x', 'b'], ['s']], ['relu', 'Relu', ['s'], ['y']]
-  ])
+  t.same(
+    graph.nodes.map((node) => [node.name, node.opType, node.inputs, node.outputs]),
+    [
+      ['add', 'Add', ['x', 'b'], ['s']],
+      ['relu', 'Relu', ['s'], ['y']]
+    ]
+  )
   t.same(graph.initializers.get('b'), { dtype: 'float32', dims: [2], data: Float32Array.of(1, -2) })
 })
 
@@ -72,11 +76,18 @@ t.test('packed floats that end within an element are refused', async (t) => {
   bytes[at + 1] = 6
   bytes[at + 8] = 0x60
   bytes[at + 9] = 0
-  t.match(errorOf(() => decodeOnnx(bytes)), { code: 'POLYADIC_FORMAT', message: /TensorProto.float_data: 6 bytes are no whole number/ })
+  t.match(
+    errorOf(() => decodeOnnx(bytes)),
+    { code: 'POLYADIC_FORMAT', message: /TensorProto.float_data: 6 bytes are no whole number/ }
+  )
 })
 
 t.test('scalars and empty tensors', async (t) => {
-  t.same(withTensor({ data_type: 1, raw_data: rawFloats(3) }).initializers.get('b'), { dtype: 'float32', dims: [], data: Float32Array.of(3) })
+  t.same(withTensor({ data_type: 1, raw_data: rawFloats(3) }).initializers.get('b'), {
+    dtype: 'float32',
+    dims: [],
+    data: Float32Array.of(3)
+  })
   t.equal(withTensor({ data_type: 1, dims: [0, 5] }).initializers.get('b')?.data.length, 0)
 })
 
@@ -104,75 +115,137 @@ t.test('dims and data that disagree name the tensor', async (t) => {
 
 t.test('attributes of every kind, with and without a type', async (t) => {
   const attributes = [
-    { name: 'f', type: 1, f: 0.5 }, { name: 'i', type: 2, i: -3 }, { name: 's', type: 3, s: Buffer.from('text') },
-    { name: 't', type: 4, t: { data_type: 1, dims: [1], raw_data: rawFloats(1) } }, { name: 'floats', type: 6, floats: [1, 2] },
-    { name: 'ints', type: 7, ints: ['3', '9223372036854775807'] }, { name: 'strings', type: 8, strings: [Buffer.from('a'), Buffer.from('b')] }
+    { name: 'f', type: 1, f: 0.5 },
+    { name: 'i', type: 2, i: -3 },
+    { name: 's', type: 3, s: Buffer.from('text') },
+    { name: 't', type: 4, t: { data_type: 1, dims: [1], raw_data: rawFloats(1) } },
+    { name: 'floats', type: 6, floats: [1, 2] },
+    { name: 'ints', type: 7, ints: ['3', '9223372036854775807'] },
+    { name: 'strings', type: 8, strings: [Buffer.from('a'), Buffer.from('b')] }
   ]
   const expected = [
-    ['f', { kind: 'float', value: 0.5 }], ['i', { kind: 'int', value: -3 }], ['s', { kind: 'string', value: 'text' }],
+    ['f', { kind: 'float', value: 0.5 }],
+    ['i', { kind: 'int', value: -3 }],
+    ['s', { kind: 'string', value: 'text' }],
     ['t', { kind: 'tensor', value: { dtype: 'float32', dims: [1], data: Float32Array.of(1) } }],
-    ['floats', { kind: 'floats', value: [1, 2] }], ['ints', { kind: 'ints', value: [3, 2 ** 63] }],
+    ['floats', { kind: 'floats', value: [1, 2] }],
+    ['ints', { kind: 'ints', value: [3, 2 ** 63] }],
     ['strings', { kind: 'strings', value: ['a', 'b'] }]
   ]
   const read = (attribute: Message[], packed = true) =>
     decode({ node: [{ op_type: 'X', domain: 'd', input: ['x'], output: ['y'], attribute }] }, {}, packed).nodes[0]?.attributes
-  for (const packed of [true, false]) t.same([...read(attributes, packed) ?? []], expected)
-  t.same([...read(attributes.map(({ type: _, ...rest }) => rest)) ?? []], expected)
-  t.same(read([{ name: 'zero', type: 2 }, { name: 'none', type: 7 }]), new Map<string, unknown>([['zero', { kind: 'int', value: 0 }], ['none', { kind: 'ints', value: [] }]]))
-  t.match(errorOf(() => read([{ name: 'a', type: 2 }, { name: 'a', type: 2 }])).message, /node 0 .* more than one attribute "a"/)
+  for (const packed of [true, false]) t.same([...(read(attributes, packed) ?? [])], expected)
+  t.same([...(read(attributes.map(({ type: _, ...rest }) => rest)) ?? [])], expected)
+  t.same(
+    read([
+      { name: 'zero', type: 2 },
+      { name: 'none', type: 7 }
+    ]),
+    new Map<string, unknown>([
+      ['zero', { kind: 'int', value: 0 }],
+      ['none', { kind: 'ints', value: [] }]
+    ])
+  )
+  t.match(
+    errorOf(() =>
+      read([
+        { name: 'a', type: 2 },
+        { name: 'a', type: 2 }
+      ])
+    ).message,
+    /node 0 .* more than one attribute "a"/
+  )
 })
 
 t.test('what Attribute cannot express is opaque', async (t) => {
   const attribute = [
-    { name: 'binary', type: 3, s: Uint8Array.of(0xff, 0xfe) }, { name: 'graph', type: 5, g: { name: 'g' } },
-    { name: 'reference', type: 2, ref_attr_name: 'other' }, { name: 'float8', type: 4, t: { data_type: 17, dims: [1], raw_data: [1] } },
+    { name: 'binary', type: 3, s: Uint8Array.of(0xff, 0xfe) },
+    { name: 'graph', type: 5, g: { name: 'g' } },
+    { name: 'reference', type: 2, ref_attr_name: 'other' },
+    { name: 'float8', type: 4, t: { data_type: 17, dims: [1], raw_data: [1] } },
     { name: 'future', type: 99, i: 1 }
   ]
   const graph = decode({ node: [{ op_type: 'X', domain: 'd', input: ['x'], output: ['y'], attribute }] })
-  t.same([...graph.nodes[0]?.attributes.values() ?? []].map(({ kind }) => kind), Array<string>(5).fill('opaque'))
+  t.same(
+    [...(graph.nodes[0]?.attributes.values() ?? [])].map(({ kind }) => kind),
+    Array<string>(5).fill('opaque')
+  )
 })
 
 t.test('initializers among the inputs are not inputs', async (t) => {
-  const graph = decode({ input: [{ name: 'b', type: floatType(2) }, { name: 'x', type: floatType('N', 2) }] }, { ir_version: 3 })
-  t.same(graph.inputs.map(({ name }) => name), ['x'])
+  const graph = decode(
+    {
+      input: [
+        { name: 'b', type: floatType(2) },
+        { name: 'x', type: floatType('N', 2) }
+      ]
+    },
+    { ir_version: 3 }
+  )
+  t.same(
+    graph.inputs.map(({ name }) => name),
+    ['x']
+  )
 })
 
 t.test('nodes get unique names', async (t) => {
   const names = ['', 'n', 'n', 'Relu_0', 'n_1', '']
   const node = names.map((name, i) => ({ name, op_type: 'Relu', input: [i === 0 ? 'x' : `v${i - 1}`], output: [`v${i}`] }))
   const graph = decode({ node, output: [{ name: 'v5' }] })
-  t.same(graph.nodes.map(({ name }) => name), ['Relu_0_1', 'n', 'n_2', 'Relu_0', 'n_1', 'Relu_5'])
+  t.same(
+    graph.nodes.map(({ name }) => name),
+    ['Relu_0_1', 'n', 'n_2', 'Relu_0', 'n_1', 'Relu_5']
+  )
 })
 
 t.test('nodes out of order are sorted, the two names of the ONNX domain are one', async (t) => {
-  const graph = decode({
-    node: [
-      { name: 'relu', op_type: 'Relu', input: ['s'], output: ['y'], domain: 'ai.onnx' },
-      { name: 'add', op_type: 'Add', input: ['x', 'b'], output: ['s'] }
+  const graph = decode(
+    {
+      node: [
+        { name: 'relu', op_type: 'Relu', input: ['s'], output: ['y'], domain: 'ai.onnx' },
+        { name: 'add', op_type: 'Add', input: ['x', 'b'], output: ['s'] }
+      ]
+    },
+    { opset_import: [{ domain: 'ai.onnx', version: 13 }] }
+  )
+  t.same(
+    graph.nodes.map(({ name, domain }) => [name, domain]),
+    [
+      ['add', ''],
+      ['relu', '']
     ]
-  }, { opset_import: [{ domain: 'ai.onnx', version: 13 }] })
-  t.same(graph.nodes.map(({ name, domain }) => [name, domain]), [['add', ''], ['relu', '']])
+  )
   t.same([...graph.opsets], [['', 13]])
 })
 
 t.test('values that are no tensors are marked', async (t) => {
   const graph = decode({
     value_info: [
-      { name: 'list', type: { sequence_type: { elem_type: floatType() } } }, { name: 'text', type: { tensor_type: { elem_type: 8 } } },
-      { name: 'rankless', type: { tensor_type: { elem_type: 1 } } }, { name: 'scalar', type: { tensor_type: { elem_type: 7, shape: {} } } },
-      { name: 'untyped' }, { name: 'unknown', type: { tensor_type: { elem_type: 1, shape: { dim: [{}, { dim_value: -1 }, { dim_value: 0 }] } } } }
+      { name: 'list', type: { sequence_type: { elem_type: floatType() } } },
+      { name: 'text', type: { tensor_type: { elem_type: 8 } } },
+      { name: 'rankless', type: { tensor_type: { elem_type: 1 } } },
+      { name: 'scalar', type: { tensor_type: { elem_type: 7, shape: {} } } },
+      { name: 'untyped' },
+      { name: 'unknown', type: { tensor_type: { elem_type: 1, shape: { dim: [{}, { dim_value: -1 }, { dim_value: 0 }] } } } }
     ]
   })
-  t.same(graph.valueInfo.map(({ name, dtype, dims, opaque }) => [name, opaque ?? dtype, dims]), [
-    ['list', true, undefined], ['text', true, undefined], ['rankless', 'float32', undefined], ['scalar', 'int64', []],
-    ['untyped', true, undefined], ['unknown', 'float32', [null, null, 0]]
-  ])
+  t.same(
+    graph.valueInfo.map(({ name, dtype, dims, opaque }) => [name, opaque ?? dtype, dims]),
+    [
+      ['list', true, undefined],
+      ['text', true, undefined],
+      ['rankless', 'float32', undefined],
+      ['scalar', 'int64', []],
+      ['untyped', true, undefined],
+      ['unknown', 'float32', [null, null, 0]]
+    ]
+  )
 })
 
 t.test('tensors of other types exist by name', async (t) => {
   const graph = decode({ initializer: [{ name: 'b', data_type: 8, dims: [1], string_data: [Buffer.from('x')] }] })
   t.same([...graph.initializers.keys()], [])
-  t.same([...graph.opaqueInitializers?.keys() ?? []], ['b'])
+  t.same([...(graph.opaqueInitializers?.keys() ?? [])], ['b'])
 })
 
 t.test('inconsistent networks are POLYADIC_GRAPH', async (t) => {
@@ -183,7 +256,12 @@ t.test('inconsistent networks are POLYADIC_GRAPH', async (t) => {
     ['missing output', { output: [{ name: 'z' }] }, {}, /output "z" is not produced/],
     ['twice', { node: [node('a', 'x', 'y'), node('c', 'x', 'y')] }, {}, /value "y" is defined more than once/],
     ['no opset', {}, { opset_import: [] }, /does not import an opset/],
-    ['initializer twice', { initializer: [1, 2].map((v) => ({ name: 'b', data_type: 1, raw_data: rawFloats(v) })) }, {}, /"b" is defined more than once/]
+    [
+      'initializer twice',
+      { initializer: [1, 2].map((v) => ({ name: 'b', data_type: 1, raw_data: rawFloats(v) })) },
+      {},
+      /"b" is defined more than once/
+    ]
   ]
   for (const [name, graph, model, message] of cases) {
     const error = errorOf(() => decode(graph, model))
@@ -197,9 +275,18 @@ t.test('models from before opset imports have opset 1', async (t) => {
 })
 
 t.test('a node without an operator, an initializer without a name, and no graph are POLYADIC_FORMAT', async (t) => {
-  t.match(errorOf(() => decode({ node: [{ name: 'n' }] })), { code: 'POLYADIC_FORMAT', message: /node "n" has no operator type/ })
-  t.match(errorOf(() => withTensor({ name: '', data_type: 1, raw_data: rawFloats(1) })), { code: 'POLYADIC_FORMAT', message: /initializer 0 has no name/ })
-  t.match(errorOf(() => decodeOnnx(encodeModel({ ir_version: 8 }))), { code: 'POLYADIC_FORMAT', message: /the model has no graph/ })
+  t.match(
+    errorOf(() => decode({ node: [{ name: 'n' }] })),
+    { code: 'POLYADIC_FORMAT', message: /node "n" has no operator type/ }
+  )
+  t.match(
+    errorOf(() => withTensor({ name: '', data_type: 1, raw_data: rawFloats(1) })),
+    { code: 'POLYADIC_FORMAT', message: /initializer 0 has no name/ }
+  )
+  t.match(
+    errorOf(() => decodeOnnx(encodeModel({ ir_version: 8 }))),
+    { code: 'POLYADIC_FORMAT', message: /the model has no graph/ }
+  )
 })
 
 t.test('other files are told apart', async (t) => {

@@ -25,7 +25,10 @@ t.test('integers of every size survive', async (t) => {
     t.equal(reader.integer(), Number(value))
     t.equal(reader.lastInt64(), value)
     if (Number.isSafeInteger(Number(value))) {
-      t.same(write((writer) => writer.integer(1, Number(value))), write((writer) => writer.integer(1, value)))
+      t.same(
+        write((writer) => writer.integer(1, Number(value))),
+        write((writer) => writer.integer(1, value))
+      )
     }
   }
 })
@@ -33,10 +36,12 @@ t.test('integers of every size survive', async (t) => {
 t.test('strings, floats and nested messages survive', async (t) => {
   const child = new MessageWriter()
   child.string(2, 'grüße \u{1f44b}')
-  const reader = firstField(write((writer) => {
-    writer.message(4, child)
-    writer.float32(5, 0.5)
-  }))
+  const reader = firstField(
+    write((writer) => {
+      writer.message(4, child)
+      writer.float32(5, 0.5)
+    })
+  )
   const inner = reader.message(schema)
   t.ok(inner.next())
   t.equal(inner.string(), 'grüße \u{1f44b}')
@@ -52,9 +57,16 @@ t.test('a byte order mark is part of a string', async (t) => {
 
 t.test('repeated scalars are read packed and unpacked', async (t) => {
   for (const packed of [true, false]) {
-    const reader = new WireReader(write((writer) => writer.integers(3, [1, -1, 1000], packed)), schema)
+    const reader = new WireReader(
+      write((writer) => writer.integers(3, [1, -1, 1000], packed)),
+      schema
+    )
     const values: number[] = []
-    while (reader.next()) t.equal(reader.elements(0, () => values.push(reader.varint())), packed)
+    while (reader.next())
+      t.equal(
+        reader.elements(0, () => values.push(reader.varint())),
+        packed
+      )
     t.same(values, [1, -1, 1000])
   }
 })
@@ -80,18 +92,36 @@ t.test('extra fields are merged by number; a field that is written supersedes th
   const reader = new WireReader(joinChunks(writer.finish()), schema)
   const seen: number[][] = []
   while (reader.next()) seen.push([reader.field, reader.integer()])
-  t.same(seen, [[1, 1], [2, 20], [4, 40], [9, 9]])
+  t.same(seen, [
+    [1, 1],
+    [2, 20],
+    [4, 40],
+    [9, 9]
+  ])
 })
 
 t.test('broken input is a POLYADIC_FORMAT that says field and offset', async (t) => {
   const cases: [string, number[], (reader: WireReader) => unknown, RegExp][] = [
     ['varint past the end', [0x08, 0xff], (r) => r.integer(), /^Sample\.number: a varint runs past the end \(byte 2\)$/],
-    ['varint of 11 bytes', [0x08, ...Array<number>(10).fill(0xff), 1], (r) => r.integer(), /^Sample\.number: a varint of more than 64 bits/],
+    [
+      'varint of 11 bytes',
+      [0x08, ...Array<number>(10).fill(0xff), 1],
+      (r) => r.integer(),
+      /^Sample\.number: a varint of more than 64 bits/
+    ],
     ['varint over 64 bits', [0x08, ...Array<number>(9).fill(0x80), 2], (r) => r.integer(), /more than 64 bits/],
     ['varint that goes on', [0x08, ...Array<number>(10).fill(0x80), 0], (r) => r.integer(), /more than 10 bytes/],
     ['length past the end', [0x12, 5, 0x61], (r) => r.string(), /^Sample\.text: a length of 5 runs 4 bytes past the end \(byte 2\)$/],
     ['huge length', [0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], (r) => r.view(), /runs \d+ bytes past/],
-    ['float past the end', [0x2d, 0, 0], (r) => { r.expect(5); return r.float32() }, /a value of 4 bytes runs past the end/],
+    [
+      'float past the end',
+      [0x2d, 0, 0],
+      (r) => {
+        r.expect(5)
+        return r.float32()
+      },
+      /a value of 4 bytes runs past the end/
+    ],
     ['double past the end', [0x29, 0, 0], (r) => r.raw(), /a value of 8 bytes runs past the end/],
     ['wrong wire type', [0x0a, 0], (r) => r.integer(), /^Sample\.number: expected a varint value, got a length-delimited one/],
     ['invalid UTF-8', [0x12, 2, 0xc3, 0x28], (r) => r.string(), /^Sample\.text: a string is not valid UTF-8/],
@@ -112,10 +142,13 @@ t.test('nesting has a limit', async (t) => {
   let bytes = new Uint8Array()
   for (let i = 0; i < 200; i++) bytes = new Uint8Array(write((writer) => writer.bytes(4, bytes)))
   let reader = firstField(bytes)
-  t.match(errorOf(() => {
-    for (;;) {
-      reader = reader.message(schema)
-      reader.next()
-    }
-  }).message, /nested more than 100 deep/)
+  t.match(
+    errorOf(() => {
+      for (;;) {
+        reader = reader.message(schema)
+        reader.next()
+      }
+    }).message,
+    /nested more than 100 deep/
+  )
 })

@@ -7,7 +7,15 @@ const labels = (scale: { ticks: readonly { label: string }[] }): string[] => sca
 t.test('linear ticks are round and enclose the data', async (t) => {
   t.strictSame(labels(linearScale(0, 10, [0, 100])), ['0', '2', '4', '6', '8', '10'])
   t.strictSame(labels(linearScale(0.13, 0.31, [0, 100])), ['0.10', '0.15', '0.20', '0.25', '0.30', '0.35'])
-  for (const [low, high] of [[0, 1], [3, 97], [-5, 5], [0.001, 0.002], [12345, 12346], [7, 7], [0, 0]] as const) {
+  for (const [low, high] of [
+    [0, 1],
+    [3, 97],
+    [-5, 5],
+    [0.001, 0.002],
+    [12345, 12346],
+    [7, 7],
+    [0, 0]
+  ] as const) {
     const { domain, ticks } = linearScale(low, high, [0, 100])
     t.ok(domain[0] <= low && domain[1] >= high && domain[0] < domain[1], `${low} to ${high} is inside`)
     t.ok(ticks.length >= 2 && ticks.length <= 9, `${ticks.length} ticks`)
@@ -26,7 +34,13 @@ t.test('linear and logarithmic maps hit both ends', async (t) => {
 t.test('logarithmic ticks: powers of ten, finer within one decade', async (t) => {
   t.strictSame(labels(logScale(1e-5, 0.9, [0, 100])), ['10⁻⁵', '10⁻⁴', '0.001', '0.01', '0.1', '1'])
   t.strictSame(labels(logScale(0.15, 0.6, [0, 100])), ['0.1', '0.2', '0.3', '0.5', '0.7'])
-  for (const [low, high] of [[1e-12, 1], [0.9, 1.1], [0.5, 0.5], [3e-4, 2e-3], [9.99, 10]] as const) {
+  for (const [low, high] of [
+    [1e-12, 1],
+    [0.9, 1.1],
+    [0.5, 0.5],
+    [3e-4, 2e-3],
+    [9.99, 10]
+  ] as const) {
     const { domain, ticks } = logScale(low, high, [0, 100])
     t.ok(domain[0] <= low * 1.0001 && domain[1] >= high * 0.9999 && domain[0] < domain[1], `${low} to ${high} is inside ${domain}`)
     t.ok(ticks.length >= 2 && ticks.length <= 10, `${ticks.length} ticks`)
@@ -36,7 +50,27 @@ t.test('logarithmic ticks: powers of ten, finer within one decade', async (t) =>
 
 t.test('a line chart draws a curve a series and leaves out what a log axis cannot show', async (t) => {
   const options = { title: 'Error', xLabel: 'iteration', yLabel: 'relative error', logY: true }
-  const svg = lineChart([{ name: 'conv2', points: [[0, 1], [1, 0.1], [2, 0], [3, Number.NaN]] }, { name: '<conv3>', points: [[0, 0.5], [3, 0.2]] }], options)
+  const svg = lineChart(
+    [
+      {
+        name: 'conv2',
+        points: [
+          [0, 1],
+          [1, 0.1],
+          [2, 0],
+          [3, Number.NaN]
+        ]
+      },
+      {
+        name: '<conv3>',
+        points: [
+          [0, 0.5],
+          [3, 0.2]
+        ]
+      }
+    ],
+    options
+  )
   t.equal(svg.match(/<path /g)?.length, 2)
   t.match(svg, '&#60;conv3&#62;')
   t.notMatch(svg, /NaN|Infinity/)
@@ -44,7 +78,14 @@ t.test('a line chart draws a curve a series and leaves out what a log axis canno
 })
 
 t.test('bars begin at zero and grow with their value', async (t) => {
-  const svg = barChart([{ label: 'dense', value: 2, group: 'ours' }, { label: 'cp', value: 1, group: 'ours' }, { label: 'x', value: Number.NaN, group: 'peer' }], { title: 'Latency', xLabel: 'ms' })
+  const svg = barChart(
+    [
+      { label: 'dense', value: 2, group: 'ours' },
+      { label: 'cp', value: 1, group: 'ours' },
+      { label: 'x', value: Number.NaN, group: 'peer' }
+    ],
+    { title: 'Latency', xLabel: 'ms' }
+  )
   const widths = [...svg.matchAll(/<rect [^>]*?width="([\d.]+)" height="18"/g)].map((match) => Number(match[1]))
   t.equal(widths.length, 2)
   t.ok(Math.abs((widths[0] ?? 0) - 2 * (widths[1] ?? 0)) < 0.05)

@@ -9,16 +9,37 @@ t.test('median', async (t) => {
 
 t.test('candidates take turns and each round begins with another', async (t) => {
   const order: string[] = []
-  const slow = (name: string) => ({ name, run: async () => { order.push(name) } })
+  const slow = (name: string) => ({
+    name,
+    run: async () => {
+      order.push(name)
+    }
+  })
   const measured = await measureInterleaved([slow('a'), slow('b')], { runs: 4, sampleMs: 0, warmup: 0 })
   t.strictSame(order.slice(4), ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a'])
-  t.strictSame(measured.map(({ name, samplesMs }) => [name, samplesMs.length]), [['a', 4], ['b', 4]])
+  t.strictSame(
+    measured.map(({ name, samplesMs }) => [name, samplesMs.length]),
+    [
+      ['a', 4],
+      ['b', 4]
+    ]
+  )
   t.ok(measured.every(({ medianMs }) => medianMs >= 0))
 })
 
 t.test('short runs are repeated within a sample', async (t) => {
   let calls = 0
-  await measureInterleaved([{ name: 'x', run: () => { calls++ } }], { runs: 3, sampleMs: 1, warmup: 0 })
+  await measureInterleaved(
+    [
+      {
+        name: 'x',
+        run: () => {
+          calls++
+        }
+      }
+    ],
+    { runs: 3, sampleMs: 1, warmup: 0 }
+  )
   t.ok(calls > 100, `${calls} calls`)
 })
 

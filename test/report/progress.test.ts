@@ -4,9 +4,21 @@ import { createProgress } from '../../lib/report/progress.js'
 function setup(isTTY: boolean, environment: Record<string, string> = {}) {
   let time = 0
   let written = ''
-  const stream = { isTTY, columns: 60, write: (text: string) => { written += text } }
+  const stream = {
+    isTTY,
+    columns: 60,
+    write: (text: string) => {
+      written += text
+    }
+  }
   const progress = createProgress({ stream, environment, now: () => time })
-  return { progress, written: () => written, wait: (ms: number) => { time += ms } }
+  return {
+    progress,
+    written: () => written,
+    wait: (ms: number) => {
+      time += ms
+    }
+  }
 }
 
 t.test('elsewhere than on a terminal: plain lines, not one a call', async (t) => {

@@ -4,7 +4,10 @@ import { displayWidth, markdownTable, textTable } from '../../lib/report/table.j
 const columns = [{ title: 'layer' }, { title: 'multiply-adds', align: 'right' }] as const
 
 t.test('columns line up, numbers on the right, nothing trails', async (t) => {
-  const lines = textTable(columns, [['conv1', '1.99 M'], ['a much longer name', '31.9 M']]).split('\n')
+  const lines = textTable(columns, [
+    ['conv1', '1.99 M'],
+    ['a much longer name', '31.9 M']
+  ]).split('\n')
   t.strictSame(lines, [
     'layer               multiply-adds',
     '──────────────────  ─────────────',
@@ -20,7 +23,10 @@ t.test('a short row is filled, a left last column leaves no blanks', async (t) =
 t.test('wide and combining characters keep the columns aligned', async (t) => {
   t.equal(displayWidth('層'), 2)
   t.equal(displayWidth('e\u0301'), 1)
-  const [, , first, second] = textTable(columns, [['層', '1'], ['ab', '2']]).split('\n')
+  const [, , first, second] = textTable(columns, [
+    ['層', '1'],
+    ['ab', '2']
+  ]).split('\n')
   t.equal(displayWidth(first ?? ''), displayWidth(second ?? ''))
 })
 

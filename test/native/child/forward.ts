@@ -8,7 +8,11 @@ import { runReference } from '../../helpers/reference-network.js'
 const tolerance = 2e-5
 
 async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Promise<number> {
-  const expected = runReference(spec, inputs, spec.parameters.map((p) => p.data))
+  const expected = runReference(
+    spec,
+    inputs,
+    spec.parameters.map((p) => p.data)
+  )
   const outputs = expected.map((data) => new Float32Array(data.length).fill(NaN))
   const plan = native().createPlan(spec)
   await plan.run(inputs, outputs).promise
@@ -16,11 +20,13 @@ async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Prom
   plan.close()
   let scale = 1e-6
   let worst = 0
-  expected.forEach((data, k) => data.forEach((v, i) => {
-    scale = Math.max(scale, Math.abs(v))
-    const error = Math.abs(v - (outputs[k]?.[i] ?? NaN))
-    worst = error <= worst ? worst : error // NaN stays
-  }))
+  expected.forEach((data, k) =>
+    data.forEach((v, i) => {
+      scale = Math.max(scale, Math.abs(v))
+      const error = Math.abs(v - (outputs[k]?.[i] ?? NaN))
+      worst = error <= worst ? worst : error // NaN stays
+    })
+  )
   return worst / scale
 }
 
@@ -30,14 +36,22 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1):
 }
 
 const activations: PlanActivation[] = [
-  { kind: 'none' }, { kind: 'relu' }, { kind: 'leaky_relu', alpha: 0.1 }, { kind: 'clip', alpha: -0.5, beta: 0.7 }, { kind: 'sigmoid' }, { kind: 'tanh' }
+  { kind: 'none' },
+  { kind: 'relu' },
+  { kind: 'leaky_relu', alpha: 0.1 },
+  { kind: 'clip', alpha: -0.5, beta: 0.7 },
+  { kind: 'sigmoid' },
+  { kind: 'tanh' }
 ]
 
 function anyWindow(r: Random): Parameters<PlanBuilder['conv']>[2] & object {
   const pad = (): number => r.integer(0, 3)
   return {
-    kernel: [r.integer(1, 5), r.integer(1, 5)], strides: [r.integer(1, 3), r.integer(1, 3)], pads: [pad(), pad(), pad(), pad()],
-    dilations: [r.integer(1, 2), r.integer(1, 2)], bias: r.next() < 0.7
+    kernel: [r.integer(1, 5), r.integer(1, 5)],
+    strides: [r.integer(1, 3), r.integer(1, 3)],
+    pads: [pad(), pad(), pad(), pad()],
+    dilations: [r.integer(1, 2), r.integer(1, 2)],
+    bias: r.next() < 0.7
   }
 }
 
@@ -60,7 +74,11 @@ for (let channels = 2; channels <= 67; channels += 5) {
   const r = generator(channels)
   const b = new PlanBuilder(r)
   const input = b.input(2, channels, 11, 12)
-  await check(`depthwise ${channels}`, b, b.convolution(input, channels, { ...anyWindow(r), groups: channels }, { activation: activations[channels % 6] as PlanActivation }))
+  await check(
+    `depthwise ${channels}`,
+    b,
+    b.convolution(input, channels, { ...anyWindow(r), groups: channels }, { activation: activations[channels % 6] as PlanActivation })
+  )
   await check(`depthwise ${channels}, multiplier 2`, b, b.convolution(input, channels * 2, { ...anyWindow(r), groups: channels }))
 }
 
@@ -70,9 +88,19 @@ for (const [i, activation] of activations.entries()) {
     const input = b.input(2, 5, 9, 8)
     const residual = b.convolution(input, 7)
     const order = i % 2 ? 'adjacent' : 'strided'
-    const out = b.convolution(input, 7 * pieces, { kernel: [3, 3], pads: [1, 1, 1, 1] }, { activation, residual, ...(pieces > 1 ? { maxout: { pieces, order } } : {}) })
+    const out = b.convolution(
+      input,
+      7 * pieces,
+      { kernel: [3, 3], pads: [1, 1, 1, 1] },
+      { activation, residual, ...(pieces > 1 ? { maxout: { pieces, order } } : {}) }
+    )
     await check(`epilogue maxout ${pieces} ${order} + residual + ${activation.kind}`, b, out)
-    const grouped = b.convolution(input, 5 * 4 * pieces, { groups: 5 }, { activation, ...(pieces > 1 ? { maxout: { pieces, order } } : {}) })
+    const grouped = b.convolution(
+      input,
+      5 * 4 * pieces,
+      { groups: 5 },
+      { activation, ...(pieces > 1 ? { maxout: { pieces, order } } : {}) }
+    )
     await check(`epilogue maxout ${pieces} ${order} over groups + ${activation.kind}`, b, grouped)
     const apart = b.step({ op: 'activation', input: out, activation })
     await check(`activation ${activation.kind}`, b, apart)
@@ -82,10 +110,28 @@ for (const [i, activation] of activations.entries()) {
 }
 
 /** Every form of CPD.md's table: with and without reduce, one axis only, groups, strides, pads, dilations. */
-function cpStages(b: PlanBuilder, r: Random, channels: number, groups: number, rank: number, outputs: number, form: string): PlanConvolution[] {
+function cpStages(
+  b: PlanBuilder,
+  r: Random,
+  channels: number,
+  groups: number,
+  rank: number,
+  outputs: number,
+  form: string
+): PlanConvolution[] {
   const pad = (): number => r.integer(0, 2)
-  const vertical = { kernel: [r.integer(1, 9), 1] as const, strides: [r.integer(1, 2), 1] as const, pads: [pad(), 0, pad(), 0] as const, dilations: [r.integer(1, 2), 1] as const }
-  const horizontal = { kernel: [1, r.integer(1, 9)] as const, strides: [1, r.integer(1, 2)] as const, pads: [0, pad(), 0, pad()] as const, dilations: [1, r.integer(1, 2)] as const }
+  const vertical = {
+    kernel: [r.integer(1, 9), 1] as const,
+    strides: [r.integer(1, 2), 1] as const,
+    pads: [pad(), 0, pad(), 0] as const,
+    dilations: [r.integer(1, 2), 1] as const
+  }
+  const horizontal = {
+    kernel: [1, r.integer(1, 9)] as const,
+    strides: [1, r.integer(1, 2)] as const,
+    pads: [0, pad(), 0, pad()] as const,
+    dilations: [1, r.integer(1, 2)] as const
+  }
   const width = rank * groups
   const stages: PlanConvolution[] = []
   if (form === 'first') stages.push(b.conv(channels, width, { ...vertical, groups, bias: false }))
@@ -109,8 +155,16 @@ for (let seed = 0; seed < 96; seed++) {
   const outputs = groups * r.integer(1, 9)
   const rank = tall ? 67 : r.integer(1, 20)
   const stages = cpStages(b, r, channels, groups, rank, outputs * 2, form)
-  const rest = seed % 2 ? { maxout: { pieces: 2, order: 'strided' as const }, activation: { kind: 'relu' as const } } : { activation: activations[seed % 6] as PlanActivation }
-  await check(`cp_block ${form}, ${groups} groups, rank ${rank}, seed ${seed}`, b, b.block(input, stages, outputs * 2, rest), 1 + (seed % 3))
+  const rest =
+    seed % 2
+      ? { maxout: { pieces: 2, order: 'strided' as const }, activation: { kind: 'relu' as const } }
+      : { activation: activations[seed % 6] as PlanActivation }
+  await check(
+    `cp_block ${form}, ${groups} groups, rank ${rank}, seed ${seed}`,
+    b,
+    b.block(input, stages, outputs * 2, rest),
+    1 + (seed % 3)
+  )
 }
 
 for (let seed = 0; seed < 24; seed++) {
@@ -119,7 +173,12 @@ for (let seed = 0; seed < 24; seed++) {
   const input = b.input(2, r.integer(1, 19), r.integer(7, 12), r.integer(7, 12))
   const kernel: [number, number] = [r.integer(2, 4), r.integer(2, 4)]
   const pad = (axis: 0 | 1): number => r.integer(0, kernel[axis] - 1)
-  const window = { kernel, strides: [r.integer(1, 3), r.integer(1, 3)] as const, pads: [pad(0), pad(1), pad(0), pad(1)] as const, dilations: [1, r.integer(1, 2)] as const }
+  const window = {
+    kernel,
+    strides: [r.integer(1, 3), r.integer(1, 3)] as const,
+    pads: [pad(0), pad(1), pad(0), pad(1)] as const,
+    dilations: [1, r.integer(1, 2)] as const
+  }
   for (const op of ['max_pool', 'average_pool'] as const) {
     for (const countIncludePad of [false, true]) {
       const out = b.step({ op, input, ...window, countIncludePad }, b.windowed(input, window, b.shape(input).c))
@@ -166,12 +225,23 @@ t.test('inconsistent plans are refused', async (t) => {
   const b = new PlanBuilder(generator(1))
   const out = b.convolution(b.input(1, 3, 8, 8), 4, { kernel: [3, 3] })
   const good = b.spec(out)
-  const bad = (change: Partial<PlanSpec>): void => { native().createPlan({ ...good, ...change }) }
+  const bad = (change: Partial<PlanSpec>): void => {
+    native().createPlan({ ...good, ...change })
+  }
   t.throws(() => bad({ threads: 0 }), { code: 'POLYADIC_ARGUMENT' })
   t.throws(() => bad({ outputs: [99] }), { code: 'POLYADIC_ARGUMENT' })
   t.throws(() => bad({ inputs: [] }), { code: 'POLYADIC_ARGUMENT' })
   t.throws(() => bad({ parameters: [] }), { code: 'POLYADIC_ARGUMENT' })
-  t.throws(() => bad({ values: [{ n: 1, c: 3, h: 8, w: 8 }, { n: 1, c: 4, h: 7, w: 6 }] }), { code: 'POLYADIC_SHAPE' })
+  t.throws(
+    () =>
+      bad({
+        values: [
+          { n: 1, c: 3, h: 8, w: 8 },
+          { n: 1, c: 4, h: 7, w: 6 }
+        ]
+      }),
+    { code: 'POLYADIC_SHAPE' }
+  )
   t.throws(() => bad({ steps: [{ ...(good.steps[0] as object), op: 'unheard_of' }] as never }), { code: 'POLYADIC_ARGUMENT' })
   const plan = native().createPlan(good)
   t.throws(() => plan.run([new Float32Array(3)], [new Float32Array(4 * 36)]), { code: 'POLYADIC_SHAPE' })

@@ -70,22 +70,37 @@ for (let seed = 0; seed < 24; seed++) {
   const channels = b.shape(x).c
   const divides = channels % groups === 0 ? groups : 1
   const window = {
-    kernel: [r.integer(1, 4), r.integer(1, 4)] as const, strides: [r.integer(1, 3), r.integer(1, 3)] as const,
-    pads: [r.integer(0, 2), r.integer(0, 2), r.integer(0, 2), r.integer(0, 2)] as const, dilations: [r.integer(1, 2), r.integer(1, 2)] as const
+    kernel: [r.integer(1, 4), r.integer(1, 4)] as const,
+    strides: [r.integer(1, 3), r.integer(1, 3)] as const,
+    pads: [r.integer(0, 2), r.integer(0, 2), r.integer(0, 2), r.integer(0, 2)] as const,
+    dilations: [r.integer(1, 2), r.integer(1, 2)] as const
   }
-  await check(`convolution seed ${seed}, ${divides} groups`, b, b.convolution(x, divides * r.integer(1, 7), { ...window, groups: divides, bias: seed % 3 > 0 }), 1 + (seed % 2))
+  await check(
+    `convolution seed ${seed}, ${divides} groups`,
+    b,
+    b.convolution(x, divides * r.integer(1, 7), { ...window, groups: divides, bias: seed % 3 > 0 }),
+    1 + (seed % 2)
+  )
 }
 
 for (const channels of [3, 8, 13]) {
   const { b, x } = begin(channels, channels)
   const vertical = b.convolution(x, channels, { kernel: [4, 1], strides: [2, 1], pads: [2, 0, 1, 0], groups: channels })
-  await check(`depthwise ${channels}`, b, b.convolution(vertical, channels, { kernel: [1, 3], dilations: [1, 2], pads: [0, 1, 0, 2], groups: channels, bias: false }))
+  await check(
+    `depthwise ${channels}`,
+    b,
+    b.convolution(vertical, channels, { kernel: [1, 3], dilations: [1, 2], pads: [0, 1, 0, 2], groups: channels, bias: false })
+  )
   const two = begin(channels, channels)
   await check(`depthwise multiplier ${channels}`, two.b, two.b.convolution(two.x, channels * 2, { kernel: [3, 3], groups: channels }))
 }
 
 const activations: PlanActivation[] = [
-  { kind: 'relu' }, { kind: 'leaky_relu', alpha: 0.1 }, { kind: 'clip', alpha: -0.5, beta: 0.7 }, { kind: 'sigmoid' }, { kind: 'tanh' }
+  { kind: 'relu' },
+  { kind: 'leaky_relu', alpha: 0.1 },
+  { kind: 'clip', alpha: -0.5, beta: 0.7 },
+  { kind: 'sigmoid' },
+  { kind: 'tanh' }
 ]
 for (const activation of activations) {
   const { b, x } = begin(40)
@@ -151,8 +166,12 @@ t.test('a step follows the formula of SGD with momentum, decay, clipping and fro
     const trainer = native().createTrainer(spec)
     const targets = Int32Array.of(0, 1, 2)
     const sgd = {
-      learningRate: 0.1, momentum: 0.9, nesterov, clipNorm: 0.5,
-      weightDecay: Float32Array.from(spec.parameters, (_, i) => (i % 2 ? 0 : 0.01)), rateScale: Float32Array.from(spec.parameters, (_, i) => (i === 1 ? 0 : 1))
+      learningRate: 0.1,
+      momentum: 0.9,
+      nesterov,
+      clipNorm: 0.5,
+      weightDecay: Float32Array.from(spec.parameters, (_, i) => (i % 2 ? 0 : 0.01)),
+      rateScale: Float32Array.from(spec.parameters, (_, i) => (i === 1 ? 0 : 1))
     }
     const weights = spec.parameters.map((p) => Float64Array.from(p.data))
     const velocity = weights.map((w) => new Float64Array(w.length))
@@ -160,17 +179,24 @@ t.test('a step follows the formula of SGD with momentum, decay, clipping and fro
       const { gradients } = await trainer.gradients(inputs, targets, 0).promise
       const { gradientNorm } = await trainer.step(inputs, targets, 0, sgd).promise
       const scale = gradientNorm > 0.5 ? 0.5 / gradientNorm : 1
-      weights.forEach((w, p) => w.forEach((value, i) => {
-        const rate = 0.1 * (sgd.rateScale[p] as number)
-        if (rate === 0) return
-        const g = (gradients[p]![i] as number) * scale + (sgd.weightDecay[p] as number) * value
-        const v = 0.9 * (velocity[p]![i] as number) + g
-        velocity[p]![i] = v
-        w[i] = value - rate * (nesterov ? g + 0.9 * v : v)
-      }))
+      weights.forEach((w, p) =>
+        w.forEach((value, i) => {
+          const rate = 0.1 * (sgd.rateScale[p] as number)
+          if (rate === 0) return
+          const g = (gradients[p]![i] as number) * scale + (sgd.weightDecay[p] as number) * value
+          const v = 0.9 * (velocity[p]![i] as number) + g
+          velocity[p]![i] = v
+          w[i] = value - rate * (nesterov ? g + 0.9 * v : v)
+        })
+      )
     }
     const actual = trainer.getParameters('weights')
-    weights.forEach((w, p) => t.ok(w.every((v, i) => Math.abs(v - (actual[p]![i] as number)) < 1e-5), `parameter ${p}, nesterov ${nesterov}`))
+    weights.forEach((w, p) =>
+      t.ok(
+        w.every((v, i) => Math.abs(v - (actual[p]![i] as number)) < 1e-5),
+        `parameter ${p}, nesterov ${nesterov}`
+      )
+    )
     t.same(actual[1], spec.parameters[1]!.data, 'the frozen parameter has not moved')
   }
 })
@@ -180,7 +206,11 @@ t.test('the same bits with any number of threads', async (t) => {
     const { b, x } = begin(81, 20, 12)
     const { h, w } = b.shape(x)
     const spec = b.spec(b.convolution(x, 3, { kernel: [h, w] }), threads)
-    return (await native().createTrainer(spec).gradients(b.inputData(), Int32Array.of(0, 1, 2), 0).promise).gradients
+    return (
+      await native()
+        .createTrainer(spec)
+        .gradients(b.inputData(), Int32Array.of(0, 1, 2), 0).promise
+    ).gradients
   }
   const one = await run(1)
   for (const threads of [2, 5]) t.same(await run(threads), one, `${threads} threads`)

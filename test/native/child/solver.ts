@@ -15,14 +15,26 @@ function transpose(rows: number, columns: number, x: Float64Array): Float64Array
 }
 
 function worst(m: number, n: number, k: number, threads: number): number {
-  const a = randomArray(m * k, m + 100 * k), b = randomArray(k * n, n + 7)
+  const a = randomArray(m * k, m + 100 * k),
+    b = randomArray(k * n, n + 7)
   const expected = plain(m, n, k, a, b)
   const limit = 1e-14 * k
   let ratio = 0
   for (const transposeA of [false, true]) {
     for (const transposeB of [false, true]) {
-      const c = cpdTest().gemm({ m, n, k, a: transposeA ? transpose(m, k, a) : a, b: transposeB ? transpose(k, n, b) : b, transposeA, transposeB, threads })
-      c.forEach((value, i) => { ratio = Math.max(ratio, Math.abs(value - expected[i]!) / limit) })
+      const c = cpdTest().gemm({
+        m,
+        n,
+        k,
+        a: transposeA ? transpose(m, k, a) : a,
+        b: transposeB ? transpose(k, n, b) : b,
+        transposeA,
+        transposeB,
+        threads
+      })
+      c.forEach((value, i) => {
+        ratio = Math.max(ratio, Math.abs(value - expected[i]!) / limit)
+      })
     }
   }
   return ratio
@@ -30,9 +42,16 @@ function worst(m: number, n: number, k: number, threads: number): number {
 
 let ratio = 0
 for (let size = 1; size <= 67; size++) {
-  ratio = Math.max(ratio, worst(size, 67 - size + 1, (size * 5) % 23 + 1, 1), worst((size * 3) % 41 + 1, size, size, 1))
+  ratio = Math.max(ratio, worst(size, 67 - size + 1, ((size * 5) % 23) + 1, 1), worst(((size * 3) % 41) + 1, size, size, 1))
 }
 // Several blocks of rows, several of k, and k split.
-for (const [m, n, k] of [[200, 13, 600], [100, 9, 4500], [97, 1, 5000], [1, 1, 1], [3, 20, 2500]] as const) ratio = Math.max(ratio, worst(m, n, k, 2))
+for (const [m, n, k] of [
+  [200, 13, 600],
+  [100, 9, 4500],
+  [97, 1, 5000],
+  [1, 1, 1],
+  [3, 20, 2500]
+] as const)
+  ratio = Math.max(ratio, worst(m, n, k, 2))
 t.equal(native().cpu().isa, process.env.POLYADIC_ISA ?? native().cpu().isa)
 t.ok(ratio < 1, `the worst difference is ${ratio} of what is allowed`)
