@@ -9,7 +9,8 @@ namespace polyadic::binding {
 namespace {
 
 template <class T>
-Span<T> typed_array(const Napi::Value& value, const std::string& name, napi_typedarray_type type, const char* type_name) {
+Span<T> typed_array(const Napi::Value& value, const std::string& name, napi_typedarray_type type,
+                    const char* type_name) {
   if (!value.IsTypedArray()) argument_error(name, type_name);
   const Napi::TypedArray array = value.As<Napi::TypedArray>();
   if (array.TypedArrayType() != type) argument_error(name, type_name);

@@ -30,10 +30,14 @@ solver::Init read_init(const std::string& name) {
 
 const char* reason_name(solver::StopReason reason) {
   switch (reason) {
-    case solver::StopReason::converged: return "converged";
-    case solver::StopReason::max_iterations: return "max_iterations";
-    case solver::StopReason::stalled: return "stalled";
-    case solver::StopReason::exact: break;
+    case solver::StopReason::converged:
+      return "converged";
+    case solver::StopReason::max_iterations:
+      return "max_iterations";
+    case solver::StopReason::stalled:
+      return "stalled";
+    case solver::StopReason::exact:
+      break;
   }
   return "exact";
 }
@@ -83,10 +87,12 @@ Napi::Array trace_array(Napi::Env env, const std::vector<solver::TraceEntry>& tr
 
 class CpdJob : public Job {
  public:
-  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress) : Job(env), spec_(read_spec(options)) {
+  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress)
+      : Job(env), spec_(read_spec(options)) {
     const Napi::Value tensor = options.Get("tensor");
     const Span<double> values = float64_array(tensor, "tensor");
-    if (wanted_length(spec_.dims) != static_cast<std::int64_t>(values.length)) argument_error("tensor", "as many elements as dims hold");
+    if (wanted_length(spec_.dims) != static_cast<std::int64_t>(values.length))
+      argument_error("tensor", "as many elements as dims hold");
     tensor_ = values.data;
     pin(tensor);
     on_progress(progress);

@@ -46,13 +46,20 @@ constexpr auto kProgressInterval = std::chrono::milliseconds(50);
 
 const char* code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::argument: return "POLYADIC_ARGUMENT";
-    case ErrorCode::shape: return "POLYADIC_SHAPE";
-    case ErrorCode::numeric: return "POLYADIC_NUMERIC";
-    case ErrorCode::aborted: return "POLYADIC_ABORTED";
-    case ErrorCode::memory: return "POLYADIC_MEMORY";
-    case ErrorCode::unsupported: return "POLYADIC_UNSUPPORTED";
-    case ErrorCode::native: break;
+    case ErrorCode::argument:
+      return "POLYADIC_ARGUMENT";
+    case ErrorCode::shape:
+      return "POLYADIC_SHAPE";
+    case ErrorCode::numeric:
+      return "POLYADIC_NUMERIC";
+    case ErrorCode::aborted:
+      return "POLYADIC_ABORTED";
+    case ErrorCode::memory:
+      return "POLYADIC_MEMORY";
+    case ErrorCode::unsupported:
+      return "POLYADIC_UNSUPPORTED";
+    case ErrorCode::native:
+      break;
   }
   return "POLYADIC_NATIVE";
 }
@@ -84,7 +91,9 @@ class Executor {
   }
 
  private:
-  Executor() { std::thread([this] { loop(); }).detach(); }
+  Executor() {
+    std::thread([this] { loop(); }).detach();
+  }
 
   [[noreturn]] void loop() {
     for (;;) {
@@ -165,10 +174,7 @@ Napi::Error to_javascript(Napi::Env env, std::exception_ptr failure) {
   return error;
 }
 
-Environment::Environment(Napi::Env env)
-    : channel_(Channel::New(env, "polyadic", 0, 1, this)) {
-  channel_.Unref(env);
-}
+Environment::Environment(Napi::Env env) : channel_(Channel::New(env, "polyadic", 0, 1, this)) { channel_.Unref(env); }
 
 Environment::~Environment() = default;
 
@@ -177,7 +183,8 @@ Napi::Object Environment::submit(Napi::Env env, std::unique_ptr<Job> job) {
   const auto ticket = std::make_shared<Ticket>(std::move(job), this);
   const Napi::Object handle = Napi::Object::New(env);
   handle.Set("promise", ticket->job->deferred_.Promise());
-  handle.Set("cancel", Napi::Function::New(env, [ticket](const Napi::CallbackInfo&) { ticket->cancel(); }, "cancel"));
+  handle.Set("cancel", Napi::Function::New(
+                           env, [ticket](const Napi::CallbackInfo&) { ticket->cancel(); }, "cancel"));
   if (pending_++ == 0) channel_.Ref(env);
   Executor::instance().push(ticket);
   return handle;
@@ -236,10 +243,12 @@ void Environment::settle(Napi::Env env, Ticket& ticket) {
 std::shared_ptr<Environment> make_environment(Napi::Env env) {
   auto environment = std::make_shared<Environment>(env);
   // Registered after the channel was made, so it runs before the channel is torn down (hooks run last in, first out).
-  env.AddCleanupHook([](std::shared_ptr<Environment>* held) {
-    (*held)->close();
-    delete held;
-  }, new std::shared_ptr<Environment>(environment));
+  env.AddCleanupHook(
+      [](std::shared_ptr<Environment>* held) {
+        (*held)->close();
+        delete held;
+      },
+      new std::shared_ptr<Environment>(environment));
   return environment;
 }
 

@@ -57,13 +57,15 @@ void method(const Napi::Object& object, const char* name, F f) {
   object.DefineProperty(Napi::PropertyDescriptor::Value(
       name,
       Napi::Function::New(
-          object.Env(), [f](const Napi::CallbackInfo& info) { return guarded(info.Env(), [&] { return f(info); }); }, name),
+          object.Env(), [f](const Napi::CallbackInfo& info) { return guarded(info.Env(), [&] { return f(info); }); },
+          name),
       napi_enumerable));
 }
 
 void check_length(std::size_t actual, std::size_t expected, const std::string& name) {
   if (actual != expected) {
-    throw Error(ErrorCode::shape, name + ": expected " + std::to_string(expected) + " elements, got " + std::to_string(actual));
+    throw Error(ErrorCode::shape,
+                name + ": expected " + std::to_string(expected) + " elements, got " + std::to_string(actual));
   }
 }
 
@@ -102,7 +104,10 @@ class BufferJob : public Job {
 class RunJob : public BufferJob {
  public:
   RunJob(const Napi::CallbackInfo& info, std::shared_ptr<Plan> plan)
-      : BufferJob(info.Env()), plan_(std::move(plan)), inputs_(read_inputs(info[0], *plan_)), outputs_(read_outputs(info[1], *plan_)) {
+      : BufferJob(info.Env()),
+        plan_(std::move(plan)),
+        inputs_(read_inputs(info[0], *plan_)),
+        outputs_(read_outputs(info[1], *plan_)) {
     pin_all(info[0]);
     pin_all(info[1]);
   }
@@ -153,7 +158,10 @@ class TrainJob : public BufferJob {
  public:
   enum class Kind { step, evaluate, gradients };
   TrainJob(const Napi::CallbackInfo& info, std::shared_ptr<Trainer> trainer, Kind kind)
-      : BufferJob(info.Env()), trainer_(std::move(trainer)), kind_(kind), inputs_(read_inputs(info[0], trainer_->plan())) {
+      : BufferJob(info.Env()),
+        trainer_(std::move(trainer)),
+        kind_(kind),
+        inputs_(read_inputs(info[0], trainer_->plan())) {
     pin_all(info[0]);
     const Span<std::int32_t> target = int32_array(info[1], "target");
     check_length(target.length, static_cast<std::size_t>(trainer_->plan().output(0).layout.n), "target");
@@ -170,11 +178,16 @@ class TrainJob : public BufferJob {
   void execute(JobControl& control) override {
     const std::lock_guard<std::mutex> guard(trainer_->plan().lock());
     switch (kind_) {
-      case Kind::step: result_ = trainer_->step(inputs_, target_.data(), label_smoothing_, sgd_, &control); break;
-      case Kind::evaluate: result_ = trainer_->evaluate(inputs_, target_.data(), count_, &control); break;
+      case Kind::step:
+        result_ = trainer_->step(inputs_, target_.data(), label_smoothing_, sgd_, &control);
+        break;
+      case Kind::evaluate:
+        result_ = trainer_->evaluate(inputs_, target_.data(), count_, &control);
+        break;
       case Kind::gradients:
         result_ = trainer_->gradients(inputs_, target_.data(), label_smoothing_, &control);
-        for (const Parameter& p : trainer_->plan().parameters()) gradients_.emplace_back(p.grad.data(), p.grad.data() + p.grad.size());
+        for (const Parameter& p : trainer_->plan().parameters())
+          gradients_.emplace_back(p.grad.data(), p.grad.data() + p.grad.size());
         break;
     }
   }
@@ -229,8 +242,10 @@ void set_parameters(const Napi::Value& values, Trainer& trainer, bool momentum) 
   const std::vector<Span<float>> spans = float32_arrays(values, "values");
   check_length(spans.size(), parameters.size(), "values");
   const auto buffer = [&](std::size_t i) -> Buffer& { return momentum ? parameters[i].momentum : parameters[i].data; };
-  for (std::size_t i = 0; i < spans.size(); ++i) check_length(spans[i].length, buffer(i).size(), "values[" + std::to_string(i) + "]");
-  for (std::size_t i = 0; i < spans.size(); ++i) std::copy(spans[i].data, spans[i].data + spans[i].length, buffer(i).data());
+  for (std::size_t i = 0; i < spans.size(); ++i)
+    check_length(spans[i].length, buffer(i).size(), "values[" + std::to_string(i) + "]");
+  for (std::size_t i = 0; i < spans.size(); ++i)
+    std::copy(spans[i].data, spans[i].data + spans[i].length, buffer(i).data());
   trainer.plan().weights_changed();
 }
 
@@ -252,7 +267,8 @@ Napi::Value create_plan(const Napi::CallbackInfo& info) {
       target.run(read_inputs(call[0], target), read_outputs(call[1], target), nullptr);
       return call.Env().Undefined();
     });
-    method(object, "describe", [handle](const Napi::CallbackInfo& call) -> Napi::Value { return describe(call.Env(), *handle->get()); });
+    method(object, "describe",
+           [handle](const Napi::CallbackInfo& call) -> Napi::Value { return describe(call.Env(), *handle->get()); });
     method(object, "close", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
       handle->close();
       return call.Env().Undefined();
@@ -267,7 +283,8 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
     PlanSpec spec = read_plan_spec(info[0]);
     if (!spec.training) argument_error("training", "true for a trainer's plan");
     auto trainer = std::make_shared<Trainer>(std::move(spec));
-    const auto handle = std::make_shared<Handle<Trainer>>(env, trainer, trainer->plan().arena_bytes() + trainer->plan().weight_bytes());
+    const auto handle =
+        std::make_shared<Handle<Trainer>>(env, trainer, trainer->plan().arena_bytes() + trainer->plan().weight_bytes());
     const Napi::Object object = Napi::Object::New(env);
     const auto job = [&](const char* name, TrainJob::Kind kind) {
       method(object, name, [handle, kind](const Napi::CallbackInfo& call) -> Napi::Value {

@@ -25,7 +25,9 @@ std::array<std::int64_t, Count> read_array(const Napi::Object& object, const cha
   return result;
 }
 
-int read_index(const Napi::Object& object, const char* name) { return static_cast<int>(bounded(integer_property(object, name), -1, name)); }
+int read_index(const Napi::Object& object, const char* name) {
+  return static_cast<int>(bounded(integer_property(object, name), -1, name));
+}
 
 Window read_window(const Napi::Object& object) {
   return {read_array<2>(object, "kernel", 1), read_array<2>(object, "strides", 1), read_array<4>(object, "pads", 0),
@@ -45,12 +47,14 @@ Maxout read_maxout(const Napi::Object& object) {
 
 ActivationSpec read_activation(const Napi::Object& object) {
   using Kind = ActivationSpec::Kind;
-  static const std::pair<const char*, Kind> kKinds[] = {{"none", Kind::none}, {"relu", Kind::relu}, {"leaky_relu", Kind::leaky_relu},
-                                                        {"clip", Kind::clip}, {"sigmoid", Kind::sigmoid}, {"tanh", Kind::tanh}};
+  static const std::pair<const char*, Kind> kKinds[] = {
+      {"none", Kind::none}, {"relu", Kind::relu},       {"leaky_relu", Kind::leaky_relu},
+      {"clip", Kind::clip}, {"sigmoid", Kind::sigmoid}, {"tanh", Kind::tanh}};
   const std::string name = string_property(object, "kind");
   for (const auto& [key, kind] : kKinds) {
     if (name == key) {
-      return {kind, static_cast<float>(number_property(object, "alpha", 0)), static_cast<float>(number_property(object, "beta", 0))};
+      return {kind, static_cast<float>(number_property(object, "alpha", 0)),
+              static_cast<float>(number_property(object, "beta", 0))};
     }
   }
   argument_error("activation.kind", "a known activation, got \"" + name + "\"");
@@ -77,7 +81,9 @@ StepSpec read_step(const Napi::Object& object) {
   if (has_property(object, "activation")) step.activation = read_activation(object_property(object, "activation"));
   if (has_property(object, "maxout")) step.maxout = read_maxout(object_property(object, "maxout"));
   switch (step.op) {
-    case Op::convolution: step.convolution = read_convolution(object); break;
+    case Op::convolution:
+      step.convolution = read_convolution(object);
+      break;
     case Op::cp_block: {
       const Napi::Array stages = array_property(object, "stages");
       for (std::uint32_t i = 0; i < stages.Length(); ++i) {
@@ -88,7 +94,9 @@ StepSpec read_step(const Napi::Object& object) {
       }
       break;
     }
-    case Op::maxout: step.maxout = read_maxout(object); break;
+    case Op::maxout:
+      step.maxout = read_maxout(object);
+      break;
     case Op::max_pool:
     case Op::average_pool:
       step.window = read_window(object);
@@ -104,14 +112,16 @@ StepSpec read_step(const Napi::Object& object) {
       step.beta = static_cast<float>(number_property(object, "beta"));
       step.bias = static_cast<float>(number_property(object, "bias"));
       break;
-    default: break;
+    default:
+      break;
   }
   return step;
 }
 
 std::vector<int> read_indices(const Napi::Object& object, const char* name) {
   std::vector<int> indices;
-  for (const std::int64_t index : integers_property(object, name)) indices.push_back(static_cast<int>(bounded(index, 0, name)));
+  for (const std::int64_t index : integers_property(object, name))
+    indices.push_back(static_cast<int>(bounded(index, 0, name)));
   return indices;
 }
 

@@ -17,7 +17,7 @@ class Buffer {
     if (count == 0) return;
     if (count > (std::size_t{1} << 40)) throw std::bad_alloc();
     const std::size_t bytes = (count * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
-    data_ = static_cast<float*>(::operator new(bytes, std::align_val_t{kAlignment}));
+    data_ = static_cast<float*>(::operator new (bytes, std::align_val_t{kAlignment}));
     std::memset(data_, 0, bytes);
   }
   Buffer(Buffer&& other) noexcept { swap(other); }
@@ -29,7 +29,7 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
-    if (data_) ::operator delete(data_, std::align_val_t{kAlignment});
+    if (data_) ::operator delete (data_, std::align_val_t{kAlignment});
   }
 
   float* data() const noexcept { return data_; }

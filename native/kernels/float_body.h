@@ -145,12 +145,12 @@ float peak_loop(std::int64_t rounds) {
 }
 
 // Rows of the table: one instance a tile size, null where a tile would not fit the registers.
-#define POLYADIC_ROW(kernel, limit, blocks)                                                                         \
-  {                                                                                                                 \
-    1 <= limit ? kernel<1, blocks> : nullptr, 2 <= limit ? kernel<2, blocks> : nullptr,                             \
-        3 <= limit ? kernel<3, blocks> : nullptr, 4 <= limit ? kernel<4, blocks> : nullptr,                         \
-        5 <= limit ? kernel<5, blocks> : nullptr, 6 <= limit ? kernel<6, blocks> : nullptr,                         \
-        7 <= limit ? kernel<7, blocks> : nullptr, 8 <= limit ? kernel<8, blocks> : nullptr                          \
+#define POLYADIC_ROW(kernel, limit, blocks)                                                 \
+  {                                                                                         \
+    1 <= limit ? kernel<1, blocks> : nullptr, 2 <= limit ? kernel<2, blocks> : nullptr,     \
+        3 <= limit ? kernel<3, blocks> : nullptr, 4 <= limit ? kernel<4, blocks> : nullptr, \
+        5 <= limit ? kernel<5, blocks> : nullptr, 6 <= limit ? kernel<6, blocks> : nullptr, \
+        7 <= limit ? kernel<7, blocks> : nullptr, 8 <= limit ? kernel<8, blocks> : nullptr  \
   }
 
 template <int P1, int P2, int P3, int P4, int Preferred>
@@ -163,8 +163,8 @@ constexpr polyadic::FloatKernels float_kernels() {
           8,
           {POLYADIC_ROW(conv_tile, P1, 1), POLYADIC_ROW(conv_tile, P2, 2), POLYADIC_ROW(conv_tile, P3, 3),
            POLYADIC_ROW(conv_tile, P4, 4)},
-          {POLYADIC_ROW(conv_grad_tile, P1, 1), POLYADIC_ROW(conv_grad_tile, P2, 2), POLYADIC_ROW(conv_grad_tile, P3, 3),
-           POLYADIC_ROW(conv_grad_tile, P4, 4)},
+          {POLYADIC_ROW(conv_grad_tile, P1, 1), POLYADIC_ROW(conv_grad_tile, P2, 2),
+           POLYADIC_ROW(conv_grad_tile, P3, 3), POLYADIC_ROW(conv_grad_tile, P4, 4)},
           {depthwise_tile<1>, depthwise_tile<2>, depthwise_tile<3>, depthwise_tile<4>, depthwise_tile<5>,
            depthwise_tile<6>, depthwise_tile<7>, depthwise_tile<8>},
           {depthwise_grad_tile<1>, depthwise_grad_tile<2>, depthwise_grad_tile<3>, depthwise_grad_tile<4>,

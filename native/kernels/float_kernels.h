@@ -8,8 +8,8 @@
 
 namespace polyadic {
 
-constexpr int kMaxPixels = 8;   // pixels of the largest tile, of any table
-constexpr int kMaxBlocks = 4;   // channel blocks of the largest tile, of any table
+constexpr int kMaxPixels = 8;  // pixels of the largest tile, of any table
+constexpr int kMaxBlocks = 4;  // channel blocks of the largest tile, of any table
 
 // How a tile begins and ends; the default is to start from zero and to store to dst.
 enum TileFlags : int {
@@ -65,17 +65,17 @@ using DepthwiseGradTile = void (*)(const GradArgs&);
 using PeakLoop = float (*)(std::int64_t rounds);
 
 struct FloatKernels {
-  int block;                  // channels of a block: floats of one vector
-  int pixels[kMaxBlocks];     // pixels of a full convolution tile with m + 1 blocks
-  int blocks;                 // preferred number of blocks of a convolution panel
-  int taps[kMaxBlocks];       // taps of a full weight-gradient tile with m + 1 blocks
-  int depthwise_pixels;       // pixels of a full depthwise tile
-  int depthwise_taps;         // taps of a full depthwise weight-gradient tile
-  ConvTile conv[kMaxBlocks][kMaxPixels];          // [blocks − 1][pixels − 1], null beyond `pixels`
-  ConvGradTile conv_grad[kMaxBlocks][kMaxPixels]; // [blocks − 1][taps − 1]
-  DepthwiseTile depthwise[kMaxPixels];            // [pixels − 1]
-  DepthwiseGradTile depthwise_grad[kMaxPixels];   // [taps − 1]
-  PeakLoop peak;                                  // 12 · 2 · block operations a round
+  int block;                                       // channels of a block: floats of one vector
+  int pixels[kMaxBlocks];                          // pixels of a full convolution tile with m + 1 blocks
+  int blocks;                                      // preferred number of blocks of a convolution panel
+  int taps[kMaxBlocks];                            // taps of a full weight-gradient tile with m + 1 blocks
+  int depthwise_pixels;                            // pixels of a full depthwise tile
+  int depthwise_taps;                              // taps of a full depthwise weight-gradient tile
+  ConvTile conv[kMaxBlocks][kMaxPixels];           // [blocks − 1][pixels − 1], null beyond `pixels`
+  ConvGradTile conv_grad[kMaxBlocks][kMaxPixels];  // [blocks − 1][taps − 1]
+  DepthwiseTile depthwise[kMaxPixels];             // [pixels − 1]
+  DepthwiseGradTile depthwise_grad[kMaxPixels];    // [taps − 1]
+  PeakLoop peak;                                   // 12 · 2 · block operations a round
 };
 
 }  // namespace polyadic

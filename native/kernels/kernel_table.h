@@ -12,9 +12,9 @@
 namespace polyadic {
 
 struct KernelTable {
-  const char* name;  // "scalar", "avx2", "avx512"
-  FloatKernels f32;  // inference and training
-  DoubleKernels f64; // the CP solver
+  const char* name;   // "scalar", "avx2", "avx512"
+  FloatKernels f32;   // inference and training
+  DoubleKernels f64;  // the CP solver
 };
 
 extern const KernelTable kernels_scalar;

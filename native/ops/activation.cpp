@@ -13,7 +13,8 @@ void map(const float* x, float* y, std::int64_t count, F f) {
 }
 
 template <class F>
-void map_gradient(const float* x, const float* y, const float* dy, float* dx, std::int64_t count, bool accumulate, F slope) {
+void map_gradient(const float* x, const float* y, const float* dy, float* dx, std::int64_t count, bool accumulate,
+                  F slope) {
   if (accumulate) {
     for (std::int64_t i = 0; i < count; ++i) dx[i] += dy[i] * slope(x[i], y[i]);
   } else {
@@ -26,12 +27,18 @@ void map_gradient(const float* x, const float* y, const float* dy, float* dx, st
 void apply_activation(const ActivationSpec& activation, const float* x, float* y, std::int64_t count) {
   const float alpha = activation.alpha, beta = activation.beta;
   switch (activation.kind) {
-    case Kind::none: return map(x, y, count, [](float v) { return v; });
-    case Kind::relu: return map(x, y, count, [](float v) { return v < 0 ? 0.0f : v; });
-    case Kind::leaky_relu: return map(x, y, count, [=](float v) { return v < 0 ? alpha * v : v; });
-    case Kind::clip: return map(x, y, count, [=](float v) { return std::min(std::max(v, alpha), beta); });
-    case Kind::sigmoid: return map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
-    case Kind::tanh: return map(x, y, count, [](float v) { return std::tanh(v); });
+    case Kind::none:
+      return map(x, y, count, [](float v) { return v; });
+    case Kind::relu:
+      return map(x, y, count, [](float v) { return v < 0 ? 0.0f : v; });
+    case Kind::leaky_relu:
+      return map(x, y, count, [=](float v) { return v < 0 ? alpha * v : v; });
+    case Kind::clip:
+      return map(x, y, count, [=](float v) { return std::min(std::max(v, alpha), beta); });
+    case Kind::sigmoid:
+      return map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
+    case Kind::tanh:
+      return map(x, y, count, [](float v) { return std::tanh(v); });
   }
 }
 
@@ -40,12 +47,18 @@ void activation_gradient(const ActivationSpec& activation, const float* x, const
   const float alpha = activation.alpha, beta = activation.beta;
   const auto with = [&](auto slope) { map_gradient(x, y, dy, dx, count, accumulate, slope); };
   switch (activation.kind) {
-    case Kind::none: return with([](float, float) { return 1.0f; });
-    case Kind::relu: return with([](float, float v) { return v > 0 ? 1.0f : 0.0f; });
-    case Kind::leaky_relu: return with([=](float v, float) { return v < 0 ? alpha : 1.0f; });
-    case Kind::clip: return with([=](float v, float) { return v > alpha && v < beta ? 1.0f : 0.0f; });
-    case Kind::sigmoid: return with([](float, float v) { return v * (1.0f - v); });
-    case Kind::tanh: return with([](float, float v) { return 1.0f - v * v; });
+    case Kind::none:
+      return with([](float, float) { return 1.0f; });
+    case Kind::relu:
+      return with([](float, float v) { return v > 0 ? 1.0f : 0.0f; });
+    case Kind::leaky_relu:
+      return with([=](float v, float) { return v < 0 ? alpha : 1.0f; });
+    case Kind::clip:
+      return with([=](float v, float) { return v > alpha && v < beta ? 1.0f : 0.0f; });
+    case Kind::sigmoid:
+      return with([](float, float v) { return v * (1.0f - v); });
+    case Kind::tanh:
+      return with([](float, float v) { return 1.0f - v * v; });
   }
 }
 
@@ -54,7 +67,8 @@ namespace {
 class Activation : public Step {
  public:
   Activation(const StepSpec& spec, StepResources resources)
-      : activation_(spec.activation), in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+      : activation_(spec.activation),
+        in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
   void forward(const Context& context) override {
@@ -67,7 +81,9 @@ class Activation : public Step {
     if (!in_.needs_grad) return;
     const std::int64_t blocks = in_.layout.blocks();
     context.parallel(in_.layout.n * blocks, [&](std::int64_t index, int) {
-      const auto start = [&](const Layout& l) { return l.origin() + index / blocks * l.image() + index % blocks * l.plane(); };
+      const auto start = [&](const Layout& l) {
+        return l.origin() + index / blocks * l.image() + index % blocks * l.plane();
+      };
       const float* x = in_.data + start(in_.layout);
       const float* y = out_.data + start(out_.layout);
       const float* dy = out_.grad + start(out_.grad_layout);

@@ -23,7 +23,8 @@ std::int64_t pixel_at(const Layout& layout, std::int64_t n, std::int64_t y, std:
 class Softmax : public Step {
  public:
   Softmax(const StepSpec& spec, StepResources resources)
-      : logarithm_(spec.op == Op::log_softmax), in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+      : logarithm_(spec.op == Op::log_softmax),
+        in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
   void forward(const Context& context) override {
@@ -60,11 +61,13 @@ class Softmax : public Step {
       float* dx = in_.grad + pixel_at(dx_layout, n, y, x);
       double sum = 0;
       for (std::int64_t c = 0; c < out.c; ++c) {
-        sum += static_cast<double>(dy[dy_layout.channel(c)]) * (logarithm_ ? 1.0 : static_cast<double>(value[out.channel(c)]));
+        sum += static_cast<double>(dy[dy_layout.channel(c)]) *
+               (logarithm_ ? 1.0 : static_cast<double>(value[out.channel(c)]));
       }
       for (std::int64_t c = 0; c < out.c; ++c) {
         const float v = value[out.channel(c)], d = dy[dy_layout.channel(c)];
-        const float gradient = logarithm_ ? d - std::exp(v) * static_cast<float>(sum) : v * (d - static_cast<float>(sum));
+        const float gradient =
+            logarithm_ ? d - std::exp(v) * static_cast<float>(sum) : v * (d - static_cast<float>(sum));
         float& to = dx[dx_layout.channel(c)];
         to = accumulate[0] ? to + gradient : gradient;
       }
@@ -77,12 +80,15 @@ class Softmax : public Step {
   Value& out_;
 };
 
-// y_c = x_c / (bias + alpha/size · Σ_{c' in window(c)} x_c'²)^beta; windows as ONNX has them: from c − ⌊(size − 1)/2⌋ to
-// c + ⌈(size − 1)/2⌉.
+// y_c = x_c / (bias + alpha/size · Σ_{c' in window(c)} x_c'²)^beta; windows as ONNX has them: from c − ⌊(size − 1)/2⌋
+// to c + ⌈(size − 1)/2⌉.
 class Lrn : public Step {
  public:
   Lrn(const StepSpec& spec, StepResources resources)
-      : size_(spec.size), alpha_(spec.alpha), beta_(spec.beta), bias_(spec.bias),
+      : size_(spec.size),
+        alpha_(spec.alpha),
+        beta_(spec.beta),
+        bias_(spec.bias),
         in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
@@ -108,7 +114,8 @@ class Lrn : public Step {
       float* dx = in_.grad + pixel_at(dx_layout, n, y, x);
       for (std::int64_t c = 0; c < in.c; ++c) {
         float gradient = dy[dy_layout.channel(c)] * std::pow(scale(from, c), -beta_);
-        const std::int64_t first = std::max<std::int64_t>(0, c - size_ / 2), last = std::min(in.c - 1, c + (size_ - 1) / 2);
+        const std::int64_t first = std::max<std::int64_t>(0, c - size_ / 2),
+                           last = std::min(in.c - 1, c + (size_ - 1) / 2);
         for (std::int64_t k = first; k <= last; ++k) {
           gradient -= 2 * alpha_ * beta_ / static_cast<float>(size_) * from[in.channel(c)] * dy[dy_layout.channel(k)] *
                       from[in.channel(k)] * std::pow(scale(from, k), -beta_ - 1);
@@ -170,14 +177,16 @@ class Flatten : public Step {
 
 class Concat : public Step {
  public:
-  Concat(const StepSpec& spec, StepResources resources) : out_(resources.values[static_cast<std::size_t>(spec.output)]) {
+  Concat(const StepSpec& spec, StepResources resources)
+      : out_(resources.values[static_cast<std::size_t>(spec.output)]) {
     for (const int input : spec.inputs) inputs_.push_back(&resources.values[static_cast<std::size_t>(input)]);
   }
 
   void forward(const Context& context) override {
     std::int64_t first = 0;
     for (const Value* in : inputs_) {
-      move(context, in->layout, out_.layout, first, [&](std::int64_t from, std::int64_t to) { out_.data[to] = in->data[from]; });
+      move(context, in->layout, out_.layout, first,
+           [&](std::int64_t from, std::int64_t to) { out_.data[to] = in->data[from]; });
       first += in->layout.c;
     }
   }
@@ -214,9 +223,17 @@ class Concat : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> make_softmax(const StepSpec& spec, StepResources resources) { return std::make_unique<Softmax>(spec, resources); }
-std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources) { return std::make_unique<Lrn>(spec, resources); }
-std::unique_ptr<Step> make_flatten(const StepSpec& spec, StepResources resources) { return std::make_unique<Flatten>(spec, resources); }
-std::unique_ptr<Step> make_concat(const StepSpec& spec, StepResources resources) { return std::make_unique<Concat>(spec, resources); }
+std::unique_ptr<Step> make_softmax(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Softmax>(spec, resources);
+}
+std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Lrn>(spec, resources);
+}
+std::unique_ptr<Step> make_flatten(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Flatten>(spec, resources);
+}
+std::unique_ptr<Step> make_concat(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Concat>(spec, resources);
+}
 
 }  // namespace polyadic

@@ -18,7 +18,9 @@ class Context {
 
   int threads() const { return threads_; }
   float* scratch(int thread) const { return scratch_[static_cast<std::size_t>(thread)].data(); }
-  std::size_t scratch_bytes() const { return scratch_.size() * (scratch_.empty() ? 0 : scratch_[0].size()) * sizeof(float); }
+  std::size_t scratch_bytes() const {
+    return scratch_.size() * (scratch_.empty() ? 0 : scratch_[0].size()) * sizeof(float);
+  }
 
   void attach(const JobControl* control) { control_ = control; }
   bool stopping() const { return control_ && control_->cancelled(); }

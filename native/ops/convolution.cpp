@@ -10,8 +10,8 @@
 
 namespace polyadic {
 
-ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels, std::int64_t out_h,
-                                   std::int64_t out_w) {
+ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels,
+                                   std::int64_t out_h, std::int64_t out_w) {
   ConvolutionShape shape{spec.window, spec.groups, in.c, out_channels, in.h, in.w, out_h, out_w};
   const auto extent = [&](int axis, std::int64_t size) {
     const Window& w = spec.window;
@@ -53,7 +53,8 @@ class Convolution : public Step {
       : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]),
         weight_(resources.parameters[static_cast<std::size_t>(spec.convolution.weight)]),
-        bias_(spec.convolution.bias < 0 ? nullptr : &resources.parameters[static_cast<std::size_t>(spec.convolution.bias)]),
+        bias_(spec.convolution.bias < 0 ? nullptr
+                                        : &resources.parameters[static_cast<std::size_t>(spec.convolution.bias)]),
         epilogue_(spec, resources),
         shape_(convolution_shape(spec.convolution, in_.layout, out_.layout.c * spec.maxout.pieces, out_.layout.h,
                                  out_.layout.w)) {
@@ -115,7 +116,8 @@ class Convolution : public Step {
 
   std::string kernel() const override {
     if (depthwise_) return "depthwise " + window_name(shape_.window);
-    return "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.panel_blocks()) + " blocks" + epilogue_.name();
+    return "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.panel_blocks()) + " blocks" +
+           epilogue_.name();
   }
   std::size_t weight_bytes() const override { return depthwise_ ? narrow_.weight_bytes() : wide_.weight_bytes(); }
   std::size_t scratch_floats() const override { return Gather::scratch_floats(); }

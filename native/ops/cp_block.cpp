@@ -42,8 +42,8 @@ struct Stage {
   std::int64_t capacity = 0;  // output rows of a full band
 
   // Output rows [0, rows) of some images. Only full bands of several images are one range of the pixel grid.
-  void run(const float* src, const Layout& from, float* dst, const Layout& to, std::int64_t images, std::int64_t rows, int options,
-           float* scratch) const {
+  void run(const float* src, const Layout& from, float* dst, const Layout& to, std::int64_t images, std::int64_t rows,
+           int options, float* scratch) const {
     const bool one_range = images == 1 || rows == capacity;
     const std::int64_t pixels = rows * shape.out_w * (one_range ? images : 1);
     for (std::int64_t n = 0; n < (one_range ? 1 : images); ++n, src += from.image(), dst += to.image()) {
@@ -106,7 +106,8 @@ class CpBlock : public Step {
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
-    for (const Stage& stage : stages_) bytes += stage.depthwise ? stage.narrow.weight_bytes() : stage.wide.weight_bytes();
+    for (const Stage& stage : stages_)
+      bytes += stage.depthwise ? stage.narrow.weight_bytes() : stage.wide.weight_bytes();
     return bytes;
   }
   std::size_t scratch_floats() const override { return Gather::scratch_floats() + between_floats_; }
@@ -119,9 +120,12 @@ class CpBlock : public Step {
       stage.weight = &resources.parameters[static_cast<std::size_t>(conv.weight)];
       stage.bias = conv.bias < 0 ? nullptr : &resources.parameters[static_cast<std::size_t>(conv.bias)];
       const Window& w = conv.window;
-      const std::int64_t out_h = (in.h + w.pads[0] + w.pads[2] - w.dilations[0] * (w.kernel[0] - 1) - 1) / w.strides[0] + 1;
-      const std::int64_t out_w = (in.w + w.pads[1] + w.pads[3] - w.dilations[1] * (w.kernel[1] - 1) - 1) / w.strides[1] + 1;
-      if (conv.groups < 1 || in.c % conv.groups != 0) throw Error(ErrorCode::shape, "cp_block: groups do not divide the channels");
+      const std::int64_t out_h =
+          (in.h + w.pads[0] + w.pads[2] - w.dilations[0] * (w.kernel[0] - 1) - 1) / w.strides[0] + 1;
+      const std::int64_t out_w =
+          (in.w + w.pads[1] + w.pads[3] - w.dilations[1] * (w.kernel[1] - 1) - 1) / w.strides[1] + 1;
+      if (conv.groups < 1 || in.c % conv.groups != 0)
+        throw Error(ErrorCode::shape, "cp_block: groups do not divide the channels");
       const std::int64_t per_channel = in.c / conv.groups * w.kernel[0] * w.kernel[1];
       const std::int64_t channels = static_cast<std::int64_t>(stage.weight->data.size()) / per_channel;
       stage.shape = convolution_shape(conv, in, channels, out_h, out_w);
@@ -135,8 +139,8 @@ class CpBlock : public Step {
       in.w = out_w;
     }
     const Window& last = spec.stages.back().window;
-    if (last.kernel[0] != 1 || last.kernel[1] != 1 || in.c != out_.layout.c * spec.maxout.pieces || in.h != out_.layout.h ||
-        in.w != out_.layout.w) {
+    if (last.kernel[0] != 1 || last.kernel[1] != 1 || in.c != out_.layout.c * spec.maxout.pieces ||
+        in.h != out_.layout.h || in.w != out_.layout.w) {
       throw Error(ErrorCode::shape, "cp_block: the stages do not lead to the output's shape");
     }
   }
@@ -167,7 +171,8 @@ class CpBlock : public Step {
     band_ = height;
     while (band_ > 1 && lay_out(band_, 1) > budget) band_ = (band_ + 1) / 2;
     if (band_ == height) {
-      const std::int64_t wanted = std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
+      const std::int64_t wanted =
+          std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
       while (images_ < wanted && lay_out(band_, images_ + 1) <= budget) ++images_;
     }
     between_floats_ = static_cast<std::size_t>(lay_out(band_, images_));
@@ -216,7 +221,8 @@ class CpBlock : public Step {
     for (std::size_t i = 0; i <= last; ++i) {
       const Stage& stage = stages_[i];
       // Rows outside of the image are the next stage's padding.
-      Rows rows{std::clamp<std::int64_t>(missing[i].begin, 0, stage.shape.out_h), std::clamp<std::int64_t>(missing[i].end, 0, stage.shape.out_h)};
+      Rows rows{std::clamp<std::int64_t>(missing[i].begin, 0, stage.shape.out_h),
+                std::clamp<std::int64_t>(missing[i].end, 0, stage.shape.out_h)};
       if (i < last) {
         float* data = between + stage.offset;
         zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);
@@ -224,12 +230,13 @@ class CpBlock : public Step {
       }
       if (rows.count() <= 0) continue;
       const std::int64_t source = stage.input_rows(rows).begin;
-      const float* src = i == 0 ? in_.data + image * in_.layout.image() + source * in_.layout.row()
-                                : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
+      const float* src =
+          i == 0 ? in_.data + image * in_.layout.image() + source * in_.layout.row()
+                 : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
       float* dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
                              : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
-      stage.run(src, i == 0 ? in_.layout : stages_[i - 1].layout, dst, i == last ? out_.layout : stage.layout, images, rows.count(),
-                i == last ? epilogue_.fused_options() : 0, scratch);
+      stage.run(src, i == 0 ? in_.layout : stages_[i - 1].layout, dst, i == last ? out_.layout : stage.layout, images,
+                rows.count(), i == last ? epilogue_.fused_options() : 0, scratch);
     }
   }
 
@@ -240,7 +247,8 @@ class CpBlock : public Step {
     const Layout& layout = stage.layout;
     for (std::int64_t plane = 0; plane < layout.n * layout.blocks(); ++plane) {
       float* at = data + plane * layout.plane();
-      std::memmove(at, at + (wanted.begin - held.begin) * layout.row(), static_cast<std::size_t>(kept * layout.row()) * sizeof(float));
+      std::memmove(at, at + (wanted.begin - held.begin) * layout.row(),
+                   static_cast<std::size_t>(kept * layout.row()) * sizeof(float));
     }
     return {wanted.begin + kept, wanted.end};
   }
@@ -248,7 +256,8 @@ class CpBlock : public Step {
   static void zero_rows(const Layout& layout, float* data, std::int64_t begin, std::int64_t end) {
     if (begin >= end) return;
     for (std::int64_t plane = 0; plane < layout.n * layout.blocks(); ++plane) {
-      std::memset(data + plane * layout.plane() + begin * layout.row(), 0, static_cast<std::size_t>((end - begin) * layout.row()) * sizeof(float));
+      std::memset(data + plane * layout.plane() + begin * layout.row(), 0,
+                  static_cast<std::size_t>((end - begin) * layout.row()) * sizeof(float));
     }
   }
 

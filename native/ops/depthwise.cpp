@@ -11,7 +11,8 @@ Depthwise::Depthwise(const ConvolutionShape& shape, Gather::Direction direction,
   std::int64_t count = 0;
   for (GatherPhase& gather : gathers) {
     Phase phase{std::move(gather), {}, count};
-    for (const Tap& tap : phase.gather.taps) phase.offsets.push_back(static_cast<std::int32_t>(src_.pixel(tap.dy, tap.dx)));
+    for (const Tap& tap : phase.gather.taps)
+      phase.offsets.push_back(static_cast<std::int32_t>(src_.pixel(tap.dy, tap.dx)));
     count += dst_.blocks() * static_cast<std::int64_t>(phase.offsets.size()) * dst_.block;
     phases_.push_back(std::move(phase));
   }
@@ -45,7 +46,9 @@ void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::
   TileArgs args{};
   args.offsets = phase.offsets.data();
   args.k = static_cast<std::int64_t>(phase.offsets.size());
-  args.flags = (options & Gather::kAccumulate ? kFromDst : has_bias_ ? kFromBias : 0) |
+  args.flags = (options & Gather::kAccumulate ? kFromDst
+                : has_bias_                   ? kFromBias
+                                              : 0) |
                (options & Gather::kApplyRelu ? kRelu : 0);
   const int count = static_cast<int>(end - begin);
   for (std::int64_t b = block0; b < block1; ++b) {
@@ -89,7 +92,8 @@ void Depthwise::weight_gradient(const Context& context, const float* src, const 
     const float* from[kBand];
     const float* differences[kBand];
     float sums[kMaxPixels * 16] = {};
-    GradArgs args{from, b * src_.plane(), differences, b * diff_layout.plane(), 0, 0, phase.offsets.data() + first, sums};
+    GradArgs args{from, b * src_.plane(), differences, b * diff_layout.plane(), 0, 0, phase.offsets.data() + first,
+                  sums};
     for (std::int64_t begin = 0; begin < phase.gather.dst.size(); begin += kBand) {
       const std::int64_t end = std::min<std::int64_t>(begin + kBand, phase.gather.dst.size());
       args.pixels = end - begin;

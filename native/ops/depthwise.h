@@ -25,7 +25,8 @@ class Depthwise {
   // Pixels [begin, end) of phase 0, all channels, on the calling thread.
   void run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options) const;
   // Adds to grad, [C][1][kH][kW].
-  void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout, float* grad) const;
+  void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
+                       float* grad) const;
 
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
 
@@ -35,8 +36,8 @@ class Depthwise {
     std::vector<std::int32_t> offsets;
     std::int64_t weights;  // where its weights begin in packed_, [blocks][taps][block]
   };
-  void run_band(const Phase& phase, const float* src, float* dst, std::int64_t begin, std::int64_t end, std::int64_t block0,
-                std::int64_t block1, int options) const;
+  void run_band(const Phase& phase, const float* src, float* dst, std::int64_t begin, std::int64_t end,
+                std::int64_t block0, std::int64_t block1, int options) const;
 
   const KernelTable* table_ = nullptr;
   ConvolutionShape shape_;

@@ -9,7 +9,8 @@ namespace {
 class Binary : public Step {
  public:
   Binary(const StepSpec& spec, StepResources resources)
-      : multiply_(spec.op == Op::multiply), a_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+      : multiply_(spec.op == Op::multiply),
+        a_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         b_(resources.values[static_cast<std::size_t>(spec.inputs[1])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
@@ -73,7 +74,8 @@ class Affine : public Step {
   void forward(const Context& context) override {
     each_channel(context, [&](std::int64_t c) {
       const float scale = scale_.data[static_cast<std::size_t>(c)], shift = shift_.data[static_cast<std::size_t>(c)];
-      each_element(c, in_.layout, out_.layout, [&](std::int64_t in, std::int64_t out) { out_.data[out] = scale * in_.data[in] + shift; });
+      each_element(c, in_.layout, out_.layout,
+                   [&](std::int64_t in, std::int64_t out) { out_.data[out] = scale * in_.data[in] + shift; });
     });
   }
 
@@ -104,7 +106,8 @@ class Affine : public Step {
   template <class F>
   static void each_element(std::int64_t c, const Layout& a, const Layout& b, F&& f) {
     for (std::int64_t n = 0; n < a.n; ++n) {
-      const std::int64_t from = a.origin() + n * a.image() + a.channel(c), to = b.origin() + n * b.image() + b.channel(c);
+      const std::int64_t from = a.origin() + n * a.image() + a.channel(c),
+                         to = b.origin() + n * b.image() + b.channel(c);
       for (std::int64_t y = 0; y < a.h; ++y) {
         for (std::int64_t x = 0; x < a.w; ++x) f(from + a.pixel(y, x), to + b.pixel(y, x));
       }
@@ -119,8 +122,12 @@ class Affine : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> make_binary(const StepSpec& spec, StepResources resources) { return std::make_unique<Binary>(spec, resources); }
+std::unique_ptr<Step> make_binary(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Binary>(spec, resources);
+}
 
-std::unique_ptr<Step> make_affine(const StepSpec& spec, StepResources resources) { return std::make_unique<Affine>(spec, resources); }
+std::unique_ptr<Step> make_affine(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Affine>(spec, resources);
+}
 
 }  // namespace polyadic

@@ -1,4 +1,5 @@
-// What follows a convolution's sum: the residual and the activation, in the kernel where it can do it, else in one pass.
+// What follows a convolution's sum: the residual and the activation, in the kernel where it can do it, else in one
+// pass.
 #pragma once
 
 #include <string>
@@ -12,7 +13,8 @@ namespace polyadic {
 class Epilogue {
  public:
   Epilogue(const StepSpec& spec, StepResources resources)
-      : activation_(spec.activation), pieces_(spec.maxout.pieces),
+      : activation_(spec.activation),
+        pieces_(spec.maxout.pieces),
         out_(resources.values[static_cast<std::size_t>(spec.output)]),
         residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]) {}
 

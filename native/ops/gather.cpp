@@ -49,8 +49,8 @@ std::int32_t Gather::weight_index(std::int64_t destination, std::int64_t source,
   return static_cast<std::int32_t>((out * in_group + in % in_group) * shape_.taps() + tap);
 }
 
-// Neighbouring blocks share a panel while they read the same groups. Pieces of maxout follow each other, so that one job
-// can take them in order.
+// Neighbouring blocks share a panel while they read the same groups. Pieces of maxout follow each other, so that one
+// job can take them in order.
 void Gather::add_panels(int phase) {
   const auto same_groups = [&](std::int64_t a, std::int64_t b) {
     for (std::int64_t piece = 0; piece < maxout_.pieces; ++piece) {
@@ -75,8 +75,13 @@ void Gather::add_panels(int phase) {
 }
 
 void Gather::add_panel(int phase, std::int64_t first_block, int blocks, std::int64_t piece, bool first_piece) {
-  Panel panel{phase, blocks, first_piece ? 0 : kMaxDst, first_block, static_cast<std::int64_t>(source_.size()),
-              static_cast<std::int64_t>(bias_source_.size()), {}};
+  Panel panel{phase,
+              blocks,
+              first_piece ? 0 : kMaxDst,
+              first_block,
+              static_cast<std::int64_t>(source_.size()),
+              static_cast<std::int64_t>(bias_source_.size()),
+              {}};
   const int block = dst_.block;
   std::vector<std::int64_t> lanes;  // destination channel of each lane, −1 for padding
   std::vector<char> wanted(static_cast<std::size_t>(shape_.groups), 0);
@@ -112,7 +117,8 @@ void Gather::pack(const Context& context, const float* weights, const float* bia
     }
   });
   has_bias_ = bias != nullptr;
-  for (std::size_t i = 0; has_bias_ && i < bias_source_.size(); ++i) bias_[i] = bias_source_[i] < 0 ? 0.0f : bias[bias_source_[i]];
+  for (std::size_t i = 0; has_bias_ && i < bias_source_.size(); ++i)
+    bias_[i] = bias_source_[i] < 0 ? 0.0f : bias[bias_source_[i]];
 }
 
 void Gather::run_panel(const Panel& panel, const Band& band, const Ranges& ranges, int options, float* scratch) const {
@@ -170,7 +176,8 @@ void Gather::run_bands(const Context& context, const float* src, float* dst, int
     begins.push_back(begins.back() + (pixels + kBand - 1) / kBand);
   }
   context.parallel(begins.back(), [&](std::int64_t index, int thread) {
-    const std::size_t r = static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
+    const std::size_t r =
+        static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
     const GatherPhase& phase = phases_[static_cast<std::size_t>(panels_[runs[r].first].phase)];
     const std::int64_t begin = (index - begins[r]) * kBand;
     const std::int64_t end = std::min(begin + kBand, phase.dst.size());
@@ -192,18 +199,22 @@ void Gather::run_positions(const Context& context, const float* src, float* dst,
     begins.push_back(begins.back() + grid.y.count * grid.x.count);
   }
   context.parallel(begins.back(), [&](std::int64_t index, int thread) {
-    const std::size_t p = static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
+    const std::size_t p =
+        static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
     const Panel& panel = panels_[p];
     const GatherPhase& phase = phases_[static_cast<std::size_t>(panel.phase)];
     const std::int64_t y = (index - begins[p]) / phase.dst.x.count, x = (index - begins[p]) % phase.dst.x.count;
     Ranges ranges = inside_taps(phase, y, x, src_.h, src_.w);
-    const std::int64_t channels = phase.taps.empty() ? 0 : static_cast<std::int64_t>(panel.offsets.size() / phase.taps.size());
+    const std::int64_t channels =
+        phase.taps.empty() ? 0 : static_cast<std::int64_t>(panel.offsets.size() / phase.taps.size());
     for (auto& [first, last] : ranges) {
       first *= channels;
       last *= channels;
     }
-    const float* from = src + src_.origin() + src_.pixel(phase.src.y.first + y * phase.src.y.step, phase.src.x.first + x * phase.src.x.step);
-    float* to = dst + dst_.origin() + dst_.pixel(phase.dst.y.first + y * phase.dst.y.step, phase.dst.x.first + x * phase.dst.x.step);
+    const float* from = src + src_.origin() +
+                        src_.pixel(phase.src.y.first + y * phase.src.y.step, phase.src.x.first + x * phase.src.x.step);
+    float* to = dst + dst_.origin() +
+                dst_.pixel(phase.dst.y.first + y * phase.dst.y.step, phase.dst.x.first + x * phase.dst.x.step);
     Band band;
     for (std::int64_t n = 0; n < phase.dst.images; n += band.count) {
       band.count = static_cast<int>(std::min<std::int64_t>(kBand, phase.dst.images - n));
@@ -216,7 +227,8 @@ void Gather::run_positions(const Context& context, const float* src, float* dst,
   });
 }
 
-void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options, float* scratch) const {
+void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options,
+                       float* scratch) const {
   Band band;
   for (std::int64_t at = begin; at < end; at += kBand) {
     const std::int64_t stop = std::min(at + kBand, end);
@@ -227,7 +239,8 @@ void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::in
   }
 }
 
-void Gather::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout, float* grad) {
+void Gather::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
+                             float* grad) {
   if (gradient_.size() == 0) gradient_ = Buffer(packed_.size());
   const FloatKernels& f32 = table_->f32;
   const GatherPhase& phase = phases_[0];
@@ -251,7 +264,8 @@ void Gather::weight_gradient(const Context& context, const float* src, const flo
     std::fill(sums + job.k0 * panel_row, sums + job.k1 * panel_row, 0.0f);
     const float* from[kBand];
     const float* differences[kBand];
-    GradArgs args{from, 0, differences, panel.first_block * diff_layout.plane(), diff_layout.plane(), 0, nullptr, nullptr};
+    GradArgs args{from, 0,       differences, panel.first_block * diff_layout.plane(), diff_layout.plane(),
+                  0,    nullptr, nullptr};
     for (std::int64_t begin = 0; begin < phase.dst.size(); begin += kBand) {
       const std::int64_t end = std::min<std::int64_t>(begin + kBand, phase.dst.size());
       args.pixels = end - begin;

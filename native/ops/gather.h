@@ -44,7 +44,8 @@ class Gather {
   void run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options, float* scratch) const;
 
   // Adds the weight gradient to `grad`, [Cout][Cin/groups][kH][kW]; forward gathers only. diff has dst's layout.
-  void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout, float* grad);
+  void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
+                       float* grad);
 
   static std::size_t scratch_floats() { return static_cast<std::size_t>(kBand) * kMaxBlocks * 16; }
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
@@ -57,8 +58,8 @@ class Gather {
   struct Panel {
     int phase, blocks, flags;
     std::int64_t first_block;
-    std::int64_t weights;   // where its weights begin in packed_, [k][blocks][block]
-    std::int64_t bias;      // where its bias begins in bias_
+    std::int64_t weights;  // where its weights begin in packed_, [k][blocks][block]
+    std::int64_t bias;     // where its bias begins in bias_
     std::vector<std::int32_t> offsets;
   };
   struct Band {
@@ -90,7 +91,7 @@ class Gather {
   std::vector<GatherPhase> phases_;
   bool by_position_ = false;
   std::vector<Panel> panels_;         // pieces of the same blocks one after another
-  std::vector<std::int32_t> source_;   // index of the weight of each packed element, −1 for padding
+  std::vector<std::int32_t> source_;  // index of the weight of each packed element, −1 for padding
   std::vector<std::int32_t> bias_source_;
   Buffer packed_, bias_, gradient_;
   bool has_bias_ = false;

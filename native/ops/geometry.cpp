@@ -8,9 +8,8 @@ std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int6
   const Window& window = shape.window;
   GatherPhase phase;
   phase.dst = {images, {0, 1, shape.out_h}, {0, 1, shape.out_w}};
-  phase.src = {images,
-               {-window.pads[0], window.strides[0], shape.out_h},
-               {-window.pads[1], window.strides[1], shape.out_w}};
+  phase.src = {
+      images, {-window.pads[0], window.strides[0], shape.out_h}, {-window.pads[1], window.strides[1], shape.out_w}};
   for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky) {
     for (std::int64_t kx = 0; kx < window.kernel[1]; ++kx) {
       phase.taps.push_back({ky * window.dilations[0], kx * window.dilations[1], ky * window.kernel[1] + kx});
@@ -21,8 +20,8 @@ std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int6
 
 namespace {
 
-// Input positions i with (i + pad) mod stride = residue read gradients at (i + pad − k·dilation) / stride, for the taps k
-// whose k·dilation has that residue too.
+// Input positions i with (i + pad) mod stride = residue read gradients at (i + pad − k·dilation) / stride, for the taps
+// k whose k·dilation has that residue too.
 struct AxisPhase {
   PixelAxis dst, src;
   std::vector<std::pair<std::int64_t, std::int64_t>> taps;  // offset, k
@@ -50,7 +49,8 @@ std::vector<AxisPhase> axis_phases(std::int64_t kernel, std::int64_t stride, std
 std::vector<GatherPhase> backward_phases(const ConvolutionShape& shape, std::int64_t images) {
   const Window& window = shape.window;
   const auto rows = axis_phases(window.kernel[0], window.strides[0], window.dilations[0], window.pads[0], shape.in_h);
-  const auto columns = axis_phases(window.kernel[1], window.strides[1], window.dilations[1], window.pads[1], shape.in_w);
+  const auto columns =
+      axis_phases(window.kernel[1], window.strides[1], window.dilations[1], window.pads[1], shape.in_w);
   std::vector<GatherPhase> phases;
   for (const AxisPhase& y : rows) {
     for (const AxisPhase& x : columns) {
@@ -85,7 +85,8 @@ Halo needed_halo(const std::vector<GatherPhase>& phases, std::int64_t h, std::in
 std::vector<std::pair<std::int64_t, std::int64_t>> inside_taps(const GatherPhase& phase, std::int64_t y, std::int64_t x,
                                                                std::int64_t h, std::int64_t w) {
   std::vector<std::pair<std::int64_t, std::int64_t>> runs;
-  const std::int64_t base_y = phase.src.y.first + y * phase.src.y.step, base_x = phase.src.x.first + x * phase.src.x.step;
+  const std::int64_t base_y = phase.src.y.first + y * phase.src.y.step,
+                     base_x = phase.src.x.first + x * phase.src.x.step;
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(phase.taps.size()); ++i) {
     const Tap& tap = phase.taps[static_cast<std::size_t>(i)];
     const std::int64_t at_y = base_y + tap.dy, at_x = base_x + tap.dx;

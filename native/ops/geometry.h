@@ -46,8 +46,8 @@ std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int6
 // residue of the strides.
 std::vector<GatherPhase> backward_phases(const ConvolutionShape& shape, std::int64_t images);
 
-// Whether a gather should take the pixels of one position over all images together and skip the taps that fall outside of
-// the h×w source, instead of reading zeros from a halo: a 9×9 valid convolution's backward pass reads mostly zeros.
+// Whether a gather should take the pixels of one position over all images together and skip the taps that fall outside
+// of the h×w source, instead of reading zeros from a halo: a 9×9 valid convolution's backward pass reads mostly zeros.
 bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w);
 
 // Taps of a phase that stay inside an h×w source at output (y, x) of its grid, as [first, last) runs of their order.

@@ -12,18 +12,20 @@ constexpr std::int64_t kMaxPieces = 64;
 class MaxoutStep : public Step {
  public:
   MaxoutStep(const StepSpec& spec, StepResources resources)
-      : maxout_(spec.maxout), in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+      : maxout_(spec.maxout),
+        in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
   void forward(const Context& context) override {
-    each_channel_row(context, [&](const float* const* x, std::int64_t, std::int64_t, std::int64_t, float* y, std::int64_t width) {
-      const std::int64_t in_step = in_.layout.block, out_step = out_.layout.block;
-      for (std::int64_t i = 0; i < width; ++i) {
-        float best = x[0][i * in_step];
-        for (std::int64_t j = 1; j < maxout_.pieces; ++j) best = std::max(best, x[j][i * in_step]);
-        y[i * out_step] = best;
-      }
-    });
+    each_channel_row(
+        context, [&](const float* const* x, std::int64_t, std::int64_t, std::int64_t, float* y, std::int64_t width) {
+          const std::int64_t in_step = in_.layout.block, out_step = out_.layout.block;
+          for (std::int64_t i = 0; i < width; ++i) {
+            float best = x[0][i * in_step];
+            for (std::int64_t j = 1; j < maxout_.pieces; ++j) best = std::max(best, x[j][i * in_step]);
+            y[i * out_step] = best;
+          }
+        });
   }
 
   // The gradient goes to the first piece that holds the maximum.
@@ -33,10 +35,12 @@ class MaxoutStep : public Step {
                                   std::int64_t width) {
       const Layout& dy_layout = out_.grad_layout;
       const Layout& dx_layout = in_.grad_layout;
-      const float* dy = out_.grad + dy_layout.origin() + n * dy_layout.image() + dy_layout.channel(o) + dy_layout.pixel(row, 0);
+      const float* dy =
+          out_.grad + dy_layout.origin() + n * dy_layout.image() + dy_layout.channel(o) + dy_layout.pixel(row, 0);
       float* dx = in_.grad + dx_layout.origin() + n * dx_layout.image() + dx_layout.pixel(row, 0);
       float* to[kMaxPieces];
-      for (std::int64_t j = 0; j < maxout_.pieces; ++j) to[j] = dx + dx_layout.channel(maxout_.channel(o, j, in_.layout.c));
+      for (std::int64_t j = 0; j < maxout_.pieces; ++j)
+        to[j] = dx + dx_layout.channel(maxout_.channel(o, j, in_.layout.c));
       const std::int64_t x_step = in_.layout.block, dx_step = dx_layout.block, dy_step = dy_layout.block;
       const bool add = accumulate[0];
       for (std::int64_t i = 0; i < width; ++i) {

@@ -28,30 +28,36 @@ Span window_span(const Window& window, std::size_t axis, std::int64_t out, std::
 class Pool : public Step {
  public:
   Pool(const StepSpec& spec, StepResources resources)
-      : window_(spec.window), maximum_(spec.op == Op::max_pool), count_include_pad_(spec.count_include_pad),
+      : window_(spec.window),
+        maximum_(spec.op == Op::max_pool),
+        count_include_pad_(spec.count_include_pad),
         in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {
-    if (in_.layout.block != out_.layout.block || in_.layout.c != out_.layout.c) throw Error(ErrorCode::shape, "pool: channels differ");
+    if (in_.layout.block != out_.layout.block || in_.layout.c != out_.layout.c)
+      throw Error(ErrorCode::shape, "pool: channels differ");
   }
 
   void forward(const Context& context) override {
     const int block = in_.layout.block;
-    each_window(context, [&](const float* x, float* y, std::int64_t, const Span& rows, const Span& columns, float count) {
-      for (int lane = 0; lane < block; ++lane) y[lane] = maximum_ ? -std::numeric_limits<float>::infinity() : 0.0f;
-      for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
-        for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
-          const float* pixel = x + in_.layout.pixel(iy, ix);
-          if (maximum_) {
-            for (int lane = 0; lane < block; ++lane) y[lane] = pixel[lane] > y[lane] ? pixel[lane] : y[lane];
-          } else {
-            for (int lane = 0; lane < block; ++lane) y[lane] += pixel[lane];
-          }
-        }
-      }
-      if (!maximum_) {
-        for (int lane = 0; lane < block; ++lane) y[lane] /= count;
-      }
-    });
+    each_window(context,
+                [&](const float* x, float* y, std::int64_t, const Span& rows, const Span& columns, float count) {
+                  for (int lane = 0; lane < block; ++lane)
+                    y[lane] = maximum_ ? -std::numeric_limits<float>::infinity() : 0.0f;
+                  for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
+                    for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
+                      const float* pixel = x + in_.layout.pixel(iy, ix);
+                      if (maximum_) {
+                        for (int lane = 0; lane < block; ++lane)
+                          y[lane] = pixel[lane] > y[lane] ? pixel[lane] : y[lane];
+                      } else {
+                        for (int lane = 0; lane < block; ++lane) y[lane] += pixel[lane];
+                      }
+                    }
+                  }
+                  if (!maximum_) {
+                    for (int lane = 0; lane < block; ++lane) y[lane] /= count;
+                  }
+                });
   }
 
   // Windows overlap, so a plane (image, channel block) belongs to one job and is cleared first.
@@ -65,28 +71,31 @@ class Pool : public Step {
         std::fill(in_.grad + at, in_.grad + at + count, 0.0f);
       });
     }
-    each_window(context, [&](const float* x, float* y, std::int64_t plane, const Span& rows, const Span& columns, float count) {
-      const std::int64_t n = plane / in_.layout.blocks(), b = plane % in_.layout.blocks();
-      const std::int64_t at = y - (out_.data + out_.layout.origin() + n * out_.layout.image() + b * out_.layout.plane());
-      const std::int64_t oy = at / out_.layout.row(), ox = at % out_.layout.row() / block;
-      const float* dy = out_.grad + dy_layout.origin() + n * dy_layout.image() + b * dy_layout.plane() + dy_layout.pixel(oy, ox);
-      float* dx = in_.grad + dx_layout.origin() + n * dx_layout.image() + b * dx_layout.plane();
-      bool taken[16] = {};
-      for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
-        for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
-          const float* pixel = x + in_.layout.pixel(iy, ix);
-          float* to = dx + dx_layout.pixel(iy, ix);
-          for (int lane = 0; lane < block; ++lane) {
-            if (!maximum_) {
-              to[lane] += dy[lane] / count;
-            } else if (!taken[lane] && pixel[lane] == y[lane]) {
-              taken[lane] = true;
-              to[lane] += dy[lane];
+    each_window(
+        context, [&](const float* x, float* y, std::int64_t plane, const Span& rows, const Span& columns, float count) {
+          const std::int64_t n = plane / in_.layout.blocks(), b = plane % in_.layout.blocks();
+          const std::int64_t at =
+              y - (out_.data + out_.layout.origin() + n * out_.layout.image() + b * out_.layout.plane());
+          const std::int64_t oy = at / out_.layout.row(), ox = at % out_.layout.row() / block;
+          const float* dy =
+              out_.grad + dy_layout.origin() + n * dy_layout.image() + b * dy_layout.plane() + dy_layout.pixel(oy, ox);
+          float* dx = in_.grad + dx_layout.origin() + n * dx_layout.image() + b * dx_layout.plane();
+          bool taken[16] = {};
+          for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
+            for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
+              const float* pixel = x + in_.layout.pixel(iy, ix);
+              float* to = dx + dx_layout.pixel(iy, ix);
+              for (int lane = 0; lane < block; ++lane) {
+                if (!maximum_) {
+                  to[lane] += dy[lane] / count;
+                } else if (!taken[lane] && pixel[lane] == y[lane]) {
+                  taken[lane] = true;
+                  to[lane] += dy[lane];
+                }
+              }
             }
           }
-        }
-      }
-    });
+        });
   }
 
  private:
@@ -167,7 +176,9 @@ class GlobalAveragePool : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> make_pool(const StepSpec& spec, StepResources resources) { return std::make_unique<Pool>(spec, resources); }
+std::unique_ptr<Step> make_pool(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Pool>(spec, resources);
+}
 
 std::unique_ptr<Step> make_global_average_pool(const StepSpec& spec, StepResources resources) {
   return std::make_unique<GlobalAveragePool>(spec, resources);

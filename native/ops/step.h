@@ -72,11 +72,11 @@ std::unique_ptr<Step> make_concat(const StepSpec& spec, StepResources resources)
 std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources);
 
 // The shape of a convolution between two values. Throws Error(shape) when they do not fit.
-ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels, std::int64_t out_h,
-                                   std::int64_t out_w);
+ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels,
+                                   std::int64_t out_h, std::int64_t out_w);
 
-// f(offset of the row's first float relative to layout A, the same relative to layout B, floats in the row) for each row of
-// two values of the same shape and block, in parallel over images and channel blocks.
+// f(offset of the row's first float relative to layout A, the same relative to layout B, floats in the row) for each
+// row of two values of the same shape and block, in parallel over images and channel blocks.
 template <class F>
 void each_row(const Context& context, const Layout& a, const Layout& b, F&& f) {
   const std::int64_t blocks = a.blocks();

@@ -9,7 +9,8 @@ std::int64_t assign_arena(std::vector<Lifetime>& values) {
   constexpr std::int64_t kAlign = 16;
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a].floats > values[b].floats; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return values[a].floats > values[b].floats; });
   std::vector<const Lifetime*> placed;
   std::int64_t total = 0;
   for (const std::size_t index : order) {

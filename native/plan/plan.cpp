@@ -78,11 +78,14 @@ std::vector<int> Plan::consumed(const StepSpec& step) const {
 
 void Plan::check_indices() const {
   const auto check = [](int index, std::size_t count, const char* what) {
-    if (index < 0 || static_cast<std::size_t>(index) >= count) throw Error(ErrorCode::argument, std::string("plan: unknown ") + what);
+    if (index < 0 || static_cast<std::size_t>(index) >= count)
+      throw Error(ErrorCode::argument, std::string("plan: unknown ") + what);
   };
-  if (spec_.threads < 1 || spec_.threads > 1024) throw Error(ErrorCode::argument, "threads: expected an integer from 1 to 1024");
+  if (spec_.threads < 1 || spec_.threads > 1024)
+    throw Error(ErrorCode::argument, "threads: expected an integer from 1 to 1024");
   for (const ValueSpec& value : spec_.values) {
-    if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < 1) throw Error(ErrorCode::shape, "plan: a value without elements");
+    if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < 1)
+      throw Error(ErrorCode::shape, "plan: a value without elements");
   }
   std::vector<bool> written(spec_.values.size(), false);
   for (const int input : spec_.inputs) {
@@ -92,22 +95,26 @@ void Plan::check_indices() const {
   for (const StepSpec& step : spec_.steps) {
     for (const int value : consumed(step)) {
       check(value, spec_.values.size(), "value");
-      if (!written[static_cast<std::size_t>(value)]) throw Error(ErrorCode::argument, "plan: a value is read before it is written");
+      if (!written[static_cast<std::size_t>(value)])
+        throw Error(ErrorCode::argument, "plan: a value is read before it is written");
     }
     check(step.output, spec_.values.size(), "value");
     if (step.inputs.empty()) throw Error(ErrorCode::argument, "plan: a step without input");
     written[static_cast<std::size_t>(step.output)] = true;
     for (const int parameter : step_parameters(step)) check(parameter, spec_.parameters.size(), "parameter");
     if (step.op == Op::convolution) check(step.convolution.weight, spec_.parameters.size(), "weight");
-    if (step.op == Op::cp_block && step.stages.size() < 2) throw Error(ErrorCode::argument, "cp_block: fewer than two stages");
-    const bool fused = step.residual >= 0 || step.maxout.pieces > 1 || step.activation.kind != ActivationSpec::Kind::none;
+    if (step.op == Op::cp_block && step.stages.size() < 2)
+      throw Error(ErrorCode::argument, "cp_block: fewer than two stages");
+    const bool fused =
+        step.residual >= 0 || step.maxout.pieces > 1 || step.activation.kind != ActivationSpec::Kind::none;
     if (spec_.training && step.op == Op::convolution && fused) {
       throw Error(ErrorCode::argument, "plan: a training plan has no fused epilogues");
     }
   }
   for (const int output : spec_.outputs) {
     check(output, spec_.values.size(), "value");
-    if (!written[static_cast<std::size_t>(output)]) throw Error(ErrorCode::argument, "plan: an output is never written");
+    if (!written[static_cast<std::size_t>(output)])
+      throw Error(ErrorCode::argument, "plan: an output is never written");
   }
 }
 
@@ -148,7 +155,8 @@ void Plan::choose_layouts() {
 void Plan::mark_gradients() {
   for (const StepSpec& step : spec_.steps) {
     bool needs = false;
-    for (const int parameter : step_parameters(step)) needs = needs || parameters_[static_cast<std::size_t>(parameter)].trainable;
+    for (const int parameter : step_parameters(step))
+      needs = needs || parameters_[static_cast<std::size_t>(parameter)].trainable;
     for (const int value : consumed(step)) needs = needs || values_[static_cast<std::size_t>(value)].needs_grad;
     values_[static_cast<std::size_t>(step.output)].needs_grad = needs;
   }
@@ -236,7 +244,8 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Value& value = values_[static_cast<std::size_t>(spec_.inputs[i])];
     clear_halo(value.layout, value.data);
-    context_->parallel(value.layout.n, [&](std::int64_t n, int) { from_nchw(inputs[i], value.layout, value.data, n, n + 1); });
+    context_->parallel(value.layout.n,
+                       [&](std::int64_t n, int) { from_nchw(inputs[i], value.layout, value.data, n, n + 1); });
   }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (control) control->check();
@@ -252,12 +261,14 @@ void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*
   forward(inputs, control);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
-    context_->parallel(value.layout.n, [&](std::int64_t n, int) { to_nchw(value.layout, value.data, outputs[i], n, n + 1); });
+    context_->parallel(value.layout.n,
+                       [&](std::int64_t n, int) { to_nchw(value.layout, value.data, outputs[i], n, n + 1); });
   }
 }
 
 void Plan::zero_gradients() {
-  for (Parameter& parameter : parameters_) std::fill(parameter.grad.data(), parameter.grad.data() + parameter.grad.size(), 0.0f);
+  for (Parameter& parameter : parameters_)
+    std::fill(parameter.grad.data(), parameter.grad.data() + parameter.grad.size(), 0.0f);
 }
 
 void Plan::backward(const JobControl* control) {

@@ -27,24 +27,37 @@ struct ConvolutionSpec {
 };
 
 enum class Op {
-  convolution, cp_block, activation, maxout, max_pool, average_pool, global_average_pool, add, multiply, affine, softmax,
-  log_softmax, flatten, concat, lrn
+  convolution,
+  cp_block,
+  activation,
+  maxout,
+  max_pool,
+  average_pool,
+  global_average_pool,
+  add,
+  multiply,
+  affine,
+  softmax,
+  log_softmax,
+  flatten,
+  concat,
+  lrn
 };
 
 struct StepSpec {
   Op op{};
   std::vector<int> inputs;
   int output = -1;
-  ConvolutionSpec convolution;           // convolution
-  std::vector<ConvolutionSpec> stages;   // cp_block
-  Maxout maxout;                         // convolution, cp_block, maxout
-  ActivationSpec activation;             // convolution, cp_block, activation
-  int residual = -1;                     // convolution, cp_block
-  Window window;                         // pools
-  bool count_include_pad = false;        // average_pool
-  int scale = -1, shift = -1;            // affine
-  std::int64_t size = 0;                 // lrn
-  float alpha = 0, beta = 0, bias = 0;   // lrn
+  ConvolutionSpec convolution;          // convolution
+  std::vector<ConvolutionSpec> stages;  // cp_block
+  Maxout maxout;                        // convolution, cp_block, maxout
+  ActivationSpec activation;            // convolution, cp_block, activation
+  int residual = -1;                    // convolution, cp_block
+  Window window;                        // pools
+  bool count_include_pad = false;       // average_pool
+  int scale = -1, shift = -1;           // affine
+  std::int64_t size = 0;                // lrn
+  float alpha = 0, beta = 0, bias = 0;  // lrn
 };
 
 struct PlanSpec {

@@ -11,11 +11,12 @@ namespace polyadic {
 Trainer::Trainer(PlanSpec spec) : plan_(std::move(spec)) {
   const Layout& logits = plan_.output(0).layout;
   if (logits.h != 1 || logits.w != 1) throw Error(ErrorCode::shape, "trainer: expected logits of shape N×K");
-  if (!plan_.output(0).needs_grad) throw Error(ErrorCode::argument, "trainer: no trainable parameter leads to the logits");
+  if (!plan_.output(0).needs_grad)
+    throw Error(ErrorCode::argument, "trainer: no trainable parameter leads to the logits");
 }
 
-// Softmax cross-entropy with smoothed targets, −Σ_k q_k log p_k with q = (1 − s)·onehot + s/K; its gradient with respect to
-// the logits is (p − q)/N.
+// Softmax cross-entropy with smoothed targets, −Σ_k q_k log p_k with q = (1 − s)·onehot + s/K; its gradient with
+// respect to the logits is (p − q)/N.
 StepResult Trainer::loss(const std::int32_t* target, std::int64_t count, float label_smoothing, bool with_gradient) {
   Value& out = plan_.output(0);
   const Layout& layout = out.layout;
@@ -40,7 +41,8 @@ StepResult Trainer::loss(const std::int32_t* target, std::int64_t count, float l
     }
     const double log_sum = largest + std::log(sum);
     const double smoothing = static_cast<double>(label_smoothing);
-    result.loss += log_sum - (1 - smoothing) * static_cast<double>(logits[layout.channel(target[n])]) - smoothing * mean_logit;
+    result.loss +=
+        log_sum - (1 - smoothing) * static_cast<double>(logits[layout.channel(target[n])]) - smoothing * mean_logit;
     result.correct += best == target[n];
     if (!with_gradient) continue;
     float* grad = out.grad + out.grad_layout.origin() + n * out.grad_layout.image();
@@ -69,7 +71,8 @@ void Trainer::update(const Sgd& sgd, float scale) {
   std::vector<Parameter>& parameters = plan_.parameters();
   for (std::size_t index = 0; index < parameters.size(); ++index) {
     Parameter& parameter = parameters[index];
-    const float rate = sgd.learning_rate * sgd.rate_scale[index], decay = sgd.weight_decay[index], momentum = sgd.momentum;
+    const float rate = sgd.learning_rate * sgd.rate_scale[index], decay = sgd.weight_decay[index],
+                momentum = sgd.momentum;
     if (!parameter.trainable || sgd.rate_scale[index] == 0.0f) continue;
     const std::size_t count = parameter.data.size();
     plan_.context().parallel(static_cast<std::int64_t>((count + kSlice - 1) / kSlice), [&](std::int64_t slice, int) {
@@ -88,8 +91,8 @@ void Trainer::update(const Sgd& sgd, float scale) {
   plan_.weights_changed();
 }
 
-StepResult Trainer::gradients(const std::vector<const float*>& inputs, const std::int32_t* target, float label_smoothing,
-                              const JobControl* control) {
+StepResult Trainer::gradients(const std::vector<const float*>& inputs, const std::int32_t* target,
+                              float label_smoothing, const JobControl* control) {
   plan_.forward(inputs, control);
   StepResult result = loss(target, plan_.output(0).layout.n, label_smoothing, true);
   plan_.zero_gradients();

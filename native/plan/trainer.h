@@ -28,8 +28,8 @@ class Trainer {
   explicit Trainer(PlanSpec spec);
 
   // Nothing is changed when the loss or the gradient is not finite, or when the job is cancelled.
-  StepResult step(const std::vector<const float*>& inputs, const std::int32_t* target, float label_smoothing, const Sgd& sgd,
-                  const JobControl* control);
+  StepResult step(const std::vector<const float*>& inputs, const std::int32_t* target, float label_smoothing,
+                  const Sgd& sgd, const JobControl* control);
   StepResult evaluate(const std::vector<const float*>& inputs, const std::int32_t* target, std::int64_t count,
                       const JobControl* control);
   // Leaves the gradients in the parameters.

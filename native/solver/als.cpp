@@ -16,8 +16,8 @@ constexpr double kCutoff = 1e-12;     // eigenvalues of Γ below this, relative,
 constexpr double kCancelled = 3e-8;   // the error that the recurrence cannot tell from zero
 constexpr std::int64_t kFirstExtrapolation = 4;
 
-void solve_by_eigen(std::int64_t rows, std::int64_t rank, Gemm& gemm, const double* k, const double* gamma, double ridge,
-                    double* dst) {
+void solve_by_eigen(std::int64_t rows, std::int64_t rank, Gemm& gemm, const double* k, const double* gamma,
+                    double ridge, double* dst) {
   std::vector<double> values, vectors;
   symmetric_eigen(rank, gamma, values, vectors);
   const double cutoff = kCutoff * std::max(values.back(), 0.0);
@@ -29,7 +29,8 @@ void solve_by_eigen(std::int64_t rows, std::int64_t rank, Gemm& gemm, const doub
       entry = values[r] > cutoff ? entry / (values[r] + ridge) : 0.0;
     }
   }
-  gemm.multiply(rows, rank, rank, row_major(rotated.data(), rank), row_major(vectors.data(), rank).transposed(), dst, rank);
+  gemm.multiply(rows, rank, rank, row_major(rotated.data(), rank), row_major(vectors.data(), rank).transposed(), dst,
+                rank);
 }
 
 double largest_diagonal(const std::vector<double>& gamma, std::int64_t rank) {
@@ -41,8 +42,13 @@ double largest_diagonal(const std::vector<double>& gamma, std::int64_t rank) {
 class Als {
  public:
   Als(Problem& problem, Factors& x)
-      : problem_(problem), gemm_(problem.gemm), x_(x), k_(x.dims(), x.rank()), gramians_(x),
-        gamma_(static_cast<std::size_t>(x.rank() * x.rank())), ridge_(problem.spec().ridge) {}
+      : problem_(problem),
+        gemm_(problem.gemm),
+        x_(x),
+        k_(x.dims(), x.rank()),
+        gramians_(x),
+        gamma_(static_cast<std::size_t>(x.rank() * x.rank())),
+        ridge_(problem.spec().ridge) {}
 
   StopReason run();
   void first_sweep();
@@ -61,14 +67,14 @@ class Als {
   std::vector<double> gamma_;
   double ridge_;
   double damping_ = kTinyRidge;  // of the largest diagonal entry of Γ
-  double data_ = 0;  // ½‖T − M‖²
+  double data_ = 0;              // ½‖T − M‖²
 };
 
 void Als::update(std::size_t n) {
   gramians_.hadamard_except(n, gamma_.data());
   problem_.mttkrp.contract(gemm_, n, x_, k_.mode(n));
-  solve_factor(gemm_, x_.dim(n), x_.rank(), k_.mode(n), gamma_.data(), ridge_ + damping_ * largest_diagonal(gamma_, x_.rank()),
-               x_.mode(n));
+  solve_factor(gemm_, x_.dim(n), x_.rank(), k_.mode(n), gamma_.data(),
+               ridge_ + damping_ * largest_diagonal(gamma_, x_.rank()), x_.mode(n));
   gramians_.update_mode(gemm_, x_, n);
 }
 

@@ -11,8 +11,8 @@ namespace polyadic::solver {
 namespace {
 
 constexpr int kMaxSweeps = 40;
-constexpr double kSettled = 2e-3;     // relative change of the sensitivity in a sweep
-constexpr double kFlat = 1e-14;       // eigenvalues below this, relative, carry no information
+constexpr double kSettled = 2e-3;  // relative change of the sensitivity in a sweep
+constexpr double kFlat = 1e-14;    // eigenvalues below this, relative, carry no information
 constexpr int kBisections = 60;
 
 // Columns in the scaling that is best for a given model have ‖a_n,r‖² ∝ I_n, and then the sensitivity is, but for a
@@ -64,7 +64,12 @@ double largest_lambda(const std::vector<double>& s, const std::vector<double>& z
 class Correction {
  public:
   Correction(Problem& problem, Factors& x, double error, double allowed)
-      : problem_(problem), gemm_(problem.gemm), x_(x), gramians_(x), squared_(error * error), allowed_(allowed * allowed),
+      : problem_(problem),
+        gemm_(problem.gemm),
+        x_(x),
+        gramians_(x),
+        squared_(error * error),
+        allowed_(allowed * allowed),
         gamma_(static_cast<std::size_t>(x.rank() * x.rank())) {}
 
   void run();

@@ -34,10 +34,12 @@ void check_spec(const CpdSpec& spec) {
   if (spec.given.size() != spec.dims.size()) reject("factors: expected one a dimension");
   for (std::size_t n = 0; n < spec.dims.size(); ++n) {
     if (static_cast<std::int64_t>(spec.given[n].size()) != spec.dims[n] * spec.rank) {
-      reject("factors[" + std::to_string(n) + "]: expected " + std::to_string(spec.dims[n]) + "×" + std::to_string(spec.rank) + " elements");
+      reject("factors[" + std::to_string(n) + "]: expected " + std::to_string(spec.dims[n]) + "×" +
+             std::to_string(spec.rank) + " elements");
     }
     for (const double value : spec.given[n]) {
-      if (!std::isfinite(value)) throw Error(ErrorCode::numeric, "factors[" + std::to_string(n) + "]: expected finite values");
+      if (!std::isfinite(value))
+        throw Error(ErrorCode::numeric, "factors[" + std::to_string(n) + "]: expected finite values");
     }
   }
 }
@@ -46,7 +48,8 @@ void check_spec(const CpdSpec& spec) {
 double normalise(const double* tensor, std::int64_t size, std::vector<double>& unit) {
   double largest = 0;
   for (std::int64_t i = 0; i < size; ++i) {
-    if (!std::isfinite(tensor[i])) throw Error(ErrorCode::numeric, "tensor: expected finite values, element " + std::to_string(i) + " is not");
+    if (!std::isfinite(tensor[i]))
+      throw Error(ErrorCode::numeric, "tensor: expected finite values, element " + std::to_string(i) + " is not");
     largest = std::max(largest, std::abs(tensor[i]));
   }
   if (largest == 0) return 0;
@@ -67,7 +70,8 @@ StopReason truncated_svd(Problem& problem, Factors& factors) {
   const std::vector<double> gram = unfolding_gram(problem.gemm, problem.tensor(), factors.dims(), narrow);
   const std::vector<double> vectors = leading_eigenvectors(problem.gemm, width, gram.data(), count);
   factors.fill(0);
-  for (std::int64_t i = 0; i < width; ++i) std::copy_n(vectors.data() + i * count, count, factors.mode(narrow) + i * rank);
+  for (std::int64_t i = 0; i < width; ++i)
+    std::copy_n(vectors.data() + i * count, count, factors.mode(narrow) + i * rank);
   const Strided t = row_major(problem.tensor(), columns);
   problem.gemm.multiply(factors.dim(1 - narrow), count, width, narrow == 1 ? t : t.transposed(),
                         row_major(vectors.data(), count), factors.mode(1 - narrow), rank);
@@ -88,7 +92,8 @@ StopReason run_method(Problem& problem, Factors& factors) {
 
 void check_finite(const Factors& factors) {
   for (std::int64_t i = 0; i < factors.size(); ++i) {
-    if (!std::isfinite(factors.data()[i])) throw Error(ErrorCode::numeric, "cpd: the factors have become non-finite; use a ridge or a lower rank");
+    if (!std::isfinite(factors.data()[i]))
+      throw Error(ErrorCode::numeric, "cpd: the factors have become non-finite; use a ridge or a lower rank");
   }
 }
 

@@ -33,7 +33,7 @@ struct TraceEntry {
   double gradient_norm;  // for the tensor scaled to norm 1
   double damping;        // μ of Levenberg–Marquardt; the extrapolation step of ALS
   std::int64_t inner_iterations;
-  double seconds;        // since the start
+  double seconds;  // since the start
 };
 
 struct CpdResult {

@@ -13,9 +13,9 @@ constexpr std::int64_t kDepth = 256;        // k of a packed block: a panel of B
 constexpr std::int64_t kRows = 96;          // rows of a packed block of A, about: it stays in L2
 constexpr std::int64_t kSplitDepth = 2048;  // k of a split, where m and n are too small to give work to all threads
 constexpr std::int64_t kMaxSplits = 16;
-constexpr std::int64_t kMaxTile = 512;      // elements of the largest tile of any table
+constexpr std::int64_t kMaxTile = 512;        // elements of the largest tile of any table
 constexpr std::int64_t kSmallCopy = 1 << 16;  // elements below which copying is not worth a parallel loop
-constexpr std::int64_t kSmall = 1 << 21;    // multiply-adds below which threads cost more than they give
+constexpr std::int64_t kSmall = 1 << 21;      // multiply-adds below which threads cost more than they give
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -153,7 +153,8 @@ void Gemm::multiply(std::int64_t m, Strided a, const PackedRight& b, double* c, 
 }
 
 // n = 1 is bound by memory: A is read once, as it lies.
-void Gemm::vector_product(std::int64_t m, std::int64_t k, Strided a, Strided b, double* c, std::int64_t ldc, double alpha) {
+void Gemm::vector_product(std::int64_t m, std::int64_t k, Strided a, Strided b, double* c, std::int64_t ldc,
+                          double alpha) {
   constexpr std::int64_t kBlock = 64;
   const int threads = m * k < kSmall ? 1 : threads_;
   double* x = aligned(vector_, k);

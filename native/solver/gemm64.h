@@ -52,10 +52,10 @@ class Gemm {
   double* aligned(std::vector<double>& buffer, std::int64_t length);
 
   int threads_;
-  std::vector<double> packed_a_;   // one block of A a thread
-  PackedRight packed_b_;           // all of B
-  std::vector<double> vector_;     // B of one column
-  std::vector<double> partial_;    // one C a split of k
+  std::vector<double> packed_a_;  // one block of A a thread
+  PackedRight packed_b_;          // all of B
+  std::vector<double> vector_;    // B of one column
+  std::vector<double> partial_;   // one C a split of k
 };
 
 }  // namespace polyadic::solver

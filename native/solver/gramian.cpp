@@ -72,7 +72,8 @@ void Gramians::jacobian_product(Gemm& gemm, const Factors& factors, const Factor
     }
     const std::int64_t rows = factors.dim(n);
     gemm.multiply(rows, row_major(p.mode(n), rank_), packed_gammas_[n], dst.mode(n), rank_);
-    gemm.multiply(rows, rank_, rank_, row_major(factors.mode(n), rank_), row_major(sum_.data(), rank_), dst.mode(n), rank_, true);
+    gemm.multiply(rows, rank_, rank_, row_major(factors.mode(n), rank_), row_major(sum_.data(), rank_), dst.mode(n),
+                  rank_, true);
   }
 }
 

@@ -46,8 +46,8 @@ class Gramians {
   std::size_t pair(std::size_t n, std::size_t m) const;
 };
 
-// Scales each column so that it has the same norm in every mode: the model stays, the null space of J is kept away from.
-// Returns the scale of each column of each mode, [n·R + r]. Components without weight become zero in every mode.
+// Scales each column so that it has the same norm in every mode: the model stays, the null space of J is kept away
+// from. Returns the scale of each column of each mode, [n·R + r]. Components without weight become zero in every mode.
 std::vector<double> balance(Factors& factors);
 
 // ‖a_n,r‖² as [n·R + r]

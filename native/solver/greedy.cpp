@@ -13,8 +13,8 @@ constexpr double kSweepTolerance = 1e-5;  // relative change of the term's weigh
 
 // a_n = the fibre along n through the entry of largest magnitude. Returns that magnitude.
 double fibres_through_maximum(const std::vector<double>& residual, Factors& term) {
-  const auto largest = std::max_element(residual.begin(), residual.end(),
-                                        [](double x, double y) { return std::abs(x) < std::abs(y); });
+  const auto largest =
+      std::max_element(residual.begin(), residual.end(), [](double x, double y) { return std::abs(x) < std::abs(y); });
   std::int64_t index = largest - residual.begin();
   std::int64_t stride = 1;
   for (std::size_t n = term.order(); n-- > 0;) {
@@ -37,7 +37,8 @@ double update(Problem& problem, Mttkrp& mttkrp, std::size_t n, Factors& term) {
   return weight;
 }
 
-std::int64_t fit_term(Problem& problem, Mttkrp& mttkrp, const std::vector<double>& residual, Factors& term, double& weight) {
+std::int64_t fit_term(Problem& problem, Mttkrp& mttkrp, const std::vector<double>& residual, Factors& term,
+                      double& weight) {
   for (std::size_t n = 0; n < term.order(); ++n) {
     const double norm = std::sqrt(squared_norm(term.mode(n), term.dim(n)));
     for (std::int64_t i = 0; i < term.dim(n); ++i) term.mode(n)[i] /= norm;

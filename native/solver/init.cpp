@@ -59,7 +59,8 @@ void rescale(Problem& problem, Factors& factors) {
 
 }  // namespace
 
-std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims, std::size_t n) {
+std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims,
+                                   std::size_t n) {
   const std::int64_t dim = dims[n];
   const std::int64_t outer = product(dims, 0, n);
   const std::int64_t inner = product(dims, n + 1, dims.size());

@@ -10,6 +10,7 @@ namespace polyadic::solver {
 Factors initial_factors(Problem& problem);
 
 // T(i, …)·T(j, …)ᵀ: the I_n×I_n Gram matrix of the mode-n unfolding of a row-major tensor, slab by slab.
-std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims, std::size_t n);
+std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims,
+                                   std::size_t n);
 
 }  // namespace polyadic::solver

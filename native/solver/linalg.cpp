@@ -10,9 +10,9 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr std::int64_t kBase = 24;             // order at which the recursion ends
-constexpr std::int64_t kDirect = 400;          // order up to which all eigenpairs are computed
-constexpr std::int64_t kOversample = 10;       // extra columns of the subspace
+constexpr std::int64_t kBase = 24;        // order at which the recursion ends
+constexpr std::int64_t kDirect = 400;     // order up to which all eigenpairs are computed
+constexpr std::int64_t kOversample = 10;  // extra columns of the subspace
 constexpr int kSubspaceSteps = 60;
 constexpr double kSubspaceTolerance = 1e-10;
 
@@ -74,7 +74,8 @@ void orthonormalise(std::int64_t n, std::int64_t count, std::vector<double>& q, 
     for (int attempt = 0; attempt < 4; ++attempt) {
       const double before = squared_norm(own, n);
       for (int pass = 0; pass < 2; ++pass) {
-        for (std::int64_t k = 0; k < j; ++k) add_scaled(-dot(own, columns.data() + k * n, n), columns.data() + k * n, own, n);
+        for (std::int64_t k = 0; k < j; ++k)
+          add_scaled(-dot(own, columns.data() + k * n, n), columns.data() + k * n, own, n);
       }
       const double after = squared_norm(own, n);
       if (after > 1e-24 * before && after > 0) {
@@ -110,7 +111,8 @@ std::vector<double> subspace_iteration(Gemm& gemm, std::int64_t n, const double*
   for (int step = 0; step < kSubspaceSteps; ++step) {
     orthonormalise(n, width, q, random);
     gemm.multiply(n, width, n, row_major(a, n), row_major(q.data(), width), aq.data(), width);
-    gemm.multiply(width, width, n, row_major(q.data(), width).transposed(), row_major(aq.data(), width), small.data(), width);
+    gemm.multiply(width, width, n, row_major(q.data(), width).transposed(), row_major(aq.data(), width), small.data(),
+                  width);
     symmetric_eigen(width, small.data(), values, vectors);
     const double sum = std::accumulate(values.end() - count, values.end(), 0.0);
     const std::vector<double> ritz = last_columns(width, vectors, width);

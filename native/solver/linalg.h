@@ -24,7 +24,6 @@ bool cholesky_with_inverse(Gemm& gemm, std::int64_t n, double* a, double* x);
 // factorisation succeeds; returns the shift used.
 double shifted_inverse(Gemm& gemm, std::int64_t n, const double* a, double shift, double* inverse);
 
-
 // The `count` eigenvectors of largest eigenvalue of the symmetric positive semi-definite a (n×n), as columns of an
 // n×count row-major matrix, largest first. Large matrices go by subspace iteration.
 std::vector<double> leading_eigenvectors(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count);

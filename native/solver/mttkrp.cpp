@@ -12,8 +12,8 @@ constexpr std::int64_t kTaskSize = 1 << 14;  // elements a task of a parallel lo
 int useful_threads(int threads, std::int64_t elements) { return elements < 4 * kTaskSize ? 1 : threads; }
 
 // dst[o, r] = Σ_i src[o, i, r]·a[i, r]
-void contract_last(int threads, std::int64_t outer, std::int64_t dim, std::int64_t rank, const double* src, const double* a,
-                   double* dst) {
+void contract_last(int threads, std::int64_t outer, std::int64_t dim, std::int64_t rank, const double* src,
+                   const double* a, double* dst) {
   const std::int64_t step = std::max<std::int64_t>(1, kTaskSize / (dim * rank));
   parallel_for(useful_threads(threads, outer * dim * rank), (outer + step - 1) / step, [&](std::int64_t task, int) {
     for (std::int64_t o = task * step; o < std::min(outer, (task + 1) * step); ++o) {
@@ -58,7 +58,8 @@ Mttkrp::Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank)
 }
 
 // dst[(i_begin, …, i_{end−1}), r] = Π A_k[i_k, r], the last index fastest, grown by one mode at a time.
-void Mttkrp::khatri_rao(int threads, const Factors& factors, std::size_t begin, std::size_t end, std::vector<double>& dst) {
+void Mttkrp::khatri_rao(int threads, const Factors& factors, std::size_t begin, std::size_t end,
+                        std::vector<double>& dst) {
   const std::int64_t rank = rank_;
   const double* last = factors.mode(end - 1);
   std::copy_n(last, dims_[end - 1] * rank, dst.begin());

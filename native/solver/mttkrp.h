@@ -1,5 +1,5 @@
-// K_n = T_(n)·(⊙_{k≠n} A_k) for all n without unfolding T: two matrix products with the Khatri–Rao matrices of a left and
-// a right half of the modes, and every K_n contracted from one of the two results (a two-leaf dimension tree).
+// K_n = T_(n)·(⊙_{k≠n} A_k) for all n without unfolding T: two matrix products with the Khatri–Rao matrices of a left
+// and a right half of the modes, and every K_n contracted from one of the two results (a two-leaf dimension tree).
 // Memory beside T: 2·(left + right)·R doubles.
 #pragma once
 

@@ -9,9 +9,9 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr double kInitialDamping = 1e-3;   // of the largest diagonal entry of Γ
-constexpr double kDirectError = 1e-4;      // below, ½‖T‖² − ⟨K,A⟩ + ½‖M‖² has cancelled too much: use T − M itself
-constexpr double kLoosest = 0.3;           // forcing term of CG, at first
+constexpr double kInitialDamping = 1e-3;  // of the largest diagonal entry of Γ
+constexpr double kDirectError = 1e-4;  // below, ½‖T‖² − ⟨K,A⟩ + ½‖M‖² has cancelled too much: use T − M itself
+constexpr double kLoosest = 0.3;  // forcing term of CG, at first
 constexpr double kTightest = 0.03;
 constexpr std::int64_t kMaxInner = 75;
 constexpr int kMaxRejections = 25;
@@ -24,9 +24,20 @@ struct CgResult {
 class Nls {
  public:
   Nls(Problem& problem, Factors& x)
-      : problem_(problem), gemm_(problem.gemm), x_(x), trial_(x), gradient_(x.dims(), x.rank()), step_(gradient_),
-        residual_(gradient_), z_(gradient_), p_(gradient_), q_(gradient_), gramians_(x), trial_gramians_(x),
-        inverses_(x.order()), inverse_(static_cast<std::size_t>(x.rank() * x.rank())),
+      : problem_(problem),
+        gemm_(problem.gemm),
+        x_(x),
+        trial_(x),
+        gradient_(x.dims(), x.rank()),
+        step_(gradient_),
+        residual_(gradient_),
+        z_(gradient_),
+        p_(gradient_),
+        q_(gradient_),
+        gramians_(x),
+        trial_gramians_(x),
+        inverses_(x.order()),
+        inverse_(static_cast<std::size_t>(x.rank() * x.rank())),
         ridge_(problem.spec().ridge) {}
 
   StopReason run();
@@ -53,7 +64,7 @@ class Nls {
   Gramians gramians_, trial_gramians_;
   std::vector<PackedRight> inverses_;  // (Γ^(n) + (μ + γ)I)⁻¹
   std::vector<double> inverse_;
-  std::vector<double> difference_;     // T − M, once the error is small
+  std::vector<double> difference_;  // T − M, once the error is small
   double ridge_;
   double objective_ = 0;  // ½‖T − M‖² + ½γΣ‖A_n‖²
   double data_ = 0;       // ½‖T − M‖² of what was evaluated last
@@ -88,7 +99,8 @@ void Nls::gradient() {
     mttkrp.contract(gemm_, n, x_, g);
     for (std::int64_t i = 0; i < length; ++i) g[i] = -g[i];
     if (!direct_) {
-      gemm_.multiply(x_.dim(n), rank, rank, row_major(x_.mode(n), rank), row_major(gramians_.gamma(n), rank), g, rank, true);
+      gemm_.multiply(x_.dim(n), rank, rank, row_major(x_.mode(n), rank), row_major(gramians_.gamma(n), rank), g, rank,
+                     true);
     }
     add_scaled(ridge_, x_.mode(n), g, length);
   }
@@ -147,8 +159,9 @@ CgResult Nls::solve(double forcing) {
     for (std::int64_t i = 0; i < size; ++i) p_.data()[i] = z_.data()[i] + beta * p_.data()[i];
   }
   // −⟨G,P⟩ − ½⟨P,HP⟩ with HP = −G − residual − μP
-  const double predicted = 0.5 * (dot(residual_.data(), step_.data(), size) - dot(gradient_.data(), step_.data(), size) +
-                                  damping_ * squared_norm(step_.data(), size));
+  const double predicted =
+      0.5 * (dot(residual_.data(), step_.data(), size) - dot(gradient_.data(), step_.data(), size) +
+             damping_ * squared_norm(step_.data(), size));
   return {iteration, predicted};
 }
 

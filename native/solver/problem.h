@@ -15,7 +15,11 @@ class Problem {
  public:
   // tensor: ‖T‖ = 1, kept by the caller.
   Problem(const double* tensor, const CpdSpec& spec, const JobControl& control)
-      : gemm(spec.threads), mttkrp(spec.dims, spec.rank), tensor_(tensor), spec_(spec), control_(control),
+      : gemm(spec.threads),
+        mttkrp(spec.dims, spec.rank),
+        tensor_(tensor),
+        spec_(spec),
+        control_(control),
         size_(product(spec.dims, 0, spec.dims.size())) {}
 
   Gemm gemm;

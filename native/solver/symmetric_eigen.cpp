@@ -10,7 +10,8 @@
 namespace polyadic::solver {
 namespace {
 
-// a ← Householder vectors (row i holds v_i in its first i entries, scaled so that H = I − v·vᵀ/h); d, e: the tridiagonal.
+// a ← Householder vectors (row i holds v_i in its first i entries, scaled so that H = I − v·vᵀ/h); d, e: the
+// tridiagonal.
 void tridiagonalise(std::int64_t n, double* a, double* d, double* e, double* h_of) {
   std::vector<double> p(static_cast<std::size_t>(n));
   for (std::int64_t i = n - 1; i >= 1; --i) {

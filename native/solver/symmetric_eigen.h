@@ -7,7 +7,8 @@
 
 namespace polyadic::solver {
 
-// All eigenpairs of the symmetric a (n×n row-major, kept): values ascending; vectors n×n row-major, one eigenvector a column.
+// All eigenpairs of the symmetric a (n×n row-major, kept): values ascending; vectors n×n row-major, one eigenvector a
+// column.
 void symmetric_eigen(std::int64_t n, const double* a, std::vector<double>& values, std::vector<double>& vectors);
 
 }  // namespace polyadic::solver

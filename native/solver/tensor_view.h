@@ -16,14 +16,16 @@ inline std::int64_t product(const std::vector<std::int64_t>& dims, std::size_t b
   return result;
 }
 
-// Modes [0, split) make the left half, the others the right one. Row-major, the tensor is a left×right matrix as it lies.
+// Modes [0, split) make the left half, the others the right one. Row-major, the tensor is a left×right matrix as it
+// lies.
 struct Split {
   std::size_t split;
   std::int64_t left;
   std::int64_t right;
 };
 
-// The split with the smallest left + right: that is what the Khatri–Rao matrices and partial products of the halves take.
+// The split with the smallest left + right: that is what the Khatri–Rao matrices and partial products of the halves
+// take.
 inline Split best_split(const std::vector<std::int64_t>& dims) {
   Split best{1, dims[0], product(dims, 1, dims.size())};
   for (std::size_t s = 2; s < dims.size(); ++s) {
