@@ -6,6 +6,15 @@ namespace {
 using polyadic::GradArgs;
 using polyadic::TileArgs;
 
+// Keeps a pointer in one register: compilers like to split off the part that all pixels share, which costs an addition a
+// pixel and tap.
+inline const float* held(const float* pointer) {
+#ifdef __GNUC__
+  __asm__("" : "+r"(pointer));
+#endif
+  return pointer;
+}
+
 // What an accumulator starts from.
 inline Vec tile_begin(const TileArgs& args, int pixel, int block, int blocks) {
   if (args.flags & polyadic::kFromPartial) return Vec::load(args.partial + (pixel * blocks + block) * Vec::kLanes);
@@ -14,11 +23,8 @@ inline Vec tile_begin(const TileArgs& args, int pixel, int block, int blocks) {
   return Vec::zero();
 }
 
-inline void tile_end(const TileArgs& args, int pixel, int block, int blocks, Vec sum) {
-  if (args.flags & polyadic::kToPartial) {
-    sum.store(args.partial + (pixel * blocks + block) * Vec::kLanes);
-    return;
-  }
+// Stores a finished block.
+inline void tile_store(const TileArgs& args, int pixel, int block, Vec sum) {
   float* dst = args.dst[pixel] + args.dst_offset + block * args.dst_block;
   // The sum comes second: where it is NaN, the vector maximum gives it back.
   if (args.flags & polyadic::kMaxDst) sum = max(Vec::load(dst), sum);
@@ -26,13 +32,22 @@ inline void tile_end(const TileArgs& args, int pixel, int block, int blocks, Vec
   sum.store(dst);
 }
 
+inline void tile_end(const TileArgs& args, int pixel, int block, int blocks, Vec sum) {
+  if (args.flags & polyadic::kToPartial) {
+    sum.store(args.partial + (pixel * blocks + block) * Vec::kLanes);
+  } else {
+    tile_store(args, pixel, block, sum);
+  }
+}
+
 template <int Pixels, int Blocks>
-void conv_tile(const TileArgs& args) {
+void conv_tile(const TileArgs& given) {
+  const TileArgs args = given;  // a copy of our own: stores to dst cannot change it
   const float* in[Pixels];
   Vec acc[Pixels][Blocks];
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    in[p] = args.src[p] + args.src_offset;
+    in[p] = held(args.src[p] + args.src_offset);
 #pragma GCC unroll 4
     for (int m = 0; m < Blocks; ++m) acc[p][m] = tile_begin(args, p, m, Blocks);
   }
@@ -50,6 +65,14 @@ void conv_tile(const TileArgs& args) {
 #pragma GCC unroll 4
       for (int m = 0; m < Blocks; ++m) acc[p][m] = fma(x, w[m], acc[p][m]);
     }
+  }
+  if (Blocks % 2 == 0 && (args.flags & polyadic::kMaxPairs)) {
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) {
+#pragma GCC unroll 2
+      for (int m = 0; m < Blocks / 2; ++m) tile_store(args, p, m, max(acc[p][2 * m], acc[p][2 * m + 1]));
+    }
+    return;
   }
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
@@ -90,19 +113,26 @@ void conv_grad_tile(const GradArgs& args) {
 }
 
 template <int Pixels>
-void depthwise_tile(const TileArgs& args) {
+void depthwise_tile(const TileArgs& given) {
+  const TileArgs args = given;
+  const bool plain = args.flags == 0;  // the middle of a CP block: few taps, so the tile's ends count
   const float* in[Pixels];
   Vec acc[Pixels];
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    in[p] = args.src[p] + args.src_offset;
-    acc[p] = tile_begin(args, p, 0, 1);
+    in[p] = held(args.src[p] + args.src_offset);
+    acc[p] = plain ? Vec::zero() : tile_begin(args, p, 0, 1);
   }
   for (std::int64_t i = 0; i < args.k; ++i) {
     const std::ptrdiff_t offset = args.offsets[i];
     const Vec w = Vec::load(args.weights + i * Vec::kLanes);
 #pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) acc[p] = fma(Vec::load(in[p] + offset), w, acc[p]);
+  }
+  if (plain) {
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) acc[p].store(args.dst[p] + args.dst_offset);
+    return;
   }
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) tile_end(args, p, 0, 1, acc[p]);

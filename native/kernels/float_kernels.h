@@ -19,6 +19,7 @@ enum TileFlags : int {
   kToPartial = 8,    // leave partial sums instead of storing to dst
   kMaxDst = 16,      // store the larger of the sum and of what dst holds (maxout, a piece at a time)
   kRelu = 32,        // store max(sum, 0)
+  kMaxPairs = 64,    // convolution: blocks 2m and 2m + 1 are two pieces of maxout, dst block m takes the larger
 };
 
 struct TileArgs {

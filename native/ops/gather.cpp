@@ -63,22 +63,23 @@ void Gather::add_panels(int phase) {
     }
     return true;
   };
+  // Two pieces at a time meet in registers; with an odd number of pieces each goes through dst.
+  const std::int64_t together = maxout_.pieces % 2 == 0 ? 2 : 1;
+  const int limit = std::max(1, table_->f32.blocks / static_cast<int>(together));
   for (std::int64_t block = 0; block < dst_.blocks();) {
     int count = 1;
-    while (count < table_->f32.blocks && block + count < dst_.blocks() &&
+    while (count < limit && block + count < dst_.blocks() &&
            (shape_.groups == 1 || same_groups(block, block + count))) {
       ++count;
     }
-    for (std::int64_t piece = 0; piece < maxout_.pieces; ++piece) add_panel(phase, block, count, piece, piece == 0);
+    for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together) add_panel(phase, block, count, piece, together);
     block += count;
   }
 }
 
-void Gather::add_panel(int phase, std::int64_t first_block, int blocks, std::int64_t piece, bool first_piece) {
-  Panel panel{phase,
-              blocks,
-              first_piece ? 0 : kMaxDst,
-              first_block,
+void Gather::add_panel(int phase, std::int64_t first_block, int count, std::int64_t piece, std::int64_t together) {
+  const int blocks = count * static_cast<int>(together);
+  Panel panel{phase, blocks, (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0), first_block,
               static_cast<std::int64_t>(source_.size()),
               static_cast<std::int64_t>(bias_source_.size()),
               {}};
@@ -86,8 +87,9 @@ void Gather::add_panel(int phase, std::int64_t first_block, int blocks, std::int
   std::vector<std::int64_t> lanes;  // destination channel of each lane, −1 for padding
   std::vector<char> wanted(static_cast<std::size_t>(shape_.groups), 0);
   for (std::int64_t lane = 0; lane < static_cast<std::int64_t>(blocks) * block; ++lane) {
-    const std::int64_t channel = first_block * block + lane;
-    lanes.push_back(channel < dst_.c ? destination_channel(channel, piece) : -1);
+    const std::int64_t at = lane / block;
+    const std::int64_t channel = (first_block + at / together) * block + lane % block;
+    lanes.push_back(channel < dst_.c ? destination_channel(channel, piece + at % together) : -1);
     if (lanes.back() >= 0) wanted[static_cast<std::size_t>(group_of(lanes.back()))] = 1;
     bias_source_.push_back(static_cast<std::int32_t>(lanes.back()));
   }
@@ -121,7 +123,8 @@ void Gather::pack(const Context& context, const float* weights, const float* bia
     bias_[i] = bias_source_[i] < 0 ? 0.0f : bias[bias_source_[i]];
 }
 
-void Gather::run_panel(const Panel& panel, const Band& band, const Ranges& ranges, int options, float* scratch) const {
+void Gather::run_panel(const Panel& panel, const Band& band, const Range* ranges, std::size_t count, int options,
+                       float* scratch) const {
   const FloatKernels& f32 = table_->f32;
   const int width = f32.pixels[panel.blocks - 1];
   const std::int64_t chunk = chunk_of(panel.blocks, dst_.block);
@@ -144,13 +147,18 @@ void Gather::run_panel(const Panel& panel, const Band& band, const Ranges& range
       f32.conv[panel.blocks - 1][pixels - 1](args);
     }
   };
-  if (ranges.empty()) return pass(0, 0, true, true);  // no tap inside: such pixels are zero
-  for (std::size_t r = 0; r < ranges.size(); ++r) {
+  if (count == 0) return pass(0, 0, true, true);  // no tap inside: such pixels are zero
+  for (std::size_t r = 0; r < count; ++r) {
     for (std::int64_t k0 = ranges[r].first; k0 < ranges[r].second; k0 += chunk) {
       const std::int64_t k = std::min(chunk, ranges[r].second - k0);
-      pass(k0, k, r == 0 && k0 == ranges[0].first, r + 1 == ranges.size() && k0 + k == ranges[r].second);
+      pass(k0, k, r == 0 && k0 == ranges[0].first, r + 1 == count && k0 + k == ranges[r].second);
     }
   }
+}
+
+void Gather::run_whole(const Panel& panel, const Band& band, int options, float* scratch) const {
+  const Range all{0, static_cast<std::int64_t>(panel.offsets.size())};
+  run_panel(panel, band, &all, all.second == 0 ? 0 : 1, options, scratch);
 }
 
 void Gather::run(const Context& context, const float* src, float* dst, int options) const {
@@ -186,7 +194,7 @@ void Gather::run_bands(const Context& context, const float* src, float* dst, int
     list_pixels(phase.src, src_, src, begin, end, band.src);
     list_pixels(phase.dst, dst_, dst, begin, end, band.dst);
     for (std::size_t p = runs[r].first; p < runs[r].second; ++p) {
-      run_panel(panels_[p], band, whole(panels_[p]), options, context.scratch(thread));
+      run_whole(panels_[p], band, options, context.scratch(thread));
     }
   });
 }
@@ -204,7 +212,7 @@ void Gather::run_positions(const Context& context, const float* src, float* dst,
     const Panel& panel = panels_[p];
     const GatherPhase& phase = phases_[static_cast<std::size_t>(panel.phase)];
     const std::int64_t y = (index - begins[p]) / phase.dst.x.count, x = (index - begins[p]) % phase.dst.x.count;
-    Ranges ranges = inside_taps(phase, y, x, src_.h, src_.w);
+    std::vector<Range> ranges = inside_taps(phase, y, x, src_.h, src_.w);
     const std::int64_t channels =
         phase.taps.empty() ? 0 : static_cast<std::int64_t>(panel.offsets.size() / phase.taps.size());
     for (auto& [first, last] : ranges) {
@@ -222,7 +230,7 @@ void Gather::run_positions(const Context& context, const float* src, float* dst,
         band.src[i] = from + (n + i) * src_.image();
         band.dst[i] = to + (n + i) * dst_.image();
       }
-      run_panel(panel, band, ranges, options, context.scratch(thread));
+      run_panel(panel, band, ranges.data(), ranges.size(), options, context.scratch(thread));
     }
   });
 }
@@ -235,7 +243,7 @@ void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::in
     band.count = static_cast<int>(stop - at);
     list_pixels(phases_[0].src, src_, src, at, stop, band.src);
     list_pixels(phases_[0].dst, dst_, dst, at, stop, band.dst);
-    for (const Panel& panel : panels_) run_panel(panel, band, whole(panel), options, scratch);
+    for (const Panel& panel : panels_) run_whole(panel, band, options, scratch);
   }
 }
 

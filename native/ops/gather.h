@@ -54,7 +54,7 @@ class Gather {
   int panel_blocks() const { return panels_.empty() ? 0 : panels_[0].blocks; }
 
  private:
-  // Output channel blocks computed together from one list of offsets.
+  // Blocks of output channels (with pairs of maxout pieces: of the convolution's) computed together from one list of offsets.
   struct Panel {
     int phase, blocks, flags;
     std::int64_t first_block;
@@ -69,14 +69,11 @@ class Gather {
   };
 
   void add_panels(int phase);
-  void add_panel(int phase, std::int64_t first_block, int blocks, std::int64_t piece, bool first_piece);
-  // Ranges [first, last) of a panel's k to sum over.
-  using Ranges = std::vector<std::pair<std::int64_t, std::int64_t>>;
-  static Ranges whole(const Panel& panel) {
-    const std::int64_t k = static_cast<std::int64_t>(panel.offsets.size());
-    return k == 0 ? Ranges{} : Ranges{{0, k}};
-  }
-  void run_panel(const Panel& panel, const Band& band, const Ranges& ranges, int options, float* scratch) const;
+  void add_panel(int phase, std::int64_t first_block, int count, std::int64_t piece, std::int64_t together);
+  // [first, last) of a panel's k to sum over.
+  using Range = std::pair<std::int64_t, std::int64_t>;
+  void run_panel(const Panel& panel, const Band& band, const Range* ranges, std::size_t count, int options, float* scratch) const;
+  void run_whole(const Panel& panel, const Band& band, int options, float* scratch) const;
   void run_bands(const Context& context, const float* src, float* dst, int options) const;
   void run_positions(const Context& context, const float* src, float* dst, int options) const;
   std::int64_t destination_channel(std::int64_t channel, std::int64_t piece) const;
