@@ -5,6 +5,9 @@ import { measureInterleaved } from '../../lib/report/measure.js'
 import { patch } from './architecture.js'
 import type { CharacterSet } from './dataset.js'
 
+// Long enough that a network runs from its own caches and not from what the candidate before it has left there.
+const sampleMs = 60
+
 /** Milliseconds an image of one network, here and in onnxruntime-node, by batch size. */
 export interface Latency {
   readonly batch1: number
@@ -34,17 +37,19 @@ export async function closePair({ session, peer }: Pair): Promise<void> {
   await peer.close()
 }
 
-/** All networks in both runtimes, interleaved in one run for each batch size. */
+/** All networks in both runtimes, on the calling thread as onnxruntime-node does it, interleaved in one run for each batch size. */
 export async function measureLatency(pairs: readonly Pair[], images: CharacterSet, options: LatencyOptions): Promise<Latency[]> {
   const byBatch = []
   for (const [index, batch] of [1, 64].entries()) {
     const input = firstImages(images, batch)
     const candidates = pairs.flatMap(({ session, peer }, i) => [
-      { name: `${i}`, run: () => session.run({ image: input }) },
+      { name: `${i}`, run: () => session.runSync({ image: input }) },
       { name: `${i} onnxruntime-node`, run: () => peer.run(input.data, input.dims) }
     ])
     const onProgress = (done: number, total: number): void => options.onProgress(index * total + done, 2 * total)
-    byBatch.push((await measureInterleaved(candidates, { runs: options.runs, onProgress })).map(({ medianMs }) => medianMs / batch))
+    byBatch.push(
+      (await measureInterleaved(candidates, { runs: options.runs, sampleMs, onProgress })).map(({ medianMs }) => medianMs / batch)
+    )
   }
   const [one = [], many = []] = byBatch
   const at = (values: readonly number[], i: number): number => values[i] ?? Number.NaN

@@ -14,7 +14,7 @@ const batchSize = 64
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      epochs: { type: 'string', default: String(denseTraining.epochs) },
+      epochs: { type: 'string' },
       count: { type: 'string', default: String(defaultCounts.train) },
       seed: { type: 'string', default: '1' },
       threads: { type: 'string' },
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
     }
   })
   const progress = createProgress()
-  const [epochs, count, seed] = [Number(values.epochs), Number(values.count), Number(values.seed)]
+  const [count, seed] = [Number(values.count), Number(values.seed)]
   const create = (split: 'validation' | 'test') =>
     createCharacters({
       split,
@@ -35,21 +35,25 @@ async function main(): Promise<void> {
     count,
     onProgress: (done, total) => progress.update('drawing train characters', done, total)
   })
-  const result = await fineTune(createCharNet(seed), {
-    ...denseTraining,
-    epochs,
-    batchSize,
-    ...(values.threads !== undefined && { threads: Number(values.threads) }),
-    train,
-    validation,
-    seed,
-    onProgress: ({ epoch, step, steps, loss, accuracy, validation: validated }) => {
-      progress.update('training', step, steps ?? step, `epoch ${epoch}, loss ${loss.toFixed(3)}, ${(100 * accuracy).toFixed(1)} %`)
-      if (validated) progress.done(`epoch ${epoch}: validation accuracy ${(100 * validated.accuracy).toFixed(2)} %`)
-    }
-  })
-  const { accuracy } = await evaluate(result.graph, test)
-  await writeOnnx(result.graph, values.out)
+  let graph = createCharNet(seed)
+  for (const [index, cycle] of denseTraining.entries()) {
+    const name = `cycle ${index + 1}`
+    const result = await fineTune(graph, {
+      ...cycle,
+      ...(values.epochs !== undefined && { epochs: Number(values.epochs) }),
+      ...(values.threads !== undefined && { threads: Number(values.threads) }),
+      batchSize,
+      train,
+      validation,
+      onProgress: ({ epoch, step, steps, loss, accuracy, validation: validated }) => {
+        progress.update(name, step, steps ?? step, `epoch ${epoch}, loss ${loss.toFixed(3)}, ${(100 * accuracy).toFixed(1)} %`)
+        if (validated) progress.done(`${name}, epoch ${epoch}: validation accuracy ${(100 * validated.accuracy).toFixed(2)} %`)
+      }
+    })
+    graph = result.graph
+  }
+  const { accuracy } = await evaluate(graph, test)
+  await writeOnnx(graph, values.out)
   progress.done(`test accuracy ${(100 * accuracy).toFixed(2)} %, ${values.out} written`)
 }
 

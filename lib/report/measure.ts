@@ -7,7 +7,7 @@ export interface Candidate {
 export interface MeasureOptions {
   /** Samples of each candidate. */
   readonly runs?: number
-  /** A sample repeats a short run until it lasts this long, so that the clock's grain does not matter. */
+  /** A sample repeats a short run until it lasts this long, so that each candidate runs from its own caches, not from what the one before left. */
   readonly sampleMs?: number
   /** Runs of each candidate before anything counts. */
   readonly warmup?: number
@@ -22,7 +22,7 @@ export interface Measured {
   readonly samplesMs: readonly number[]
 }
 
-const defaults = { runs: 15, sampleMs: 4, warmup: 2 } as const
+const defaults = { runs: 15, sampleMs: 40, warmup: 2 } as const
 
 /**
  * Times candidates in turn, round after round, so that a machine that slows down for a while slows all of them; each

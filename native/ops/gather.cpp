@@ -169,7 +169,22 @@ void Gather::run(const Context& context, const float* src, float* dst, int optio
   }
 }
 
+// Weights that stay in the second-level cache beside everything else: then all panels take a band while its pixels are in
+// the first level and their list is made. Only where the bands alone keep all threads busy.
+bool Gather::small_weights(const Context& context) const {
+  constexpr std::size_t kSmall = 64 * 1024;
+  return phases_.size() == 1 && weight_bytes() <= kSmall && phases_[0].dst.size() >= std::int64_t{4} * kBand * context.threads();
+}
+
 void Gather::run_bands(const Context& context, const float* src, float* dst, int options) const {
+  if (small_weights(context)) {
+    const GatherPhase& phase = phases_[0];
+    const std::int64_t size = phase.dst.size();
+    context.parallel((size + kBand - 1) / kBand, [&](std::int64_t band, int thread) {
+      run_range(src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, size), options, context.scratch(thread));
+    });
+    return;
+  }
   std::vector<std::pair<std::size_t, std::size_t>> runs;  // panels: all pieces of the same blocks
   for (std::size_t i = 0; i < panels_.size();) {
     std::size_t end = i + 1;

@@ -74,6 +74,7 @@ class Gather {
   using Range = std::pair<std::int64_t, std::int64_t>;
   void run_panel(const Panel& panel, const Band& band, const Range* ranges, std::size_t count, int options, float* scratch) const;
   void run_whole(const Panel& panel, const Band& band, int options, float* scratch) const;
+  bool small_weights(const Context& context) const;
   void run_bands(const Context& context, const float* src, float* dst, int options) const;
   void run_positions(const Context& context, const float* src, float* dst, int options) const;
   std::int64_t destination_channel(std::int64_t channel, std::int64_t piece) const;
