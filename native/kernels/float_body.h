@@ -6,8 +6,8 @@ namespace {
 using polyadic::GradArgs;
 using polyadic::TileArgs;
 
-// Keeps a pointer in one register: compilers like to split off the part that all pixels share, which costs an addition a
-// pixel and tap.
+// Keeps a pointer in one register: compilers like to split off the part that all pixels share, which costs an addition
+// a pixel and tap.
 inline const float* held(const float* pointer) {
 #ifdef __GNUC__
   __asm__("" : "+r"(pointer));

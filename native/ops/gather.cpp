@@ -72,14 +72,18 @@ void Gather::add_panels(int phase) {
            (shape_.groups == 1 || same_groups(block, block + count))) {
       ++count;
     }
-    for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together) add_panel(phase, block, count, piece, together);
+    for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together)
+      add_panel(phase, block, count, piece, together);
     block += count;
   }
 }
 
 void Gather::add_panel(int phase, std::int64_t first_block, int count, std::int64_t piece, std::int64_t together) {
   const int blocks = count * static_cast<int>(together);
-  Panel panel{phase, blocks, (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0), first_block,
+  Panel panel{phase,
+              blocks,
+              (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0),
+              first_block,
               static_cast<std::int64_t>(source_.size()),
               static_cast<std::int64_t>(bias_source_.size()),
               {}};
@@ -169,11 +173,12 @@ void Gather::run(const Context& context, const float* src, float* dst, int optio
   }
 }
 
-// Weights that stay in the second-level cache beside everything else: then all panels take a band while its pixels are in
-// the first level and their list is made. Only where the bands alone keep all threads busy.
+// Weights that stay in the second-level cache beside everything else: then all panels take a band while its pixels are
+// in the first level and their list is made. Only where the bands alone keep all threads busy.
 bool Gather::small_weights(const Context& context) const {
   constexpr std::size_t kSmall = 64 * 1024;
-  return phases_.size() == 1 && weight_bytes() <= kSmall && phases_[0].dst.size() >= std::int64_t{4} * kBand * context.threads();
+  return phases_.size() == 1 && weight_bytes() <= kSmall &&
+         phases_[0].dst.size() >= std::int64_t{4} * kBand * context.threads();
 }
 
 void Gather::run_bands(const Context& context, const float* src, float* dst, int options) const {
@@ -181,7 +186,8 @@ void Gather::run_bands(const Context& context, const float* src, float* dst, int
     const GatherPhase& phase = phases_[0];
     const std::int64_t size = phase.dst.size();
     context.parallel((size + kBand - 1) / kBand, [&](std::int64_t band, int thread) {
-      run_range(src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, size), options, context.scratch(thread));
+      run_range(src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, size), options,
+                context.scratch(thread));
     });
     return;
   }

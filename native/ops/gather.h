@@ -54,7 +54,8 @@ class Gather {
   int panel_blocks() const { return panels_.empty() ? 0 : panels_[0].blocks; }
 
  private:
-  // Blocks of output channels (with pairs of maxout pieces: of the convolution's) computed together from one list of offsets.
+  // Blocks of output channels (with pairs of maxout pieces: of the convolution's) computed together from one list of
+  // offsets.
   struct Panel {
     int phase, blocks, flags;
     std::int64_t first_block;
@@ -72,7 +73,8 @@ class Gather {
   void add_panel(int phase, std::int64_t first_block, int count, std::int64_t piece, std::int64_t together);
   // [first, last) of a panel's k to sum over.
   using Range = std::pair<std::int64_t, std::int64_t>;
-  void run_panel(const Panel& panel, const Band& band, const Range* ranges, std::size_t count, int options, float* scratch) const;
+  void run_panel(const Panel& panel, const Band& band, const Range* ranges, std::size_t count, int options,
+                 float* scratch) const;
   void run_whole(const Panel& panel, const Band& band, int options, float* scratch) const;
   bool small_weights(const Context& context) const;
   void run_bands(const Context& context, const float* src, float* dst, int options) const;
