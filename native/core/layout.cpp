@@ -36,7 +36,7 @@ void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t 
     for (std::int64_t b = 0; b < layout.blocks(); ++b) {
       const std::int64_t channels = std::min<std::int64_t>(block, layout.c - b * block);
       const float* from = src + (n * layout.c + b * block) * area;
-      float* to = dst + layout.origin() + n * layout.image() + b * layout.plane();
+      float* to = dst + layout.at(n, b);
       for (std::int64_t y = 0; y < layout.h; ++y) {
         float* line = to + y * layout.row();
         if (block == 1) {
@@ -58,7 +58,7 @@ void to_nchw(const Layout& layout, const float* src, float* dst, std::int64_t n0
   const std::int64_t area = layout.h * layout.w;
   for (std::int64_t n = n0; n < n1; ++n) {
     for (std::int64_t c = 0; c < layout.c; ++c) {
-      const float* from = src + layout.origin() + n * layout.image() + layout.channel(c);
+      const float* from = src + layout.at(n) + layout.channel(c);
       float* to = dst + (n * layout.c + c) * area;
       for (std::int64_t y = 0; y < layout.h; ++y) {
         for (std::int64_t x = 0; x < layout.w; ++x) to[y * layout.w + x] = from[layout.pixel(y, x)];

@@ -81,9 +81,7 @@ class Activation : public Step {
     if (!in_.needs_grad) return;
     const std::int64_t blocks = in_.layout.blocks();
     context.parallel(in_.layout.n * blocks, [&](std::int64_t index, int) {
-      const auto start = [&](const Layout& l) {
-        return l.origin() + index / blocks * l.image() + index % blocks * l.plane();
-      };
+      const auto start = [&](const Layout& l) { return l.at(index / blocks, index % blocks); };
       const float* x = in_.data + start(in_.layout);
       const float* y = out_.data + start(out_.layout);
       const float* dy = out_.grad + start(out_.grad_layout);

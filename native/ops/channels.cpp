@@ -17,7 +17,7 @@ void each_pixel(const Context& context, const Layout& layout, F&& f) {
 }
 
 std::int64_t pixel_at(const Layout& layout, std::int64_t n, std::int64_t y, std::int64_t x) {
-  return layout.origin() + n * layout.image() + layout.pixel(y, x);
+  return layout.at(n) + layout.pixel(y, x);
 }
 
 class Softmax : public Step {
@@ -68,8 +68,7 @@ class Softmax : public Step {
         const float v = value[out.channel(c)], d = dy[dy_layout.channel(c)];
         const float gradient =
             logarithm_ ? d - std::exp(v) * static_cast<float>(sum) : v * (d - static_cast<float>(sum));
-        float& to = dx[dx_layout.channel(c)];
-        to = accumulate[0] ? to + gradient : gradient;
+        deposit(dx[dx_layout.channel(c)], gradient, accumulate[0]);
       }
     });
   }
@@ -120,8 +119,7 @@ class Lrn : public Step {
           gradient -= 2 * alpha_ * beta_ / static_cast<float>(size_) * from[in.channel(c)] * dy[dy_layout.channel(k)] *
                       from[in.channel(k)] * std::pow(scale(from, k), -beta_ - 1);
         }
-        float& to = dx[dx_layout.channel(c)];
-        to = accumulate[0] ? to + gradient : gradient;
+        deposit(dx[dx_layout.channel(c)], gradient, accumulate[0]);
       }
     });
   }
@@ -153,9 +151,8 @@ class Flatten : public Step {
 
   void backward(const Context& context) override {
     if (!in_.needs_grad) return;
-    move(context, in_.grad_layout, out_.grad_layout, [&](std::int64_t in, std::int64_t out) {
-      in_.grad[in] = accumulate[0] ? in_.grad[in] + out_.grad[out] : out_.grad[out];
-    });
+    move(context, in_.grad_layout, out_.grad_layout,
+         [&](std::int64_t in, std::int64_t out) { deposit(in_.grad[in], out_.grad[out], accumulate[0]); });
   }
 
  private:
@@ -196,9 +193,8 @@ class Concat : public Step {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       Value* in = inputs_[i];
       if (in->needs_grad) {
-        move(context, in->grad_layout, out_.grad_layout, first, [&](std::int64_t to, std::int64_t from) {
-          in->grad[to] = accumulate[i] ? in->grad[to] + out_.grad[from] : out_.grad[from];
-        });
+        move(context, in->grad_layout, out_.grad_layout, first,
+             [&](std::int64_t to, std::int64_t from) { deposit(in->grad[to], out_.grad[from], accumulate[i]); });
       }
       first += in->layout.c;
     }

@@ -13,13 +13,8 @@ namespace polyadic {
 ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels,
                                    std::int64_t out_h, std::int64_t out_w) {
   ConvolutionShape shape{spec.window, spec.groups, in.c, out_channels, in.h, in.w, out_h, out_w};
-  const auto extent = [&](int axis, std::int64_t size) {
-    const Window& w = spec.window;
-    const std::size_t a = static_cast<std::size_t>(axis);
-    return (size + w.pads[a] + w.pads[a + 2] - w.dilations[a] * (w.kernel[a] - 1) - 1) / w.strides[a] + 1;
-  };
-  if (spec.groups < 1 || in.c % spec.groups != 0 || out_channels % spec.groups != 0 || extent(0, in.h) != out_h ||
-      extent(1, in.w) != out_w) {
+  if (spec.groups < 1 || in.c % spec.groups != 0 || out_channels % spec.groups != 0 ||
+      output_extent(spec.window, 0, in.h) != out_h || output_extent(spec.window, 1, in.w) != out_w) {
     throw Error(ErrorCode::shape, "convolution: geometry and shapes do not fit each other");
   }
   return shape;
@@ -33,7 +28,7 @@ void bias_gradient(const Context& context, const Value& out, float* grad) {
     double sums[16] = {};
     for (std::int64_t n = 0; n < layout.n; ++n) {
       for (std::int64_t y = 0; y < layout.h; ++y) {
-        const float* at = out.grad + layout.origin() + n * layout.image() + b * layout.plane() + y * layout.row();
+        const float* at = out.grad + layout.at(n, b) + y * layout.row();
         float row[16] = {};
         for (std::int64_t x = 0; x < layout.w; ++x, at += layout.block) {
           for (int lane = 0; lane < layout.block; ++lane) row[lane] += at[lane];

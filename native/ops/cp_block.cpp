@@ -120,10 +120,7 @@ class CpBlock : public Step {
       stage.weight = &resources.parameters[static_cast<std::size_t>(conv.weight)];
       stage.bias = conv.bias < 0 ? nullptr : &resources.parameters[static_cast<std::size_t>(conv.bias)];
       const Window& w = conv.window;
-      const std::int64_t out_h =
-          (in.h + w.pads[0] + w.pads[2] - w.dilations[0] * (w.kernel[0] - 1) - 1) / w.strides[0] + 1;
-      const std::int64_t out_w =
-          (in.w + w.pads[1] + w.pads[3] - w.dilations[1] * (w.kernel[1] - 1) - 1) / w.strides[1] + 1;
+      const std::int64_t out_h = output_extent(w, 0, in.h), out_w = output_extent(w, 1, in.w);
       if (conv.groups < 1 || in.c % conv.groups != 0)
         throw Error(ErrorCode::shape, "cp_block: groups do not divide the channels");
       const std::int64_t per_channel = in.c / conv.groups * w.kernel[0] * w.kernel[1];

@@ -40,13 +40,13 @@ class Binary : public Step {
       float* dx = to.grad + at(to.grad_layout, n, block, y);
       for (std::int64_t i = 0; i < count; ++i) {
         const float value = multiply_ ? dy[i] * factor[i] : dy[i];
-        dx[i] = add ? dx[i] + value : value;
+        deposit(dx[i], value, add);
       }
     });
   }
 
   static std::int64_t at(const Layout& l, std::int64_t n, std::int64_t block, std::int64_t y) {
-    return l.origin() + n * l.image() + block * l.plane() + y * l.row();
+    return l.at(n, block) + y * l.row();
   }
 
   template <class F>
@@ -92,7 +92,7 @@ class Affine : public Step {
       const float scale = scale_.data[static_cast<std::size_t>(c)];
       each_element(c, in_.grad_layout, out_.grad_layout, [&](std::int64_t in, std::int64_t out) {
         const float value = scale * out_.grad[out];
-        in_.grad[in] = accumulate[0] ? in_.grad[in] + value : value;
+        deposit(in_.grad[in], value, accumulate[0]);
       });
     });
   }
@@ -106,8 +106,7 @@ class Affine : public Step {
   template <class F>
   static void each_element(std::int64_t c, const Layout& a, const Layout& b, F&& f) {
     for (std::int64_t n = 0; n < a.n; ++n) {
-      const std::int64_t from = a.origin() + n * a.image() + a.channel(c),
-                         to = b.origin() + n * b.image() + b.channel(c);
+      const std::int64_t from = a.at(n) + a.channel(c), to = b.at(n) + b.channel(c);
       for (std::int64_t y = 0; y < a.h; ++y) {
         for (std::int64_t x = 0; x < a.w; ++x) f(from + a.pixel(y, x), to + b.pixel(y, x));
       }

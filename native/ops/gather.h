@@ -49,7 +49,6 @@ class Gather {
 
   static std::size_t scratch_floats() { return static_cast<std::size_t>(kBand) * kMaxBlocks * 16; }
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
-  std::int64_t pixels() const { return phases_.empty() ? 0 : phases_[0].dst.size(); }
   // Tile of a full panel, for `describe`.
   int panel_blocks() const { return panels_.empty() ? 0 : panels_[0].blocks; }
 

@@ -4,6 +4,11 @@
 
 namespace polyadic {
 
+std::int64_t output_extent(const Window& window, std::size_t axis, std::int64_t size) {
+  const std::int64_t reach = window.dilations[axis] * (window.kernel[axis] - 1) + 1;
+  return (size + window.pads[axis] + window.pads[axis + 2] - reach) / window.strides[axis] + 1;
+}
+
 std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int64_t images) {
   const Window& window = shape.window;
   GatherPhase phase;

@@ -18,6 +18,10 @@ struct Window {
   std::array<std::int64_t, 2> dilations{1, 1};
 };
 
+// Output extent along an axis (0: rows, 1: columns) of `size` inputs, rounded down; less than 1 where the window does
+// not fit.
+std::int64_t output_extent(const Window& window, std::size_t axis, std::int64_t size);
+
 struct ConvolutionShape {
   Window window;
   std::int64_t groups = 1;

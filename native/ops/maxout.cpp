@@ -35,9 +35,8 @@ class MaxoutStep : public Step {
                                   std::int64_t width) {
       const Layout& dy_layout = out_.grad_layout;
       const Layout& dx_layout = in_.grad_layout;
-      const float* dy =
-          out_.grad + dy_layout.origin() + n * dy_layout.image() + dy_layout.channel(o) + dy_layout.pixel(row, 0);
-      float* dx = in_.grad + dx_layout.origin() + n * dx_layout.image() + dx_layout.pixel(row, 0);
+      const float* dy = out_.grad + dy_layout.at(n) + dy_layout.channel(o) + dy_layout.pixel(row, 0);
+      float* dx = in_.grad + dx_layout.at(n) + dx_layout.pixel(row, 0);
       float* to[kMaxPieces];
       for (std::int64_t j = 0; j < maxout_.pieces; ++j)
         to[j] = dx + dx_layout.channel(maxout_.channel(o, j, in_.layout.c));
@@ -65,9 +64,9 @@ class MaxoutStep : public Step {
       for (std::int64_t y = 0; y < out.h; ++y) {
         const float* x[kMaxPieces];
         for (std::int64_t j = 0; j < maxout_.pieces; ++j) {
-          x[j] = in_.data + in.origin() + n * in.image() + in.channel(maxout_.channel(o, j, in.c)) + in.pixel(y, 0);
+          x[j] = in_.data + in.at(n) + in.channel(maxout_.channel(o, j, in.c)) + in.pixel(y, 0);
         }
-        f(x, n, o, y, out_.data + out.origin() + n * out.image() + out.channel(o) + out.pixel(y, 0), out.w);
+        f(x, n, o, y, out_.data + out.at(n) + out.channel(o) + out.pixel(y, 0), out.w);
       }
     });
   }

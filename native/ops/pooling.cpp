@@ -71,31 +71,29 @@ class Pool : public Step {
         std::fill(in_.grad + at, in_.grad + at + count, 0.0f);
       });
     }
-    each_window(
-        context, [&](const float* x, float* y, std::int64_t plane, const Span& rows, const Span& columns, float count) {
-          const std::int64_t n = plane / in_.layout.blocks(), b = plane % in_.layout.blocks();
-          const std::int64_t at =
-              y - (out_.data + out_.layout.origin() + n * out_.layout.image() + b * out_.layout.plane());
-          const std::int64_t oy = at / out_.layout.row(), ox = at % out_.layout.row() / block;
-          const float* dy =
-              out_.grad + dy_layout.origin() + n * dy_layout.image() + b * dy_layout.plane() + dy_layout.pixel(oy, ox);
-          float* dx = in_.grad + dx_layout.origin() + n * dx_layout.image() + b * dx_layout.plane();
-          bool taken[16] = {};
-          for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
-            for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
-              const float* pixel = x + in_.layout.pixel(iy, ix);
-              float* to = dx + dx_layout.pixel(iy, ix);
-              for (int lane = 0; lane < block; ++lane) {
-                if (!maximum_) {
-                  to[lane] += dy[lane] / count;
-                } else if (!taken[lane] && pixel[lane] == y[lane]) {
-                  taken[lane] = true;
-                  to[lane] += dy[lane];
-                }
-              }
-            }
-          }
-        });
+    each_window(context,
+                [&](const float* x, float* y, std::int64_t plane, const Span& rows, const Span& columns, float count) {
+                  const std::int64_t n = plane / in_.layout.blocks(), b = plane % in_.layout.blocks();
+                  const std::int64_t at = y - (out_.data + out_.layout.at(n, b));
+                  const std::int64_t oy = at / out_.layout.row(), ox = at % out_.layout.row() / block;
+                  const float* dy = out_.grad + dy_layout.at(n, b) + dy_layout.pixel(oy, ox);
+                  float* dx = in_.grad + dx_layout.at(n, b);
+                  bool taken[16] = {};
+                  for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
+                    for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
+                      const float* pixel = x + in_.layout.pixel(iy, ix);
+                      float* to = dx + dx_layout.pixel(iy, ix);
+                      for (int lane = 0; lane < block; ++lane) {
+                        if (!maximum_) {
+                          to[lane] += dy[lane] / count;
+                        } else if (!taken[lane] && pixel[lane] == y[lane]) {
+                          taken[lane] = true;
+                          to[lane] += dy[lane];
+                        }
+                      }
+                    }
+                  }
+                });
   }
 
  private:
@@ -106,8 +104,8 @@ class Pool : public Step {
     const Layout& out = out_.layout;
     context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
       const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
-      const float* x = in_.data + in.origin() + n * in.image() + b * in.plane();
-      float* y = out_.data + out.origin() + n * out.image() + b * out.plane();
+      const float* x = in_.data + in.at(n, b);
+      float* y = out_.data + out.at(n, b);
       for (std::int64_t oy = 0; oy < out.h; ++oy) {
         const Span rows = window_span(window_, 0, oy, in.h);
         for (std::int64_t ox = 0; ox < out.w; ++ox) {
@@ -138,14 +136,14 @@ class GlobalAveragePool : public Step {
     const float scale = 1.0f / static_cast<float>(in.h * in.w);
     context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
       const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
-      const float* x = in_.data + in.origin() + n * in.image() + b * in.plane();
+      const float* x = in_.data + in.at(n, b);
       float sums[16] = {};
       for (std::int64_t y = 0; y < in.h; ++y) {
         for (std::int64_t i = 0; i < in.w * in.block; i += in.block) {
           for (int lane = 0; lane < in.block; ++lane) sums[lane] += x[y * in.row() + i + lane];
         }
       }
-      float* to = out_.data + out.origin() + n * out.image() + b * out.plane();
+      float* to = out_.data + out.at(n, b);
       for (int lane = 0; lane < in.block; ++lane) to[lane] = sums[lane] * scale;
     });
   }
@@ -157,13 +155,13 @@ class GlobalAveragePool : public Step {
     const float scale = 1.0f / static_cast<float>(dx.h * dx.w);
     context.parallel(dx.n * dx.blocks(), [&](std::int64_t plane, int) {
       const std::int64_t n = plane / dx.blocks(), b = plane % dx.blocks();
-      const float* from = out_.grad + dy.origin() + n * dy.image() + b * dy.plane();
-      float* to = in_.grad + dx.origin() + n * dx.image() + b * dx.plane();
+      const float* from = out_.grad + dy.at(n, b);
+      float* to = in_.grad + dx.at(n, b);
       for (std::int64_t y = 0; y < dx.h; ++y) {
         for (std::int64_t i = 0; i < dx.w * dx.block; ++i) {
           float& at = to[y * dx.row() + i];
           const float value = from[i % dx.block] * scale;
-          at = accumulate[0] ? at + value : value;
+          deposit(at, value, accumulate[0]);
         }
       }
     });

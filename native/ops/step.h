@@ -71,6 +71,9 @@ std::unique_ptr<Step> make_flatten(const StepSpec& spec, StepResources resources
 std::unique_ptr<Step> make_concat(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources);
 
+// Leaves a gradient where an earlier consumer of the value may have left its own.
+inline void deposit(float& to, float gradient, bool add) { to = add ? to + gradient : gradient; }
+
 // The shape of a convolution between two values. Throws Error(shape) when they do not fit.
 ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels,
                                    std::int64_t out_h, std::int64_t out_w);
@@ -82,8 +85,8 @@ void each_row(const Context& context, const Layout& a, const Layout& b, F&& f) {
   const std::int64_t blocks = a.blocks();
   context.parallel(a.n * blocks, [&](std::int64_t index, int) {
     const std::int64_t n = index / blocks, block = index % blocks;
-    std::int64_t at_a = a.origin() + n * a.image() + block * a.plane();
-    std::int64_t at_b = b.origin() + n * b.image() + block * b.plane();
+    std::int64_t at_a = a.at(n, block);
+    std::int64_t at_b = b.at(n, block);
     for (std::int64_t y = 0; y < a.h; ++y, at_a += a.row(), at_b += b.row()) f(at_a, at_b, a.w * a.block);
   });
 }

@@ -143,10 +143,9 @@ void Plan::choose_layouts() {
     const ConvolutionSpec& conv = first_convolution(step);
     Value& in = values_[static_cast<std::size_t>(step.inputs[0])];
     Value& out = values_[static_cast<std::size_t>(step.output)];
-    const Window& w = conv.window;
-    ConvolutionShape shape{w, conv.groups, in.layout.c, out.layout.c, in.layout.h, in.layout.w, 0, 0};
-    shape.out_h = (in.layout.h + w.pads[0] + w.pads[2] - w.dilations[0] * (w.kernel[0] - 1) - 1) / w.strides[0] + 1;
-    shape.out_w = (in.layout.w + w.pads[1] + w.pads[3] - w.dilations[1] * (w.kernel[1] - 1) - 1) / w.strides[1] + 1;
+    ConvolutionShape shape{conv.window, conv.groups, in.layout.c, out.layout.c, in.layout.h, in.layout.w, 0, 0};
+    shape.out_h = output_extent(conv.window, 0, in.layout.h);
+    shape.out_w = output_extent(conv.window, 1, in.layout.w);
     in.layout.halo.grow(needed_halo(forward_phases(shape, 1), in.layout.h, in.layout.w));
     if (spec_.training) out.grad_layout.halo.grow(backward_halo(shape, in.layout.n));
   }

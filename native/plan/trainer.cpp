@@ -23,7 +23,7 @@ StepResult Trainer::loss(const std::int32_t* target, std::int64_t count, float l
   const std::int64_t classes = layout.c;
   StepResult result;
   for (std::int64_t n = 0; n < count; ++n) {
-    const float* logits = out.data + layout.origin() + n * layout.image();
+    const float* logits = out.data + layout.at(n);
     if (target[n] < 0 || target[n] >= classes) {
       throw Error(ErrorCode::argument, "target[" + std::to_string(n) + "]: expected a class from 0 to " +
                                            std::to_string(classes - 1) + ", got " + std::to_string(target[n]));
@@ -45,7 +45,7 @@ StepResult Trainer::loss(const std::int32_t* target, std::int64_t count, float l
         log_sum - (1 - smoothing) * static_cast<double>(logits[layout.channel(target[n])]) - smoothing * mean_logit;
     result.correct += best == target[n];
     if (!with_gradient) continue;
-    float* grad = out.grad + out.grad_layout.origin() + n * out.grad_layout.image();
+    float* grad = out.grad + out.grad_layout.at(n);
     for (std::int64_t c = 0; c < classes; ++c) {
       const double p = std::exp(static_cast<double>(logits[layout.channel(c)]) - log_sum);
       const double q = (c == target[n] ? 1 - smoothing : 0) + smoothing / static_cast<double>(classes);

@@ -3,6 +3,7 @@ import { PolyadicError } from '../../lib/errors.js'
 import { decodeOnnx } from '../../lib/onnx/read.js'
 import { encodeOnnx } from '../../lib/onnx/write.js'
 import { encodeModel, floatType, rawFloats, smallModel } from '../helpers/onnx-builder.js'
+import { generator } from '../helpers/plan-builder.js'
 
 const model = encodeModel(
   smallModel(
@@ -45,15 +46,10 @@ function count(outcomes: Iterable<string>): Record<string, number> {
   return counts
 }
 
-/** Numbers in [0, limit), always the same ones for a seed (mulberry32). */
+/** Integers in [0, limit), always the same ones for a seed. */
 function randomSource(seed: number): (limit: number) => number {
-  let state = seed
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0
-    let x = Math.imul(state ^ (state >>> 15), 1 | state)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 2 ** 32) * limit)
-  }
+  const source = generator(seed)
+  return (limit) => Math.floor(source.next() * limit)
 }
 
 t.test('the model itself is valid', async (t) => {

@@ -23,10 +23,10 @@ function lossOf(logits: Float64Array, targets: Int32Array, smoothing: number): n
   return loss / targets.length
 }
 
-/** Adds a global average pool and a classifier, so that any map leads to logits; then compares all gradients. */
+/** Adds a last convolution over the whole map, so that any map leads to logits; then compares all gradients. */
 async function check(name: string, b: PlanBuilder, output: number, threads = 1): Promise<void> {
   const shape = b.shape(output)
-  // Squared deviations from the mean would be lost in a plain average: a last convolution over the whole map keeps them apart.
+  // Not an average over the map: that would hide gradients of the wrong pixel.
   const logits = b.convolution(output, 3, { kernel: [shape.h, shape.w] })
   const spec: PlanSpec = b.spec(logits, threads)
   const inputs = b.inputData()
