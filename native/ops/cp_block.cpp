@@ -32,6 +32,7 @@ struct Stage {
   // Between this stage and the next: where its output lies in scratch memory. Unused for the last stage.
   Layout layout;
   std::int64_t offset = 0;
+  bool front = false;  // there is room for one panel of its channels, which the next stage takes at once
 
   // Input rows that output rows need.
   Rows input_rows(Rows out) const {
@@ -53,7 +54,7 @@ struct Stage {
 
   // Output rows [0, rows) of some images.
   void run(const float* src, float* dst, std::int64_t images, std::int64_t rows, int options, float* scratch) const {
-    if (depthwise) return narrow.run_blocks(src, dst, images, rows, 0, layout.blocks(), options);
+    if (depthwise) return narrow.run_blocks(src, dst, images, rows, {0, layout.blocks(), 0, 0}, options);
     each_range(images, rows,
                [&](std::int64_t first, std::int64_t end) { wide.run_range(src, dst, first, end, options, scratch); });
   }
@@ -77,9 +78,8 @@ class CpBlock : public Step {
         epilogue_(spec, resources) {
     if (resources.training) throw Error(ErrorCode::argument, "cp_block: training plans take its stages one by one");
     make_shapes(spec, resources);
-    choose_band();
-    make_kernels(spec.maxout);
     choose_order();
+    make_kernels(spec.maxout);
   }
 
   void pack(const Context& context) override {
@@ -146,6 +146,8 @@ class CpBlock : public Step {
           (stage.bias && static_cast<std::int64_t>(stage.bias->data.size()) != channels)) {
         throw Error(ErrorCode::shape, "cp_block: a stage's weight or bias has the wrong number of elements");
       }
+      const bool last = stages_.size() + 1 == spec.stages.size();
+      stage.depthwise = stage.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == out_.layout.block);
       stages_.push_back(std::move(stage));
       in.c = channels;
       in.h = out_h;
@@ -158,15 +160,19 @@ class CpBlock : public Step {
     }
   }
 
-  // Lays the values between the stages out for a band of rows of some images; returns the floats they take.
-  std::int64_t lay_out(std::int64_t band, std::int64_t images) {
+  // Lays the values between the stages out for a band of rows of some images; returns the floats they take. With
+  // `front`, the stages before the last but one have room for one panel of the rank only.
+  std::int64_t lay_out(std::int64_t band, std::int64_t images, bool front) {
     std::int64_t floats = 0, rows = band;
-    for (std::size_t i = stages_.size() - 1; i-- > 0;) {
+    const std::size_t last = stages_.size() - 1;
+    for (std::size_t i = last; i-- > 0;) {
       const Stage& next = stages_[i + 1];
       Stage& stage = stages_[i];
       rows = next.input_rows({0, rows}).count();
       const Window& w = next.shape.window;
+      stage.front = front && i + 1 < last;
       stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, out_.layout.block, {}};
+      if (stage.front) stage.layout.c = std::min<std::int64_t>(stage.layout.c, panel_channels());
       stage.layout.halo.left = w.pads[1];
       const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
       stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));
@@ -176,19 +182,46 @@ class CpBlock : public Step {
     return floats;
   }
 
-  // As many rows as half of the second-level cache holds; of small images, several together, so that the expand stage
-  // has enough pixels for its tiles.
-  void choose_band() {
-    const std::int64_t budget = second_level_cache_bytes() / 2 / static_cast<std::int64_t>(sizeof(float));
+  // Channels of the largest panel.
+  static std::int64_t panel_channels() { return kernels().f32.blocks * kernels().f32.block; }
+
+  // In which order, with how many rows and images at a time.
+  //
+  // Stage by stage, the values between the stages have to stay in the second-level cache: as many rows as half of it
+  // holds and, of small images, several together, so that the expand stage has enough pixels for its tiles.
+  // By panels of the rank, most of them stay in the first level, but each panel reads the whole input of the band,
+  // which is then what the second level has to hold.
+  // By panels with a front, over a whole image at once, nothing but the expand stage's input is ever complete.
+  void choose_order() {
+    constexpr std::int64_t kFloat = sizeof(float);
+    const std::int64_t budget = second_level_cache_bytes() / 2 / kFloat;
     const std::int64_t height = out_.layout.h, area = height * out_.layout.w;
+    const std::size_t last = stages_.size() - 1;
+    const bool panels = last > 1 && !stages_[0].depthwise &&
+                        std::all_of(stages_.begin() + 1, stages_.end() - 1, [](const Stage& s) { return s.depthwise; });
+    const auto input = [&] { return images_ * input_rows(band_).count() * in_.layout.row() * in_.layout.blocks(); };
+    const std::int64_t wanted =
+        std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
     band_ = height;
-    while (band_ > 1 && lay_out(band_, 1) > budget) band_ = (band_ + 1) / 2;
-    if (band_ == height) {
-      const std::int64_t wanted =
-          std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
-      while (images_ < wanted && lay_out(band_, images_ + 1) <= budget) ++images_;
+    bool front = panels && wanted == 1 && input() <= budget && lay_out(height, 1, true) <= budget;
+    if (!front) {
+      while (band_ > 1 && lay_out(band_, 1, false) > budget) band_ = (band_ + 1) / 2;
+      if (band_ == height) {
+        while (images_ < wanted && lay_out(band_, images_ + 1, false) <= budget) ++images_;
+      }
     }
-    between_floats_ = static_cast<std::size_t>(lay_out(band_, images_));
+    by_panels_ = front || (panels && input() <= budget);
+    between_floats_ = static_cast<std::size_t>(lay_out(band_, images_, front));
+    constexpr std::int64_t kPixel = 2 * sizeof(void*) / kFloat;  // floats of a listed pixel
+    const Layout& first = stages_[0].layout;
+    list_floats_ = by_panels_ ? static_cast<std::size_t>(images_ * first.h * first.w * kPixel) : 0;
+  }
+
+  // Input rows of a band.
+  Rows input_rows(std::int64_t band) const {
+    Rows rows{0, band};
+    for (std::size_t i = stages_.size(); i-- > 0;) rows = {0, stages_[i].input_rows(rows).count()};
+    return rows;
   }
 
   void make_kernels(Maxout maxout) {
@@ -200,29 +233,22 @@ class CpBlock : public Step {
       local.out_h = stage.capacity = rows;
       local.in_h = rows = stage.input_rows({0, rows}).count();
       local.window.pads[0] = local.window.pads[2] = 0;
-      Layout src = i == 0 ? in_.layout : stages_[i - 1].layout;
-      const Layout& dst = last ? out_.layout : stage.layout;
-      stage.depthwise = stage.shape.depthwise() && src.block == dst.block && !last;
+      const Layout src = i == 0 ? in_.layout : whole(stages_[i - 1]);
+      const Layout dst = last ? out_.layout : whole(stage);
       if (stage.depthwise) {
         stage.narrow = Depthwise(local, Gather::Direction::forward, src, dst);
       } else {
         stage.wide = Gather(local, Gather::Direction::forward, src, dst, last ? maxout : Maxout{});
+        if (stage.front) stage.wide.share_front();
       }
     }
   }
 
-  // By panels of the rank, the values between the stages stay in the first-level cache. Each panel reads the whole
-  // input of the band, which the second-level cache has to hold for that.
-  void choose_order() {
-    const std::size_t last = stages_.size() - 1;
-    const Stage& first = stages_[0];
-    const std::int64_t pixels = images_ * first.capacity * first.shape.out_w;
-    const std::int64_t input = images_ * first.input_rows({0, first.capacity}).count() * in_.layout.row() *
-                               in_.layout.blocks() * static_cast<std::int64_t>(sizeof(float));
-    by_panels_ = last > 1 && !first.depthwise && first.wide.panels() > 1 && input <= second_level_cache_bytes() / 2 &&
-                 std::all_of(stages_.begin() + 1, stages_.end() - 1, [](const Stage& s) { return s.depthwise; });
-    constexpr std::int64_t kFloats = 2 * sizeof(void*) / sizeof(float);  // of a listed pixel
-    list_floats_ = by_panels_ ? static_cast<std::size_t>(pixels * kFloats) : 0;
+  // The layout of a stage's output as it would be with all its channels.
+  static Layout whole(const Stage& stage) {
+    Layout layout = stage.layout;
+    layout.c = stage.shape.out_channels;
+    return layout;
   }
 
   void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
@@ -295,8 +321,10 @@ class CpBlock : public Step {
       first.wide.run_listed(panel, from, to, pixels, 0, scratch);
       const auto [block0, block1] = first.wide.panel_range(panel);
       for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
-        if (parts[i].rows > 0)
-          stages_[i].narrow.run_blocks(parts[i].src, parts[i].dst, images, parts[i].rows, block0, block1, 0);
+        const Part& part = parts[i];
+        const Depthwise::Blocks blocks{block0, block1, stages_[i - 1].front ? 0 : block0,
+                                       stages_[i].front ? 0 : block0};
+        if (part.rows > 0) stages_[i].narrow.run_blocks(part.src, part.dst, images, part.rows, blocks, 0);
       }
     }
   }

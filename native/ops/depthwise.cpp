@@ -37,7 +37,7 @@ void Depthwise::pack(const float* weights, const float* bias) {
 }
 
 void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::int64_t begin, std::int64_t end,
-                         std::int64_t block0, std::int64_t block1, int options) const {
+                         const Blocks& blocks, int options) const {
   const FloatKernels& f32 = table_->f32;
   const float* from[kBand];
   float* to[kBand];
@@ -51,9 +51,9 @@ void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::
                                               : 0) |
                (options & Gather::kApplyRelu ? kRelu : 0);
   const int count = static_cast<int>(end - begin);
-  for (std::int64_t b = block0; b < block1; ++b) {
-    args.src_offset = b * src_.plane();
-    args.dst_offset = b * dst_.plane();
+  for (std::int64_t b = blocks.first; b < blocks.last; ++b) {
+    args.src_offset = (b - blocks.first + blocks.src) * src_.plane();
+    args.dst_offset = (b - blocks.first + blocks.dst) * dst_.plane();
     args.weights = packed_.data() + phase.weights + b * args.k * dst_.block;
     args.bias = bias_.data() + b * dst_.block;
     for (int p = 0; p < count; p += f32.depthwise_pixels) {
@@ -68,15 +68,16 @@ void Depthwise::run(const Context& context, const float* src, float* dst, int op
   if (takes_rows() && !(options & Gather::kAccumulate)) {
     const std::int64_t blocks = dst_.blocks();
     context.parallel(dst_.n * blocks, [&](std::int64_t plane, int) {
-      run_rows(src, dst, plane / blocks, phases_[0].gather.dst.y.count, plane % blocks, options);
+      const std::int64_t b = plane % blocks;
+      run_rows(src, dst, plane / blocks, phases_[0].gather.dst.y.count, {b, b + 1, b, b}, options);
     });
     return;
   }
   for (const Phase& phase : phases_) {
     const std::int64_t bands = (phase.gather.dst.size() + kBand - 1) / kBand;
     context.parallel(bands, [&](std::int64_t band, int) {
-      run_band(phase, src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, phase.gather.dst.size()), 0,
-               dst_.blocks(), options);
+      run_band(phase, src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, phase.gather.dst.size()),
+               {0, dst_.blocks(), 0, 0}, options);
     });
   }
 }
@@ -87,42 +88,42 @@ bool Depthwise::takes_rows() const {
   return phases_.size() == 1 && gather.src.x.step == 1 && gather.dst.x.step == 1 && gather.dst.x.count >= kFewest;
 }
 
-void Depthwise::run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, std::int64_t block,
+void Depthwise::run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, const Blocks& blocks,
                          int options) const {
   const Phase& phase = phases_[0];
   const PixelGrid& from = phase.gather.src;
   const PixelGrid& to = phase.gather.dst;
   RowArgs args{};
-  args.src = src + src_.at(image, block) + src_.pixel(from.y.first, from.x.first);
-  args.dst = dst + dst_.at(image, block) + dst_.pixel(to.y.first, to.x.first);
   args.rows = rows;
   args.pixels = to.x.count;
   args.src_row = from.y.step * src_.row();
   args.dst_row = to.y.step * dst_.row();
   args.offsets = phase.offsets.data();
   args.k = static_cast<std::int64_t>(phase.offsets.size());
-  args.weights = packed_.data() + phase.weights + block * args.k * dst_.block;
-  args.bias = bias_.data() + block * dst_.block;
   args.flags = (has_bias_ ? kFromBias : 0) | (options & Gather::kApplyRelu ? kRelu : 0);
-  table_->f32.depthwise_rows(args);
+  for (std::int64_t b = blocks.first; b < blocks.last; ++b) {
+    args.src = src + src_.at(image, b - blocks.first + blocks.src) + src_.pixel(from.y.first, from.x.first);
+    args.dst = dst + dst_.at(image, b - blocks.first + blocks.dst) + dst_.pixel(to.y.first, to.x.first);
+    args.weights = packed_.data() + phase.weights + b * args.k * dst_.block;
+    args.bias = bias_.data() + b * dst_.block;
+    table_->f32.depthwise_rows(args);
+  }
 }
 
-void Depthwise::run_blocks(const float* src, float* dst, std::int64_t images, std::int64_t rows, std::int64_t block0,
-                           std::int64_t block1, int options) const {
+void Depthwise::run_blocks(const float* src, float* dst, std::int64_t images, std::int64_t rows, const Blocks& blocks,
+                           int options) const {
   const PixelGrid& grid = phases_[0].gather.dst;
-  for (std::int64_t n = 0; n < images; ++n) {
-    if (takes_rows()) {
-      for (std::int64_t block = block0; block < block1; ++block) run_rows(src, dst, n, rows, block, options);
-    } else {
-      // With all their rows, several images are one range of the grid.
-      const bool together = rows == grid.y.count;
-      const std::int64_t begin = n * grid.y.count * grid.x.count;
-      const std::int64_t end = together ? images * grid.y.count * grid.x.count : begin + rows * grid.x.count;
-      for (std::int64_t at = begin; at < end; at += kBand)
-        run_band(phases_[0], src, dst, at, std::min<std::int64_t>(at + kBand, end), block0, block1, options);
-      if (together) return;
-    }
+  const std::int64_t image = grid.y.count * grid.x.count;
+  if (takes_rows()) {
+    for (std::int64_t n = 0; n < images; ++n) run_rows(src, dst, n, rows, blocks, options);
+    return;
   }
+  const auto run_range = [&](std::int64_t begin, std::int64_t end) {
+    for (; begin < end; begin += kBand)
+      run_band(phases_[0], src, dst, begin, std::min<std::int64_t>(begin + kBand, end), blocks, options);
+  };
+  if (rows == grid.y.count) return run_range(0, images * image);  // one range of the grid
+  for (std::int64_t n = 0; n < images; ++n) run_range(n * image, n * image + rows * grid.x.count);
 }
 
 void Depthwise::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,

@@ -135,7 +135,7 @@ void Gather::run_panel(const Panel& panel, const Band& band, const Range* ranges
   const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
   TileArgs args{};
   args.bias = bias_.data() + panel.bias;
-  args.dst_offset = panel.first_block * dst_.plane();
+  args.dst_offset = front_ ? 0 : panel.first_block * dst_.plane();
   args.dst_block = dst_.plane();
   const auto pass = [&](std::int64_t k0, std::int64_t k, bool first, bool last) {
     args.k = k;

@@ -48,6 +48,9 @@ class Gather {
   void run_listed(std::size_t panel, const float* const* from, float* const* to, std::int64_t pixels, int options,
                   float* scratch) const;
   std::size_t panels() const { return panels_.size(); }
+  // Lets every panel write to the first channel blocks of its destination, which has no others: whoever runs the panels
+  // takes each one's output before the next comes.
+  void share_front() { front_ = true; }
   // [first, last) of the destination's channel blocks that a panel computes.
   std::pair<std::int64_t, std::int64_t> panel_range(std::size_t panel) const;
 
@@ -103,6 +106,7 @@ class Gather {
   std::vector<std::int32_t> bias_source_;
   Buffer packed_, bias_, gradient_;
   bool has_bias_ = false;
+  bool front_ = false;
 };
 
 }  // namespace polyadic
