@@ -41,7 +41,9 @@ class Plan {
 
  private:
   void check_indices() const;
+  void check_kinds(const StepSpec& step) const;
   void choose_layouts();
+  void mark_constants();
   void mark_gradients();
   void assign_inference_memory();
   void assign_training_memory();
@@ -59,11 +61,13 @@ class Plan {
   std::vector<Value> values_;
   std::vector<Parameter> parameters_;
   std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<bool> once_;     // steps over constants alone: they run before everything else, once
   std::vector<bool> on_path_;  // steps between trainable parameters and output 0
   std::vector<Buffer> memory_;
   std::unique_ptr<Context> context_;
   std::mutex mutex_;
   bool packed_ = false;
+  bool constants_done_ = false;
 };
 
 }  // namespace polyadic

@@ -7,7 +7,7 @@ std::vector<int> step_parameters(const StepSpec& step) {
   const auto add = [&](int index) {
     if (index >= 0) list.push_back(index);
   };
-  if (step.op == Op::convolution) {
+  if (step.op == Op::convolution || step.op == Op::conv_transpose) {
     add(step.convolution.weight);
     add(step.convolution.bias);
   }

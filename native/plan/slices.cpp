@@ -12,7 +12,8 @@ namespace {
 bool images_are_independent(const PlanSpec& spec) {
   if (spec.training || spec.values.empty()) return false;
   const std::int64_t batch = spec.values[0].n;
-  return std::all_of(spec.values.begin(), spec.values.end(), [&](const ValueSpec& v) { return v.n == batch; });
+  return std::all_of(spec.values.begin(), spec.values.end(),
+                     [&](const ValueSpec& v) { return v.n == batch && !v.dense; });
 }
 
 // What a step moves, in bytes.
