@@ -7,6 +7,10 @@ export function isFloatType(dtype: DataType): dtype is FloatType {
   return dtype === 'float32' || dtype === 'float64' || dtype === 'float16' || dtype === 'bfloat16'
 }
 
+export function isHalf(dtype: DataType): dtype is 'float16' | 'bfloat16' {
+  return dtype === 'float16' || dtype === 'bfloat16'
+}
+
 /** The float32 numbers of a tensor of real numbers: its own data where it is float32, else a copy; undefined for integers. */
 export function float32Values(tensor: Tensor): Float32Array | undefined {
   if (tensor.dtype === 'float32') return tensor.data as Float32Array

@@ -16,7 +16,11 @@ t.test('every float16 is read as the format defines it, and written back to the 
   const wrong = [...all].filter((half) => !Object.is(values[half], defined(half)))
   t.same(wrong, [], 'values')
   const again = toFloat16(values)
-  t.same([...all].filter((half) => !Number.isNaN(values[half]) && again[half] !== half), [], 'bits')
+  t.same(
+    [...all].filter((half) => !Number.isNaN(values[half]) && again[half] !== half),
+    [],
+    'bits'
+  )
   t.ok([...all].every((half) => !Number.isNaN(values[half]) || Number.isNaN(fromFloat16(Uint16Array.of(again[half] as number))[0])))
 })
 
@@ -36,8 +40,14 @@ t.test('rounding to float16: nearest, ties to even, over every gap and past both
 t.test('bfloat16: exact to float32, back rounded to nearest, ties to even', async (t) => {
   const values = fromBfloat16(all)
   const again = toBfloat16(values)
-  t.same([...all].filter((bits) => !Number.isNaN(values[bits]) && again[bits] !== bits), [])
-  t.same([...fromBfloat16(toBfloat16(Float32Array.of(1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -20)))], [1, 1 + 2 ** -6, 1 + 2 ** -7])
+  t.same(
+    [...all].filter((bits) => !Number.isNaN(values[bits]) && again[bits] !== bits),
+    []
+  )
+  t.same(
+    [...fromBfloat16(toBfloat16(Float32Array.of(1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -20)))],
+    [1, 1 + 2 ** -6, 1 + 2 ** -7]
+  )
   t.ok(Number.isNaN(fromBfloat16(toBfloat16(Float32Array.of(Number.NaN)))[0]))
   t.same([...toBfloat16(Float32Array.of(3.4e38, -Infinity))], [0x7f80, 0xff80])
 })

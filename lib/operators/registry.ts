@@ -10,6 +10,7 @@ import { type Operator, newestOpset, nodeTitle } from './operator.js'
 import { pads } from './pad.js'
 import { passings } from './passing.js'
 import { pools } from './pooling.js'
+import { quantizations } from './quantization.js'
 import { reductions } from './reduction.js'
 import { reshapes } from './reshaping.js'
 import { shapeArithmetic } from './shape-arithmetic.js'
@@ -32,6 +33,7 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     ...slices,
     ...pads,
     ...passings,
+    ...quantizations,
     ...shapeArithmetic
   ].map((operator) => [operator.opType, operator])
 )

@@ -1,5 +1,6 @@
 import { show } from '../errors.js'
 import { floatAttribute, floatsAttribute, intAttribute, intsAttribute, tensorAttribute } from '../graph/rewrite.js'
+import { floatTensorOf, float32Values, isHalf } from '../half.js'
 import { arrayType, type DataType, elementCount, int64Tensor, type Tensor } from '../tensor.js'
 import { type NodeContext, type Operator, allOpsets, axisOf, integersInput, nodeError, requiredInput, unsupported } from './operator.js'
 import { reshaped } from './reshaping.js'
@@ -68,15 +69,19 @@ const castTypes: ReadonlyMap<number, DataType> = new Map([
   [6, 'int32'],
   [7, 'int64'],
   [9, 'bool'],
-  [11, 'float64']
+  [10, 'float16'],
+  [11, 'float64'],
+  [16, 'bfloat16']
 ])
 
 function cast(context: NodeContext): readonly Tensor[] | undefined {
   const tensor = context.inputs[0]?.constant
   const dtype = castTypes.get(intAttribute(context.node, 'to'))
-  if (tensor === undefined || dtype === undefined || tensor.dtype === 'float16' || tensor.dtype === 'bfloat16') return undefined
+  if (tensor === undefined || dtype === undefined) return undefined
   if (tensor.dtype === dtype) return [tensor]
-  const values = Array.from(tensor.data as ArrayLike<number | bigint>, Number)
+  const source = isHalf(tensor.dtype) ? float32Values(tensor) : tensor.data
+  const values = Array.from(source as ArrayLike<number | bigint>, Number)
+  if (isHalf(dtype)) return [floatTensorOf(dtype, tensor.dims, Float32Array.from(values))]
   if (dtype === 'int64') return [int64Tensor(values.map(Math.trunc), tensor.dims)]
   const data = new (arrayType(dtype) as Float32ArrayConstructor)(dtype === 'bool' ? values.map((value) => (value === 0 ? 0 : 1)) : values)
   return [{ dtype, dims: tensor.dims, data }]
