@@ -3,7 +3,7 @@ import type { Node, ValueInfo } from '../graph/graph.js'
 import type { Tensor } from '../tensor.js'
 import { sparseName } from './captures.js'
 import type { OpaqueInitializer, TensorCarried } from './carried.js'
-import type { ExternalRequest } from './external-data.js'
+import type { PendingData } from './external-data.js'
 import { decodeNode, nameNodes } from './read-node.js'
 import { decodeTensor } from './read-tensor.js'
 import { decodeValueInfo } from './read-value.js'
@@ -24,7 +24,7 @@ export interface DecodedGraph {
   readonly extra: RawField[]
 }
 
-export function decodeGraph(reader: WireReader, external: ExternalRequest[] | undefined): DecodedGraph {
+export function decodeGraph(reader: WireReader, pending: PendingData | undefined): DecodedGraph {
   const f = graphProto.fields
   const graph: DecodedGraph = {
     name: '',
@@ -39,9 +39,9 @@ export function decodeGraph(reader: WireReader, external: ExternalRequest[] | un
     extra: []
   }
   while (reader.next()) {
-    if (reader.field === f.node) graph.nodes.push(decodeNode(reader.message(nodeProto), graph.nodes.length, external))
+    if (reader.field === f.node) graph.nodes.push(decodeNode(reader.message(nodeProto), graph.nodes.length, pending))
     else if (reader.field === f.name) graph.name = reader.string(graph.extra)
-    else if (reader.field === f.initializer) readInitializer(reader, graph, external)
+    else if (reader.field === f.initializer) readInitializer(reader, graph, pending)
     else if (reader.field === f.sparse_initializer) readSparseInitializer(reader, graph)
     else if (reader.field === f.input) graph.fileInputs.push(decodeValueInfo(reader.message(valueInfoProto)))
     else if (reader.field === f.output) graph.outputs.push(decodeValueInfo(reader.message(valueInfoProto)))
@@ -55,10 +55,10 @@ export function decodeGraph(reader: WireReader, external: ExternalRequest[] | un
   return graph
 }
 
-function readInitializer(reader: WireReader, graph: DecodedGraph, external: ExternalRequest[] | undefined): void {
+function readInitializer(reader: WireReader, graph: DecodedGraph, pending: PendingData | undefined): void {
   const bytes = reader.peekView()
   const owner = `initializer ${graph.initializersCarried.size}`
-  const { name, tensor, carried } = decodeTensor(reader.message(tensorProto), { owner, external })
+  const { name, tensor, carried } = decodeTensor(reader.message(tensorProto), { owner, pending })
   note(graph, name, carried)
   if (tensor === undefined) graph.opaqueInitializers.set(name, { format: 'onnx', field: reader.field, bytes })
   else graph.initializers.set(name, tensor)
