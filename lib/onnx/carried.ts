@@ -1,4 +1,5 @@
 import type { ValueInfo } from '../graph/graph.js'
+import type { TensorData } from '../tensor.js'
 import { nodeProto } from './schema.js'
 import type { RawField } from './wire.js'
 
@@ -34,6 +35,8 @@ export interface TensorCarried {
   readonly packedDims: boolean
   /** The TensorProto field that held the data; 0 for none. */
   readonly storage: number
+  /** The file has a SparseTensorProto: its bytes, and the dense data made of it. */
+  readonly sparse?: { readonly data: TensorData; readonly bytes: Uint8Array }
 }
 
 export interface NodeCarried {

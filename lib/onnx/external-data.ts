@@ -72,7 +72,8 @@ export async function loadPendingData(folder: string, model: ModelFile, requests
     if (group === undefined) byLocation.set(location, [request])
     else group.push(request)
   }
-  for (const [offset, length] of unclaimed) await readExactly(model.file, model.bytes.subarray(offset, offset + length), offset, 'the model')
+  for (const [offset, length] of unclaimed)
+    await readExactly(model.file, model.bytes.subarray(offset, offset + length), offset, 'the model')
   for (const [location, group] of byLocation) {
     const first = group[0] as ExternalRequest
     const file = await openInside(folder, location, first)

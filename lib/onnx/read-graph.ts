@@ -5,6 +5,7 @@ import { sparseName } from './captures.js'
 import type { OpaqueInitializer, TensorCarried } from './carried.js'
 import type { PendingData } from './external-data.js'
 import { decodeNode, nameNodes } from './read-node.js'
+import { decodeSparse, sparseBudget } from './read-sparse.js'
 import { decodeTensor } from './read-tensor.js'
 import { decodeValueInfo } from './read-value.js'
 import { annotationProto, graphProto, nodeProto, sparseTensorProto, stringEntryProto, tensorProto, valueInfoProto } from './schema.js'
@@ -21,6 +22,8 @@ export interface DecodedGraph {
   readonly opaqueInitializers: Map<string, OpaqueInitializer>
   readonly initializersCarried: Map<string, TensorCarried>
   readonly captures: Set<string>
+  /** Bytes that sparse initializers may still take as dense ones. */
+  sparseBudget: number
   readonly extra: RawField[]
 }
 
@@ -36,6 +39,7 @@ export function decodeGraph(reader: WireReader, pending: PendingData | undefined
     opaqueInitializers: new Map(),
     initializersCarried: new Map(),
     captures: new Set(),
+    sparseBudget: sparseBudget(reader.bytes.length),
     extra: []
   }
   while (reader.next()) {
@@ -64,11 +68,18 @@ function readInitializer(reader: WireReader, graph: DecodedGraph, pending: Pendi
   else graph.initializers.set(name, tensor)
 }
 
+/** Dense in the Graph, and sparse again in the file as long as nobody has replaced it; what cannot be dense is carried. */
 function readSparseInitializer(reader: WireReader, graph: DecodedGraph): void {
   const bytes = reader.peekView()
-  const name = sparseName(reader.message(sparseTensorProto))
-  note(graph, name, { extra: [], name, packedDims: false, storage: 0 })
-  graph.opaqueInitializers.set(name, { format: 'onnx', field: reader.field, bytes })
+  const name = sparseName(reader.peek(sparseTensorProto))
+  const tensor = decodeSparse(reader.message(sparseTensorProto), name, graph.sparseBudget)
+  const plain = { extra: [], name, packedDims: false, storage: 0 }
+  note(graph, name, tensor === undefined ? plain : { ...plain, sparse: { data: tensor.data, bytes } })
+  if (tensor === undefined) graph.opaqueInitializers.set(name, { format: 'onnx', field: reader.field, bytes })
+  else {
+    graph.initializers.set(name, tensor)
+    graph.sparseBudget -= tensor.data.byteLength
+  }
 }
 
 function note(graph: DecodedGraph, name: string, carried: TensorCarried): void {
