@@ -5,12 +5,18 @@ import { readExactly } from './files.js'
 import { attributeProto, graphProto, modelProto, nodeProto, tensorProto } from './schema.js'
 import { wireType } from './wire.js'
 
-/** Smaller files are read at once. */
-const wholeLength = 2 ** 20
-/** Smaller tensors stay where they are in the file's bytes. */
-const holeLength = 2 ** 16
-/** What is read ahead of the place that is looked at. */
-const windowLength = 2 ** 18
+/** In bytes. */
+export interface ScanLimits {
+  /** Smaller files are read at once. */
+  readonly whole: number
+  /** Smaller tensors stay where they are in the file's bytes. */
+  readonly hole: number
+  /** What is read ahead of the place that is looked at. */
+  readonly window: number
+}
+
+const defaults: ScanLimits = { whole: 2 ** 20, hole: 2 ** 16, window: 2 ** 18 }
+
 /** The longest tag with the longest length behind it. */
 const headerLength = 20
 
@@ -27,14 +33,14 @@ export interface ModelFile {
  * Opens a model file and reads it, without the large pieces of raw tensor data: those are read later, straight into the arrays that keep
  * them (where they also are aligned). A model thus takes its own size in memory, not twice that. Throws `POLYADIC_IO` naming the path.
  */
-export async function openModelFile(path: string): Promise<ModelFile> {
+export async function openModelFile(path: string, limits: ScanLimits = defaults): Promise<ModelFile> {
   let file: FileHandle | undefined
   try {
     // Asked before opening: opening a pipe would wait for somebody to write to it.
     if (!(await stat(path)).isFile()) throw new PolyadicError('POLYADIC_IO', `${JSON.stringify(path)}: not a file`, { subject: path })
     file = await open(path, 'r')
     const bytes = new Uint8Array((await file.stat()).size)
-    return { file, bytes, holes: await new Scanner(file, bytes, JSON.stringify(path)).scan() }
+    return { file, bytes, holes: await new Scanner(file, bytes, limits, JSON.stringify(path)).scan() }
   } catch (cause) {
     await file?.close()
     if (cause instanceof PolyadicError) throw cause
@@ -64,20 +70,22 @@ const modelLevel: Level = {
 class Scanner {
   readonly #file: FileHandle
   readonly #bytes: Uint8Array
+  readonly #limits: ScanLimits
   readonly #name: string
   readonly #holes = new Map<number, number>()
   /** All before it is in memory or a hole. */
   #loaded = 0
 
-  constructor(file: FileHandle, bytes: Uint8Array, name: string) {
+  constructor(file: FileHandle, bytes: Uint8Array, limits: ScanLimits, name: string) {
     this.#file = file
     this.#bytes = bytes
+    this.#limits = limits
     this.#name = name
   }
 
   async scan(): Promise<ReadonlyMap<number, number>> {
     const { length } = this.#bytes
-    if (length >= wholeLength) await this.#walk(0, length, modelLevel)
+    if (length >= this.#limits.whole) await this.#walk(0, length, modelLevel)
     await this.#load(length)
     return this.#holes
   }
@@ -91,7 +99,7 @@ class Scanner {
       if (header === undefined) return false
       const { field, content, next } = header
       const inside = level[field]
-      if (inside === 'hole' && header.isLong && next - content >= holeLength) this.#skip(content, next)
+      if (inside === 'hole' && header.isLong && next - content >= this.#limits.hole) this.#skip(content, next)
       else if (typeof inside === 'object' && header.isLong && !(await this.#walk(content, next, inside))) return false
       position = next
     }
@@ -105,7 +113,7 @@ class Scanner {
 
   /** Reads on up to `end`, and some more. */
   async #load(end: number): Promise<void> {
-    const to = Math.min(this.#bytes.length, Math.max(end, this.#loaded + windowLength))
+    const to = Math.min(this.#bytes.length, Math.max(end, this.#loaded + this.#limits.window))
     if (to <= this.#loaded || end <= this.#loaded) return
     await readExactly(this.#file, this.#bytes.subarray(this.#loaded, to), this.#loaded, this.#name)
     this.#loaded = to
