@@ -97,7 +97,7 @@ export const richModel: Message = {
       floats('b'),
       { name: 'raw', data_type: 1, dims: [2], raw_data: rawFloats(1, 2), future },
       { name: 'empty', data_type: 1, dims: [0] },
-      { name: 'float8', data_type: 17, dims: [1], raw_data: [1] },
+      { name: 'float8', data_type: 17, dims: [80], raw_data: Uint8Array.from({ length: 80 }, (_, i) => i + 1) },
       { name: 'longs', data_type: 7, dims: [2], int64_data: ['-1', '9223372036854775807'] },
       { name: 'doubles', data_type: 11, dims: [1], double_data: [0.1] },
       { name: 'unsigned', data_type: 13, dims: [1], uint64_data: ['18446744073709551615'] },

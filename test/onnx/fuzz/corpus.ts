@@ -64,6 +64,7 @@ export async function fuzzCorpus(): Promise<readonly Uint8Array[]> {
     encodeModel(smallModel()),
     encodeModel(smallModel({ node: nodes }, { metadata_props: [{ key: 'k', value: 'v' }] })),
     encodeModel(smallModel({ sparse_initializer: [sparse] })),
+    encodeModel(smallModel({ sparse_initializer: [{ ...sparse, dims: [4000, 4000] }] })),
     encodeModel(smallModel({ initializer: [external('b', 'weights.bin', { offset: '4', length: '8' }), external('c', 'weights.bin')] })),
     encodeOnnx(graph),
     encodeOnnx(compressed.graph)

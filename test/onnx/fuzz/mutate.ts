@@ -24,16 +24,14 @@ const numbers = [
 ].map(BigInt)
 const extremes = [...numbers, -1n, -2n, -128n, 2n ** 53n + 1n, 2n ** 62n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n]
 
-/** Names of files that must not be read, and of values that must not exist. */
+/** The corpus' only file of data, and names of files that must not be read in its place. */
+const dataFile = 'weights.bin'
+const paths = ['', '../secret.bin', 'sub/../../secret.bin', '/etc/passwd', 'C:\\secret.bin', '..\\secret.bin', 'link.bin', './sub/../link.bin']
+
+/** Names that must not exist, or mean something to somebody. */
 const strings = [
-  '',
-  '../secret.bin',
-  'sub/../../secret.bin',
-  '/etc/passwd',
-  'C:\\secret.bin',
-  '..\\secret.bin',
-  'link.bin',
-  'weights.bin',
+  ...paths,
+  dataFile,
   'x',
   'y',
   'ai.onnx',
@@ -106,6 +104,11 @@ const treeMutations: readonly Mutation[] = [
     const texts = all.flat().filter((field) => field.wire === 2 && field.children === undefined && field.content.length < 200)
     if (texts.length > 0)
       pick(texts, random).content = random.next() < 0.5 ? pick(texts, random).content : Buffer.from(pick(strings, random))
+  }),
+  // Other files.
+  onTree((_, all, random) => {
+    const named = all.flat().filter(({ content }) => Buffer.from(content).toString('latin1') === dataFile)
+    if (named.length > 0) Object.assign(pick(named, random), { children: undefined, content: Buffer.from(pick(paths, random)) })
   }),
   // Text that happens to look like a message is a string all the same.
   onTree((_, all, random) => {
