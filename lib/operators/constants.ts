@@ -30,7 +30,7 @@ function foldNode(graph: Graph, node: Node, find: (name: string) => Tensor | und
   for (const name of node.inputs) {
     const constant = name === '' ? undefined : find(name)
     if (name !== '' && constant === undefined) return undefined
-    inputs.push(constant && { name, dims: constant.dims, constant })
+    inputs.push(constant && { name, dims: constant.dims, dtype: constant.dtype, constant })
   }
   try {
     const { operator, opset } = operatorOf(node, graph.opsets)

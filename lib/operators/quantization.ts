@@ -1,7 +1,6 @@
 import { show } from '../errors.js'
 import { intAttribute } from '../graph/attributes.js'
-import { floatTensorOf, float32Values, isFloatType } from '../half.js'
-import { elementCount, type Tensor } from '../tensor.js'
+import { asFloatTensor, elementCount, fromFloat32, type Tensor } from '../tensor.js'
 import {
   type NodeContext,
   type Operator,
@@ -50,8 +49,8 @@ function dequantized(context: NodeContext): readonly Tensor[] | undefined {
   const [x, scale, zero] = [0, 1, 2].map((i) => context.inputs[i]?.constant)
   const isComputed = context.inputs.some((input) => input !== undefined && input.constant === undefined)
   if (x === undefined || scale === undefined || isComputed) return undefined
-  const scales = float32Values(scale)
-  if (scales === undefined || !isFloatType(scale.dtype)) throw shapeError(context, `the scale is ${scale.dtype}, not a real number`)
+  const scales = asFloatTensor(scale)?.data
+  if (scales === undefined) throw shapeError(context, `the scale is ${scale.dtype}, not a real number`)
   const size = zero === undefined ? scale.data.length : zero.data.length
   if (size !== scale.data.length) throw shapeError(context, `${scale.data.length} scales and ${size} zero points`)
   const indexOf = scaleIndices(x.dims, scale, granularityOf(context, x.dims, scale))
@@ -60,7 +59,7 @@ function dequantized(context: NodeContext): readonly Tensor[] | undefined {
     const at = indexOf(i)
     data[i] = (Number(x.data[i]) - Number(zero?.data[at] ?? 0)) * (scales[at] as number)
   }
-  return [floatTensorOf(scale.dtype, x.dims, data)]
+  return [fromFloat32(data, x.dims, scale.dtype)]
 }
 
 /** DequantizeLinear of constants: the weights of quantised models. */
@@ -69,6 +68,7 @@ const dequantizeLinear: Operator = {
   opsets: [10, newestOpset],
   hasGradient: false,
   dims: (context) => [requiredInput(context, 0).dims],
+  dtypes: (context) => [requiredInput(context, 1).dtype],
   fold: dequantized,
   lower(context) {
     constantInput(context, 0, 'quantised value')
@@ -92,7 +92,7 @@ function quantized(context: NodeContext): readonly Tensor[] | undefined {
   const [x, scale, zero] = [0, 1, 2].map((i) => context.inputs[i]?.constant)
   const isComputed = context.inputs.some((input) => input !== undefined && input.constant === undefined)
   if (x === undefined || scale === undefined || isComputed) return undefined
-  const [values, scales] = [float32Values(x), float32Values(scale)]
+  const [values, scales] = [asFloatTensor(x)?.data, asFloatTensor(scale)?.data]
   const dtype = zero?.dtype ?? 'uint8'
   const range = ranges[dtype]
   if (values === undefined || scales === undefined || range === undefined || context.node.attributes.has('output_dtype')) return undefined
@@ -117,6 +117,7 @@ const quantizeLinear: Operator = {
   opsets: [10, newestOpset],
   hasGradient: false,
   dims: (context) => [requiredInput(context, 0).dims],
+  dtypes: (context) => [context.inputs[2]?.dtype ?? 'uint8'],
   fold: quantized,
   lower(context) {
     throw unsupported(context, 'quantisation of computed values', 'weights are quantised when a network is compiled, activations are not')

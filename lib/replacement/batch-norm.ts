@@ -2,9 +2,8 @@ import { PolyadicError, show } from '../errors.js'
 import { floatAttribute, intAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { consumers, freshName, replaceNode, valueNames } from '../graph/rewrite.js'
-import { float32Values, floatTensorOf } from '../half.js'
 import { constantFinder } from '../operators/constants.js'
-import type { Tensor } from '../tensor.js'
+import { asFloatTensor, fromFloat32, type Tensor } from '../tensor.js'
 import { readLayer } from './layer.js'
 
 /** A graph without the batch normalisation behind a layer, and what that was called; undefined when there was none to fold. */
@@ -34,8 +33,8 @@ export function foldBatchNorm(graph: Graph, node: Node): Folded {
   const biasName = freshName(taken, `${node.name}/folded.bias`)
   const dims = [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel]
   const add = new Map<string, Tensor>([
-    [weightName, floatTensorOf(layer.dtype, dims, weight)],
-    [biasName, floatTensorOf(layer.dtype, [layer.outputs], constants.shift)]
+    [weightName, fromFloat32(weight, dims, layer.dtype)],
+    [biasName, fromFloat32(constants.shift, [layer.outputs], layer.dtype)]
   ])
   const conv: Node = { ...node, inputs: [node.inputs[0] as string, weightName, biasName], outputs: [norm.outputs[0] as string] }
   // The normalisation goes first: the Conv's output has no reader then, and its name can take the other's output.
@@ -69,7 +68,7 @@ function normConstants(graph: Graph, norm: Node, node: Node): { scale: Float32Ar
   const find = constantFinder(graph)
   const valuesOf = (name: string): Float32Array | undefined => {
     const tensor = find(name)
-    return tensor === undefined ? undefined : float32Values(tensor)
+    return tensor === undefined ? undefined : asFloatTensor(tensor)?.data
   }
   const [gamma, beta, mean, variance] = norm.inputs.slice(1, 5).map(valuesOf)
   const biasName = node.inputs[2] ?? ''

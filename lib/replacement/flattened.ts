@@ -2,9 +2,8 @@ import { PolyadicError, show } from '../errors.js'
 import { floatAttribute, intAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { freshName, int, makeNode, producers, replaceNode, valueNames } from '../graph/rewrite.js'
-import { float32Values, floatTensorOf } from '../half.js'
 import { constantFinder } from '../operators/constants.js'
-import type { Tensor } from '../tensor.js'
+import { asFloatTensor, fromFloat32, type Tensor } from '../tensor.js'
 import { type Layer, readLayer } from './layer.js'
 import type { Dims } from './spatial-extents.js'
 
@@ -23,8 +22,8 @@ export function asConvolution(graph: Graph, node: Node, shapes: ReadonlyMap<stri
   const taken = new Set([...valueNames(graph), ...graph.nodes.map(({ name }) => name)])
   const name = (role: string): string => freshName(taken, `${node.name}/${role}`)
   const [kernelName, biasName, output, flatten] = [name('kernel'), name('expand.bias'), name('maps'), name('flatten')]
-  const add = new Map<string, Tensor>([[kernelName, floatTensorOf(layer.dtype, [layer.outputs, ...extents], layer.weight)]])
-  if (bias !== undefined) add.set(biasName, floatTensorOf(layer.dtype, [layer.outputs], bias))
+  const add = new Map<string, Tensor>([[kernelName, fromFloat32(layer.weight, [layer.outputs, ...extents], layer.dtype)]])
+  if (bias !== undefined) add.set(biasName, fromFloat32(bias, [layer.outputs], layer.dtype))
   const inputs = [maps, kernelName, ...(bias === undefined ? [] : [biasName])]
   const conv = makeNode({ name: node.name, opType: 'Conv', inputs, outputs: [output], docString: node.docString })
   const nodes = [
@@ -63,7 +62,7 @@ function biasOf(graph: Graph, { node, outputs }: Layer): Float32Array | undefine
   const beta = floatAttribute(node, 'beta', 1)
   if (name === '' || beta === 0) return undefined
   const tensor = constantFinder(graph)(name)
-  const values = tensor === undefined ? undefined : float32Values(tensor)
+  const values = tensor === undefined ? undefined : asFloatTensor(tensor)?.data
   const isRow = tensor?.dims.slice(0, -1).every((dim) => dim === 1)
   if (values === undefined || !isRow || (values.length !== 1 && values.length !== outputs)) {
     const what = `form "convolution" needs a constant bias of one value an output, ${show(name)} is not`

@@ -1,11 +1,10 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
 import { floatAttribute, intAttribute, stringAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
-import { type FloatType, float32Values, isFloatType } from '../half.js'
 import { constantFinder } from '../operators/constants.js'
 import { type ConvSpec, pointwise } from '../operators/conv-spec.js'
 import { convSpecOf } from '../operators/convolution.js'
-import type { Tensor } from '../tensor.js'
+import { asFloatTensor, type DataType, type Tensor } from '../tensor.js'
 
 /** ONNX's automatic padding, which is kept by name: it acts on every spatial axis by itself, so it splits exactly. */
 export type AutoPad = 'SAME_UPPER' | 'SAME_LOWER'
@@ -19,7 +18,7 @@ export interface Layer {
   /** Cout × Cin/groups × kernel, row-major. Of a matrix product outputs × inputs, a Gemm's alpha multiplied in. */
   readonly weight: Float32Array
   /** What type the network has here: new weights get it too. */
-  readonly dtype: FloatType
+  readonly dtype: DataType
   readonly outputs: number
   readonly inputsPerGroup: number
   /** Pads are zero with `autoPad`; a matrix product has no spatial axes. */
@@ -63,7 +62,7 @@ function shortList(names: readonly string[]): string {
 export function readLayer(graph: Graph, node: Node): Layer {
   const weightName = node.inputs[1] ?? ''
   const { tensor, values } = readWeight(graph, node, weightName)
-  const dtype = tensor.dtype as FloatType
+  const { dtype } = tensor
   if (node.opType !== 'Conv') return { node, kind: 'matrix', weightName, dtype, autoPad: undefined, ...readMatrix(node, tensor, values) }
   const { spec, autoPad } = readGeometry(node, tensor)
   const [outputs = 0, inputsPerGroup = 0] = tensor.dims
@@ -77,8 +76,8 @@ function readWeight(graph: Graph, node: Node, weightName: string): { tensor: Ten
   if (tensor === undefined) {
     throw fail('POLYADIC_UNSUPPORTED', `its weights ${show(weightName)} are not constant, there is nothing to decompose`)
   }
-  const values = float32Values(tensor)
-  if (values === undefined || !isFloatType(tensor.dtype)) {
+  const values = asFloatTensor(tensor)?.data
+  if (values === undefined) {
     throw fail('POLYADIC_UNSUPPORTED', `its weights ${show(weightName)} are ${tensor.dtype}, expected real numbers`)
   }
   if (values.length === 0) throw fail('POLYADIC_GRAPH', `its weights are of shape ${show(tensor.dims)}, which is empty`)

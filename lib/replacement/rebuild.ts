@@ -1,10 +1,9 @@
 import { intAttribute } from '../graph/attributes.js'
 import type { Attribute, Graph, Node } from '../graph/graph.js'
 import { type AttributeValue, freshName, int, makeNode, replaceNode, valueNames } from '../graph/rewrite.js'
-import { floatTensorOf } from '../half.js'
 import { inherited } from '../onnx/carried.js'
 import type { ConvSpec } from '../operators/conv-spec.js'
-import type { Tensor } from '../tensor.js'
+import { fromFloat32, type Tensor } from '../tensor.js'
 import type { Stage } from './factors-to-convs.js'
 import { type AutoPad, type Layer, transposed } from './layer.js'
 
@@ -57,7 +56,7 @@ interface BuiltStage {
 }
 
 function convStage(layer: Layer, { spec, weight }: Stage): BuiltStage {
-  return { weight: floatTensorOf(layer.dtype, weight.dims, weight.data), attributes: convAttributes(spec, layer.autoPad) }
+  return { weight: fromFloat32(weight.data, weight.dims, layer.dtype), attributes: convAttributes(spec, layer.autoPad) }
 }
 
 // A stage that is 1 wide with unit stride on every axis gets no padding from SAME, so the mode can be left out there.
@@ -74,13 +73,13 @@ function convAttributes(spec: ConvSpec, autoPad: AutoPad | undefined): Record<st
 function matrixStage(graph: Graph, layer: Layer, { weight }: Stage, index: number, last: boolean): BuiltStage {
   const [rows = 0, columns = 0] = weight.dims
   if (layer.node.opType === 'MatMul') {
-    return { weight: floatTensorOf(layer.dtype, [columns, rows], transposed(weight.data, rows, columns)), attributes: {} }
+    return { weight: fromFloat32(transposed(weight.data, rows, columns), [columns, rows], layer.dtype), attributes: {} }
   }
   const attributes: Record<string, Attribute> = { transB: int(1) }
   if (index === 0 && intAttribute(layer.node, 'transA', 0) !== 0) attributes.transA = int(1)
   const beta = layer.node.attributes.get('beta')
   if (last && beta !== undefined) attributes.beta = beta
   const needsBias = !last && (graph.opsets.get('') ?? gemmWithoutBias) < gemmWithoutBias
-  const bias = needsBias ? { bias: floatTensorOf(layer.dtype, [1], new Float32Array(1)) } : {}
-  return { weight: floatTensorOf(layer.dtype, weight.dims, weight.data), attributes, ...bias }
+  const bias = needsBias ? { bias: fromFloat32(new Float32Array(1), [1], layer.dtype) } : {}
+  return { weight: fromFloat32(weight.data, weight.dims, layer.dtype), attributes, ...bias }
 }

@@ -1,6 +1,10 @@
-import { argumentError } from '../errors.js'
+import { argumentError, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { analyse, type InputShapes } from '../operators/infer.js'
+import { constantInputs } from '../operators/constant-inputs.js'
+import { analyse, type Analysis, type Evaluate, type InputShapes, type InputValues } from '../operators/infer.js'
+import { native } from '../native/binding.js'
+import { fromNative } from '../native/jobs.js'
+import { type DataType, elementCount, fromFloat32, type Tensor } from '../tensor.js'
 import { compact, type Draft } from './draft.js'
 import { fuse } from './fusion.js'
 import type { PlanSpec } from './plan-spec.js'
@@ -10,6 +14,8 @@ import { checkThreads } from './threads.js'
 export interface CompileOptions {
   /** Dims of graph inputs by name; those left out are the graph's, with a batch of 1 where it is not fixed. */
   readonly inputShapes?: InputShapes
+  /** Contents of the graph inputs that determine shapes or steps (`constantInputs`): a plan is made for them. */
+  readonly inputValues?: InputValues
   /** Default: 1. */
   readonly threads?: number
   /**
@@ -28,6 +34,8 @@ export interface CompiledValue {
   readonly name: string
   /** As ONNX has them. */
   readonly dims: readonly number[]
+  /** Its ONNX type; in the plan it is float32. */
+  readonly dtype: DataType
 }
 
 /** What `PlanSpec.parameters[i]` is in the graph. */
@@ -42,25 +50,38 @@ export interface Compiled {
   readonly spec: PlanSpec
   /** One a plan input, in its order; a graph input read in several shapes occurs several times, one never read not at all. */
   readonly inputs: readonly CompiledValue[]
-  /** One a plan output, in its order: that of the graph. In training output 0 may be the logits in the place of this one. */
+  /**
+   * One a plan output, in its order: that of the graph, without those in `constants`. In training output 0 may be the logits in the place of
+   * this one.
+   */
   readonly outputs: readonly CompiledValue[]
+  /** Outputs of the graph that follow from shapes and constants. */
+  readonly constants: ReadonlyMap<string, Tensor>
   readonly parameters: readonly CompiledParameter[]
 }
 
-const defaults = { inputShapes: {}, threads: 1, training: false, fusion: true, cpBlocks: true }
+const defaults = { inputShapes: {}, inputValues: {}, threads: 1, training: false, fusion: true, cpBlocks: true }
 
 /**
  * Turns a graph and input shapes into a plan: shapes resolved, constants folded, steps fused, dead code dropped. Throws
  * `POLYADIC_SHAPE` for shapes that do not fit and `POLYADIC_UNSUPPORTED` for what polyadic cannot run, before anything is computed.
  */
 export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
-  const { inputShapes, training, fusion, cpBlocks } = { ...defaults, ...options }
+  const { inputShapes, inputValues, training, fusion, cpBlocks } = { ...defaults, ...options }
   const threads = checkThreads(options.threads ?? defaults.threads)
   if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
-  const analysis = analyse(graph, inputShapes)
+  const values: InputValues = inputValues
+  const missing = [...constantInputs(graph)].find((name) => values[name] === undefined)
+  if (missing !== undefined) {
+    const message = `input ${show(missing)} determines shapes: its value is needed to make a plan (inputValues)`
+    throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: missing })
+  }
+  const analysis = analyse(graph, inputShapes, inputValues, evaluate)
+  const constants = new Map(graph.outputs.flatMap(({ name }) => constantOf(analysis, name)))
+  const computed = graph.outputs.map(({ name }) => name).filter((name) => !constants.has(name))
   const writer = new DraftWriter(graph, analysis, training)
   for (const node of analysis.nodes) writer.write(node)
-  const written = writer.draft(graph.outputs.map((output) => writer.output(output.name)))
+  const written = writer.draft(computed.map((name) => writer.output(name)))
   const live = compact(training ? withLogits(written) : written)
   const draft = fusion ? compact(fuse(live, { training, cpBlocks })) : live
   const spec: PlanSpec = {
@@ -72,13 +93,54 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
     outputs: draft.outputs,
     parameters: draft.parameters.map(({ data, trainable }) => ({ data, trainable }))
   }
-  const value = (name: string): CompiledValue => ({ name, dims: analysis.dims.get(name) as readonly number[] })
+  const value = (name: string): CompiledValue => ({
+    name,
+    dims: analysis.dims.get(name) as readonly number[],
+    dtype: analysis.dtypes.get(name) ?? 'float32'
+  })
   return {
     spec,
     inputs: draft.inputs.map((input) => value(input.name)),
-    outputs: graph.outputs.map((output) => value(output.name)),
+    outputs: computed.map(value),
+    constants,
     parameters: draft.parameters.map(({ initializers, layout }) => ({ initializers, layout }))
   }
+}
+
+function constantOf(analysis: Analysis, name: string): [string, Tensor][] {
+  const constant = analysis.constants.get(name)
+  return constant === undefined ? [] : [[name, constant]]
+}
+
+/** A node over constants, computed by a plan of its own: weights that are made from others, tables of positions. */
+const evaluate: Evaluate = ({ node, operator, context, outputDims }, dtypes) => {
+  if (dtypes.some((dtype) => dtype !== 'float32') || context.inputs.some((input) => input !== undefined && input.dtype !== 'float32'))
+    return undefined
+  const empty: Graph = {
+    name: node.name,
+    inputs: [],
+    outputs: [],
+    nodes: [],
+    initializers: new Map(),
+    valueInfo: [],
+    opsets: new Map(),
+    metadata: new Map(),
+    docString: ''
+  }
+  const constants = new Map(
+    context.inputs.flatMap((input): [string, Tensor][] => (input?.constant === undefined ? [] : [[input.name, input.constant]]))
+  )
+  const dims = new Map(node.outputs.map((name, i) => [name, outputDims[i] ?? []]))
+  const writer = new DraftWriter(empty, { nodes: [], dims, dtypes: new Map(), constants }, false)
+  writer.write({ node, operator, context, outputDims })
+  const names = node.outputs.filter((name, i) => name !== '' && outputDims[i] !== undefined)
+  const draft = compact(writer.draft(names.map((name) => writer.output(name))))
+  const { values, steps, parameters, outputs } = draft
+  const plan = fromNative(() => native().createPlan({ threads: 1, training: false, values, steps, parameters, inputs: [], outputs }))
+  const results = names.map((name) => new Float32Array(elementCount(dims.get(name) as readonly number[])))
+  fromNative(() => plan.runSync([], results))
+  plan.close()
+  return node.outputs.map((name) => fromFloat32(results[names.indexOf(name)] ?? new Float32Array(0), dims.get(name) ?? [], 'float32'))
 }
 
 /** Output 0 as it is before softmax. */

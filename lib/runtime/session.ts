@@ -2,8 +2,9 @@ import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import { native, type NativePlan } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
-import { type InputShapes, isFixed, resolveInputs } from '../operators/infer.js'
-import { elementCount, type FloatTensor } from '../tensor.js'
+import { constantInputs } from '../operators/constant-inputs.js'
+import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
+import { elementCount, fromFloat32, type Tensor } from '../tensor.js'
 import { type Compiled, type CompiledValue, compile } from './compile.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
 import { checkThreads } from './threads.js'
@@ -25,7 +26,11 @@ export interface SessionDescription {
   /** The kernel table in use, such as `avx2`. */
   readonly isa: string
   readonly threads: number
+  /** Images of the batch that go through the network together: what the second-level cache has room for. */
+  readonly imagesAtATime: number
+  /** Working memory: values between steps and scratch. */
   readonly arenaBytes: number
+  /** Packed weights. */
   readonly weightBytes: number
   readonly inputs: readonly CompiledValue[]
   readonly outputs: readonly CompiledValue[]
@@ -40,7 +45,9 @@ interface Plan {
 const defaults = { threads: 1, maxPlans: 4 }
 
 /**
- * Runs a network. Input shapes may change from call to call: each has a plan of its own, made on first use and kept. Runs
+ * Runs a network. Input shapes may change from call to call: each has a plan of its own, made on first use and kept; so has each value of
+ * an input that determines shapes (the target of a Reshape, say). Whatever its type, a tensor is computed in float32: integers are exact
+ * up to 2²⁴ and refused beyond. Runs
  * queue on one compute thread; the event loop stays free. Input tensors must not be changed while a run is under way.
  */
 export class Session {
@@ -73,25 +80,20 @@ export class Session {
       threads: checkThreads(options.threads ?? defaults.threads),
       maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1)
     })
+    // What an input's contents determine is only known at the first run.
+    if (constantInputs(model).size > 0) return session
     const everyDim = (test: (dim: number | string | null, axis: number) => boolean): boolean =>
       model.inputs.every((input) => input.dims?.every(test))
-    if (everyDim(isFixed)) session.#plan({})
+    if (everyDim(isFixed)) session.#plan({}, {})
     else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
     return session
   }
 
   /** Runs the network: one tensor an output, by name. */
-  async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, FloatTensor>> {
+  async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
     const { plan, inputs, outputs } = this.#prepare(feeds)
-    const job = runJob(
-      () =>
-        plan.native.run(
-          inputs,
-          outputs.map((output) => output.data)
-        ),
-      options.signal
-    )
+    const job = runJob(() => plan.native.run(inputs, outputs), options.signal)
     const settled = job.catch(() => undefined)
     this.#running.add(settled)
     try {
@@ -99,24 +101,19 @@ export class Session {
     } finally {
       this.#running.delete(settled)
     }
-    return byName(plan.compiled, outputs)
+    return this.#named(plan.compiled, outputs)
   }
 
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
-  runSync(feeds: Feeds): Record<string, FloatTensor> {
+  runSync(feeds: Feeds): Record<string, Tensor> {
     const { plan, inputs, outputs } = this.#prepare(feeds)
-    fromNative(() =>
-      plan.native.runSync(
-        inputs,
-        outputs.map((output) => output.data)
-      )
-    )
-    return byName(plan.compiled, outputs)
+    fromNative(() => plan.native.runSync(inputs, outputs))
+    return this.#named(plan.compiled, outputs)
   }
 
   /** What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. */
   describe(inputShapes: InputShapes = {}): SessionDescription {
-    const { compiled, native } = this.#plan(inputShapes)
+    const { compiled, native } = this.#plan(inputShapes, {})
     return { ...fromNative(() => native.describe()), threads: this.#threads, inputs: compiled.inputs, outputs: compiled.outputs }
   }
 
@@ -133,27 +130,36 @@ export class Session {
     await Promise.all(this.#running)
   }
 
-  #prepare(feeds: Feeds): { plan: Plan; inputs: Float32Array[]; outputs: FloatTensor[] } {
+  #prepare(feeds: Feeds): { plan: Plan; inputs: Float32Array[]; outputs: Float32Array[] } {
     this.#checkOpen()
     const checked = checkFeeds(this.#graph, feeds)
-    const plan = this.#plan(Object.fromEntries([...checked].map(([name, { dims }]) => [name, dims])))
-    const inputs = plan.compiled.inputs.map(({ name }) => (checked.get(name) as CheckedFeed).data)
-    const outputs = plan.compiled.outputs.map(
-      ({ dims }): FloatTensor => ({ dtype: 'float32', dims, data: new Float32Array(elementCount(dims)) })
-    )
+    const values = [...constantInputs(this.#graph)].map((name): [string, Tensor] => [name, (checked.get(name) as CheckedFeed).tensor])
+    const shapes = Object.fromEntries([...checked].map(([name, { tensor }]) => [name, tensor.dims]))
+    const plan = this.#plan(shapes, Object.fromEntries(values))
+    const inputs = plan.compiled.inputs.map(({ name }) => (checked.get(name) as CheckedFeed).floats)
+    const outputs = plan.compiled.outputs.map(({ dims }) => new Float32Array(elementCount(dims)))
     return { plan, inputs, outputs }
+  }
+
+  /** Every output of the graph by name, in its order. */
+  #named({ outputs, constants }: Compiled, results: readonly Float32Array[]): Record<string, Tensor> {
+    const computed = new Map(outputs.map(({ name, dims, dtype }, i) => [name, fromFloat32(results[i] as Float32Array, dims, dtype)]))
+    return Object.fromEntries(this.outputs.map(({ name }) => [name, computed.get(name) ?? copyOf(constants.get(name) as Tensor)]))
   }
 
   #checkOpen(): void {
     if (this.#isClosed) throw new PolyadicError('POLYADIC_ARGUMENT', 'this session was closed', { subject: 'session' })
   }
 
-  /** The plan for these shapes, from the cache or made now. */
-  #plan(inputShapes: InputShapes): Plan {
+  /** The plan for these shapes and values, from the cache or made now. */
+  #plan(inputShapes: InputShapes, inputValues: InputValues): Plan {
     this.#checkOpen()
     const resolved = resolveInputs(this.#graph, inputShapes)
-    const key = JSON.stringify([...resolved.values()])
-    const plan = this.#plans.get(key) ?? this.#make(Object.fromEntries(resolved))
+    const key = JSON.stringify([
+      [...resolved.values()],
+      Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))
+    ])
+    const plan = this.#plans.get(key) ?? this.#make(Object.fromEntries(resolved), inputValues)
     this.#plans.delete(key)
     this.#plans.set(key, plan)
     for (const [oldest, { native }] of this.#plans) {
@@ -164,12 +170,13 @@ export class Session {
     return plan
   }
 
-  #make(inputShapes: InputShapes): Plan {
-    const compiled = compile(this.#graph, { inputShapes, threads: this.#threads })
+  #make(inputShapes: InputShapes, inputValues: InputValues): Plan {
+    const compiled = compile(this.#graph, { inputShapes, inputValues, threads: this.#threads })
     return { compiled, native: fromNative(() => native().createPlan(compiled.spec)) }
   }
 }
 
-function byName(compiled: Compiled, outputs: readonly FloatTensor[]): Record<string, FloatTensor> {
-  return Object.fromEntries(compiled.outputs.map(({ name }, i) => [name, outputs[i] as FloatTensor]))
+/** Callers own what they get. */
+function copyOf(tensor: Tensor): Tensor {
+  return { ...tensor, data: tensor.data.slice() }
 }

@@ -2,11 +2,10 @@ import * as ort from 'onnxruntime-node'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { Attribute, Graph } from '../../lib/graph/graph.js'
-import { floatTensorOf } from '../../lib/half.js'
 import { encodeOnnx } from '../../lib/onnx/write.js'
 import { type CompressOptions, type CompressResult, compress } from '../../lib/replacement/compress.js'
 import { compressibleLayers } from '../../lib/replacement/layers.js'
-import { elementCount, type FloatTensor, floatTensor, int64Tensor, type Tensor } from '../../lib/tensor.js'
+import { elementCount, type FloatTensor, floatTensor, fromFloat32, int64Tensor, type Tensor } from '../../lib/tensor.js'
 import { float, int, NetworkBuilder } from '../helpers/network-builder.js'
 import { normals } from './helpers.js'
 
@@ -266,7 +265,7 @@ t.test('weights that are no initializer: Constant nodes, casts, dequantised inte
   const zeros: Tensor = { dtype: 'int8', dims: [4], data: Int8Array.of(0, 3, -7, 1) }
   const sources: readonly [string, (builder: NetworkBuilder) => string][] = [
     ['a Constant node', (b) => b.node('Constant', [], { value: floatTensor(normals(count, 3), dims) })],
-    ['a cast of float16', (b) => b.node('Cast', [b.constant(floatTensorOf('float16', dims, normals(count, 3)))], { to: int(1) })],
+    ['a cast of float16', (b) => b.node('Cast', [b.constant(fromFloat32(normals(count, 3), dims, 'float16'))], { to: int(1) })],
     [
       'dequantised by output channel',
       (b) =>
@@ -305,7 +304,7 @@ t.test('weights that are no initializer: Constant nodes, casts, dequantised inte
 t.test('a float16 network gets float16 weights', async (t) => {
   const builder = new NetworkBuilder(13)
   const x = builder.node('Cast', [builder.input(['N', 3, 6, 6])], { to: int(10) })
-  const weight = builder.constant(floatTensorOf('float16', [4, 3, 3, 3], normals(108, 3)))
+  const weight = builder.constant(fromFloat32(normals(108, 3), [4, 3, 3, 3], 'float16'))
   const conv = builder.node('Conv', [x, weight])
   const y = builder.node('Cast', [conv], { to: int(1) })
   // float16 has 11 bits; four weights and their products are rounded to it.

@@ -26,7 +26,16 @@ const extremes = [...numbers, -1n, -2n, -128n, 2n ** 53n + 1n, 2n ** 62n, 2n ** 
 
 /** The corpus' only file of data, and names of files that must not be read in its place. */
 const dataFile = 'weights.bin'
-const paths = ['', '../secret.bin', 'sub/../../secret.bin', '/etc/passwd', 'C:\\secret.bin', '..\\secret.bin', 'link.bin', './sub/../link.bin']
+const paths = [
+  '',
+  '../secret.bin',
+  'sub/../../secret.bin',
+  '/etc/passwd',
+  'C:\\secret.bin',
+  '..\\secret.bin',
+  'link.bin',
+  './sub/../link.bin'
+]
 
 /** Names that must not exist, or mean something to somebody. */
 const strings = [

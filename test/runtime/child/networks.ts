@@ -57,7 +57,9 @@ async function check({ name, graph, runs }: NetworkCase): Promise<void> {
     for (const [output, tensor] of Object.entries(actual)) {
       const wanted = expected[output] as ort.Tensor
       if (!sameDims(tensor.dims, wanted.dims)) throw new Error(`dims ${tensor.dims.join('×')}, onnxruntime has ${wanted.dims.join('×')}`)
-      const errors = [tensor.data, plain[output] as Float32Array].map((data) => relativeError(data, wanted.data as Float32Array))
+      const errors = [tensor.data as Float32Array, plain[output] as Float32Array].map((data) =>
+        relativeError(data, wanted.data as Float32Array)
+      )
       const error = Math.max(...errors)
       worst = Math.max(worst, error)
     }
