@@ -140,11 +140,7 @@ void t.test('maxout needs all channels', (t) => {
       [2, 4]
     ]
   ] as [number, number][][]) {
-    t.match(
-      opsOf([1, 6, 2, 2], (b, x) => slices(b, x, ...ranges)).at(-1),
-      'elementwise',
-      'otherwise it is a maximum'
-    )
+    t.match(opsOf([1, 6, 2, 2], (b, x) => slices(b, x, ...ranges)).at(-1), 'elementwise', 'otherwise it is a maximum')
   }
   t.end()
 })
@@ -203,7 +199,9 @@ void t.test('dense steps are not trained', (t) => {
   refuse((b, x) => b.node('ConvTranspose', [x, b.weight(6, 4, 3, 3)]), 'ConvTranspose', 'conv_transpose')
   refuse((b, x) => b.node('Where', [b.node('Greater', [x, b.scalar(0)]), b.conv(x, [6, 6, 1, 1]), x]), 'Greater')
   t.same(
-    opsOf([1, 6, 4, 4], (b, x) => b.conv(b.node('Exp', [b.node('Transpose', [x], { perm: [0, 3, 2, 1] })]), [2, 4, 3, 3]), { training: true }),
+    opsOf([1, 6, 4, 4], (b, x) => b.conv(b.node('Exp', [b.node('Transpose', [x], { perm: [0, 3, 2, 1] })]), [2, 4, 3, 3]), {
+      training: true
+    }),
     ['elementwise', 'to_blocked', 'convolution'],
     'in front of every parameter they are welcome'
   )
