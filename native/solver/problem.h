@@ -1,7 +1,9 @@
 // What all methods share: the tensor scaled to norm 1, the buffers, and the record of the run.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -48,19 +50,24 @@ class Problem {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Tells a run that has settled: the error changed by less than the tolerance twice running.
+// Tells a run that has settled: over the last kWindow iterations the error fell by less than the tolerance a step. A
+// single small step says little: extrapolated ones come in fits.
 class SettledTest {
  public:
-  explicit SettledTest(double tolerance) : tolerance_(tolerance) {}
-  bool settled(double before, double after) {
-    const double scale = before > 0 ? before : 1.0;
-    calm_ = (before - after) <= tolerance_ * scale ? calm_ + 1 : 0;
-    return calm_ >= 2;
+  SettledTest(double tolerance, double error) : tolerance_(tolerance) { errors_.fill(error); }
+  bool settled(double error) {
+    const double before = errors_[next_];
+    errors_[next_] = error;
+    next_ = (next_ + 1) % kWindow;
+    ++count_;
+    return count_ >= kWindow && before - error <= kWindow * tolerance_ * before;
   }
 
  private:
+  static constexpr std::size_t kWindow = 6;
   double tolerance_;
-  int calm_ = 0;
+  std::size_t next_ = 0, count_ = 0;
+  std::array<double, kWindow> errors_;
 };
 
 // Errors below this count as exact: what float64 can tell from zero.
