@@ -79,7 +79,7 @@ class Nls {
   std::vector<PackedRight> inverses_;        // (Γ^(n) + μ·diag Γ^(n) + γI)⁻¹
   std::vector<std::vector<double>> shifts_;  // μ·diag Γ^(n) + γ
   std::vector<double> inverse_;
-  std::vector<double> difference_;  // T − M, once the error is small
+  PanelMatrix difference_;          // T − M, once the error is small
   double ridge_;
   double objective_ = 0;  // ½‖T − M‖² + ½γΣ‖A_n‖²
   double trial_objective_ = 0;
@@ -98,18 +98,18 @@ double Nls::evaluate(const Factors& at, Gramians& gramians) {
     data_ = 0.5 * (1.0 - 2.0 * inner + gramians.model_norm_squared());
     direct_ = data_ < 0.5 * kDirectError * kDirectError;
   }
-  if (direct_) data_ = problem_.direct_objective(at, difference_);
+  if (direct_) data_ = problem_.direct_objective(at, &difference_);
   return data_ + penalty(at);
 }
 
 // Needs what evaluate left for x.
 void Nls::gradient() {
   Mttkrp& mttkrp = problem_.mttkrp;
-  const double* tensor = direct_ ? difference_.data() : problem_.tensor();
+  const PanelMatrix& tensor = direct_ ? difference_ : problem_.tensor();
   const std::int64_t rank = x_.rank();
   if (direct_) mttkrp.prepare_left(gemm_, tensor, x_);
   mttkrp.prepare_right(gemm_, tensor, x_);
-  gramians_.prepare(gemm_);
+  gramians_.prepare(gemm_, x_);
   for (std::size_t n = 0; n < x_.order(); ++n) {
     const std::int64_t length = x_.dim(n) * rank;
     double* g = gradient_.mode(n);

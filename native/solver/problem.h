@@ -15,11 +15,12 @@ namespace polyadic::solver {
 
 class Problem {
  public:
-  // tensor: ‖T‖ = 1, kept by the caller.
-  Problem(const double* tensor, const CpdSpec& spec, const JobControl& control)
+  // tensor: kept by the caller; times scale it has ‖T‖ = 1, and that is what everything here is about.
+  Problem(const double* tensor, double scale, const CpdSpec& spec, const JobControl& control)
       : gemm(spec.threads),
         mttkrp(spec.dims, spec.rank),
         tensor_(tensor),
+        scale_(scale),
         spec_(spec),
         control_(control),
         size_(product(spec.dims, 0, spec.dims.size())) {}
@@ -27,15 +28,20 @@ class Problem {
   Gemm gemm;
   Mttkrp mttkrp;
 
-  const double* tensor() const { return tensor_; }
+  // T in the form that products are made from, packed on first use.
+  const PanelMatrix& tensor() {
+    if (panels_.empty()) panels_ = mttkrp.panels(gemm, tensor_, scale_);
+    return panels_;
+  }
+  // T as it was given, to be multiplied by scale.
+  const double* raw() const { return tensor_; }
+  double scale() const { return scale_; }
   std::int64_t size() const { return size_; }
   const CpdSpec& spec() const { return spec_; }
   const JobControl& control() const { return control_; }
 
-  // ½‖T − M‖² from the factors, without cancellation. residual becomes T − M.
-  double direct_objective(const Factors& factors, std::vector<double>& residual);
-  // K_n of all modes; the partial products are then those of these factors.
-  void mttkrp_all(const Factors& factors, Factors& dst);
+  // ½‖T − M‖² from the factors, without cancellation; with `residual`, that becomes T − M.
+  double direct_objective(const Factors& factors, PanelMatrix* residual = nullptr);
 
   // Appends to the trace, reports progress, and throws when the job was cancelled.
   void record(double error, double gradient_norm, double damping, std::int64_t inner_iterations);
@@ -44,6 +50,8 @@ class Problem {
 
  private:
   const double* tensor_;
+  double scale_;
+  PanelMatrix panels_;
   const CpdSpec& spec_;
   const JobControl& control_;
   std::int64_t size_;
