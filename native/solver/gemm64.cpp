@@ -9,8 +9,8 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr std::int64_t kDepth = 256;        // k of a packed block: a panel of B stays in L1
-constexpr std::int64_t kRows = 96;          // rows of a packed block of A, about: it stays in L2
+constexpr std::int64_t kDepth = 384;        // k of a packed block: a panel of B stays in L1
+constexpr std::int64_t kRows = 48;          // rows of a packed block of A, about: it stays in L2
 constexpr std::int64_t kSplitDepth = 2048;  // k of a split, where m and n are too small to give work to all threads
 constexpr std::int64_t kMaxSplits = 16;
 constexpr std::int64_t kMaxTile = 512;        // elements of the largest tile of any table
