@@ -94,6 +94,23 @@ StopReason run_method(Problem& problem, Factors& factors) {
   return nls(problem, factors);
 }
 
+// In the norm of the covariance, with T and M of norm about 1.
+double output_error(Problem& problem, const Factors& factors) {
+  const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
+  std::vector<double> tensor(problem.raw(), problem.raw() + problem.size());
+  for (double& entry : tensor) entry *= problem.scale();
+  std::vector<double> residual = tensor;
+  problem.mttkrp.subtract_model(problem.gemm, factors, residual.data());
+  return metric_error(problem.gemm, problem.spec().covariance, columns, tensor.data(), residual.data(), rows);
+}
+
+StopReason refine_in_metric(Problem& problem, Factors& factors) {
+  const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
+  problem.set_metric(
+      make_metric(problem.gemm, problem.spec().covariance, columns, problem.raw(), rows, problem.scale()));
+  return nls_in_metric(problem, factors);
+}
+
 void check_finite(const Factors& factors) {
   for (std::int64_t i = 0; i < factors.size(); ++i) {
     if (!std::isfinite(factors.data()[i]))
@@ -128,11 +145,18 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   Factors& factors = result.factors;
   result.stop_reason = run_method(problem, factors);
   check_finite(factors);
+  if (spec.covariance) {
+    balance(factors);
+    result.output_error_before = output_error(problem, factors);
+    result.stop_reason = refine_in_metric(problem, factors);
+    check_finite(factors);
+  }
   balance(factors);
   double error = std::sqrt(2 * problem.direct_objective(factors));
   if (spec.dims.size() == 2) problem.record(error, 0, 0, 0);
   const double before = sensitivity(factors);
-  if (spec.correction >= 1 && spec.dims.size() > 2) {
+  if (spec.covariance) result.output_error = output_error(problem, factors);
+  if (spec.correction >= 1 && spec.dims.size() > 2 && !spec.covariance) {
     correct(problem, factors, error, spec.correction * error);
     check_finite(factors);
     error = std::sqrt(2 * problem.direct_objective(factors));

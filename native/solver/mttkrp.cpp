@@ -49,8 +49,8 @@ void contract_first(int threads, std::int64_t dim, std::int64_t inner, std::int6
 
 }  // namespace
 
-Mttkrp::Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank)
-    : dims_(dims), rank_(rank), split_(best_split(dims)) {
+Mttkrp::Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank, Split split)
+    : dims_(dims), rank_(rank), split_(split) {
   left_.resize(static_cast<std::size_t>(split_.left * rank));
   right_.resize(static_cast<std::size_t>(split_.right * rank));
 }

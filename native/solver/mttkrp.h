@@ -13,7 +13,8 @@ namespace polyadic::solver {
 
 class Mttkrp {
  public:
-  Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank);
+  Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank) : Mttkrp(dims, rank, best_split(dims)) {}
+  Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank, Split split);
 
   const Split& split() const { return split_; }
 
@@ -26,6 +27,13 @@ class Mttkrp {
   // The one that serves the right modes, Tᵀ·KR(left), right×R; it depends on the left factors only.
   void prepare_right(Gemm& gemm, const PanelMatrix& tensor, const Factors& factors);
   void prepare_right(Gemm& gemm, const double* tensor, const Factors& factors);
+
+  // KR of the right modes, valid until the next call.
+  RowProducts right_products(int threads, const Factors& factors) {
+    return products(threads, factors, split_.split, dims_.size(), kr_right_);
+  }
+  // The partial product of the right modes, right×R: contract works on whatever stands here.
+  double* right() { return right_.data(); }
 
   // dst (I_n×R) = K_n from the partial product of its half and the other factors of that half.
   void contract(Gemm& gemm, std::size_t n, const Factors& factors, double* dst);

@@ -6,6 +6,7 @@
 #include "anderson.h"
 #include "gramian.h"
 #include "linalg.h"
+#include "objective.h"
 
 namespace polyadic::solver {
 namespace {
@@ -13,7 +14,6 @@ namespace {
 constexpr double kInitialDamping = 1e-2;  // of the diagonal of Γ
 constexpr double kLeastDamping = 1e-8;
 constexpr double kLastDamping = 1e12;  // no step is taken with more
-constexpr double kDirectError = 1e-4;  // below, ½‖T‖² − ⟨K,A⟩ + ½‖M‖² has cancelled too much: use T − M itself
 // Where the residual stays large, as with trained kernels, Gauss–Newton is a poor model of the objective far along the
 // directions that CG finds last: fewer steps of it and acceleration over the outer ones is faster, to a lower error.
 constexpr double kLargeResidual = 0.3;
@@ -32,9 +32,10 @@ struct CgResult {
 
 class Nls {
  public:
-  Nls(Problem& problem, Factors& x)
+  Nls(Problem& problem, Objective& objective, Factors& x)
       : problem_(problem),
         gemm_(problem.gemm),
+        objective_(objective),
         x_(x),
         trial_(x),
         gradient_(x.dims(), x.rank()),
@@ -43,8 +44,6 @@ class Nls {
         z_(gradient_),
         p_(gradient_),
         q_(gradient_),
-        gramians_(x),
-        trial_gramians_(x),
         accelerate_(x.size(), kWindow),
         inverses_(x.order()),
         shifts_(x.order()),
@@ -53,13 +52,14 @@ class Nls {
 
   StopReason run();
   const Factors& gradient_at_start() {
-    objective_ = evaluate(x_, gramians_);
+    evaluate(x_);
+    objective_.accept();
     gradient();
     return gradient_;
   }
 
  private:
-  double evaluate(const Factors& at, Gramians& gramians);
+  double evaluate(const Factors& at);
   double penalty(const Factors& at) const { return 0.5 * ridge_ * squared_norm(at.data(), at.size()); }
   void gradient();
   void precondition();
@@ -72,55 +72,29 @@ class Nls {
 
   Problem& problem_;
   Gemm& gemm_;
+  Objective& objective_;
   Factors& x_;
   Factors trial_, gradient_, step_, residual_, z_, p_, q_;
-  Gramians gramians_, trial_gramians_;
   Anderson accelerate_;
-  std::vector<PackedRight> inverses_;        // (Γ^(n) + μ·diag Γ^(n) + γI)⁻¹
-  std::vector<std::vector<double>> shifts_;  // μ·diag Γ^(n) + γ
+  std::vector<PackedRight> inverses_;        // (B + μ·diag B + γI)⁻¹ of the blocks B
+  std::vector<std::vector<double>> shifts_;  // μ·diag B + γ
   std::vector<double> inverse_;
-  PanelMatrix difference_;          // T − M, once the error is small
   double ridge_;
-  double objective_ = 0;  // ½‖T − M‖² + ½γΣ‖A_n‖²
-  double trial_objective_ = 0;
-  double data_ = 0;  // ½‖T − M‖² of what was evaluated last
+  double value_ = 0;  // of the objective, with ½γΣ‖A_n‖²
+  double trial_value_ = 0;
+  double data_ = 0;  // the objective alone, where it was evaluated last
   double damping_ = kInitialDamping;
   double growth_ = 2;
-  bool direct_ = false;
 };
 
-double Nls::evaluate(const Factors& at, Gramians& gramians) {
-  gramians.update(gemm_, at);
-  if (!direct_) {
-    problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), at);
-    problem_.mttkrp.contract(gemm_, 0, at, q_.mode(0));
-    const double inner = dot(q_.mode(0), at.mode(0), at.dim(0) * at.rank());
-    data_ = 0.5 * (1.0 - 2.0 * inner + gramians.model_norm_squared());
-    direct_ = data_ < 0.5 * kDirectError * kDirectError;
-  }
-  if (direct_) data_ = problem_.direct_objective(at, &difference_);
+double Nls::evaluate(const Factors& at) {
+  data_ = objective_.evaluate(at);
   return data_ + penalty(at);
 }
 
-// Needs what evaluate left for x.
 void Nls::gradient() {
-  Mttkrp& mttkrp = problem_.mttkrp;
-  const PanelMatrix& tensor = direct_ ? difference_ : problem_.tensor();
-  const std::int64_t rank = x_.rank();
-  if (direct_) mttkrp.prepare_left(gemm_, tensor, x_);
-  mttkrp.prepare_right(gemm_, tensor, x_);
-  gramians_.prepare(gemm_, x_);
-  for (std::size_t n = 0; n < x_.order(); ++n) {
-    const std::int64_t length = x_.dim(n) * rank;
-    double* g = gradient_.mode(n);
-    mttkrp.contract(gemm_, n, x_, g);
-    for (std::int64_t i = 0; i < length; ++i) g[i] = -g[i];
-    if (!direct_) {
-      gemm_.multiply(x_.dim(n), rank, rank, row_major(x_.mode(n), rank), row_major(gramians_.gamma(n), rank), g, rank,
-                     true);
-    }
-    add_scaled(ridge_, x_.mode(n), g, length);
-  }
+  objective_.gradient(x_, gradient_);
+  add_scaled(ridge_, x_.data(), gradient_.data(), x_.size());
 }
 
 // Damping in proportion to the diagonal (Marquardt): a component keeps its relative freedom however small it is.
@@ -128,12 +102,12 @@ void Nls::precondition() {
   const std::int64_t rank = x_.rank();
   std::vector<double> shifted(inverse_.size());
   for (std::size_t n = 0; n < x_.order(); ++n) {
-    const double* gamma = gramians_.gamma(n);
+    const double* block = objective_.block(n);
     std::vector<double>& shift = shifts_[n];
     shift.resize(static_cast<std::size_t>(rank));
-    std::copy_n(gamma, rank * rank, shifted.data());
+    std::copy_n(block, rank * rank, shifted.data());
     for (std::int64_t r = 0; r < rank; ++r) {
-      shift[r] = damping_ * gamma[r * rank + r] + ridge_;
+      shift[r] = damping_ * block[r * rank + r] + ridge_;
       shifted[r * rank + r] += shift[r];
     }
     shifted_inverse(gemm_, rank, shifted.data(), 0, inverse_.data());
@@ -143,7 +117,7 @@ void Nls::precondition() {
 
 void Nls::apply(const Factors& src, Factors& dst) {
   const std::int64_t rank = x_.rank();
-  gramians_.jacobian_product(gemm_, x_, src, dst);
+  objective_.apply(x_, src, dst);
   for (std::size_t n = 0; n < x_.order(); ++n) {
     const double* shift = shifts_[n].data();
     for (std::int64_t i = 0; i < x_.dim(n); ++i) {
@@ -201,8 +175,8 @@ CgResult Nls::solve(double forcing, std::int64_t limit) {
 bool Nls::try_accelerated() {
   accelerate_.push(x_.data(), step_.data());
   if (!accelerate_.mix(trial_.data())) return false;
-  trial_objective_ = evaluate(trial_, trial_gramians_);
-  if (trial_objective_ < objective_) {
+  trial_value_ = evaluate(trial_);
+  if (trial_value_ < value_) {
     damping_ = std::max(0.8 * damping_, kLeastDamping);
     return true;
   }
@@ -213,9 +187,9 @@ bool Nls::try_accelerated() {
 // The plain step; the damping follows its gain (Nielsen).
 bool Nls::try_step(double predicted) {
   for (std::int64_t i = 0; i < x_.size(); ++i) trial_.data()[i] = x_.data()[i] + step_.data()[i];
-  trial_objective_ = evaluate(trial_, trial_gramians_);
-  const double gain = predicted > 0 ? (objective_ - trial_objective_) / predicted : -1;
-  if (!std::isfinite(trial_objective_) || !(gain > 1e-4)) {
+  trial_value_ = evaluate(trial_);
+  const double gain = predicted > 0 ? (value_ - trial_value_) / predicted : -1;
+  if (!std::isfinite(trial_value_) || !(gain > 1e-4)) {
     damping_ *= growth_;
     growth_ *= 2;
     accelerate_.clear();
@@ -230,9 +204,9 @@ bool Nls::try_step(double predicted) {
 bool Nls::unbalanced() const {
   const std::int64_t rank = x_.rank();
   for (std::int64_t r = 0; r < rank; ++r) {
-    double least = gramians_.gram(0)[r * rank + r], most = least;
+    double least = objective_.gram(0)[r * rank + r], most = least;
     for (std::size_t n = 1; n < x_.order(); ++n) {
-      const double norm = gramians_.gram(n)[r * rank + r];
+      const double norm = objective_.gram(n)[r * rank + r];
       least = std::min(least, norm);
       most = std::max(most, norm);
     }
@@ -244,24 +218,23 @@ bool Nls::unbalanced() const {
 // Columns whose norms drift apart are balanced, which the acceleration must not see.
 void Nls::accept() {
   std::swap(x_, trial_);
-  std::swap(gramians_, trial_gramians_);
-  objective_ = trial_objective_;
+  objective_.accept();
+  value_ = trial_value_;
   if (!unbalanced()) return;
-  const std::vector<double> scale = balance(x_);
-  gramians_.update(gemm_, x_);
-  problem_.mttkrp.rescale_left(scale);
-  objective_ = data_ + penalty(x_);
+  objective_.rescale(x_, balance(x_));
+  value_ = data_ + penalty(x_);
   accelerate_.clear();
 }
 
 StopReason Nls::run() {
   const CpdSpec& spec = problem_.spec();
   balance(x_);
-  objective_ = evaluate(x_, gramians_);
+  value_ = evaluate(x_);
+  objective_.accept();
   gradient();
   double norm = std::sqrt(squared_norm(gradient_.data(), gradient_.size()));
-  double error = std::sqrt(2 * std::max(0.0, data_));
-  SettledTest test(spec.tolerance, std::sqrt(2 * objective_));
+  double error = objective_.error(data_);
+  SettledTest test(spec.tolerance, std::sqrt(2 * value_));
   int rejections = 0;
   for (std::int64_t iteration = 0; iteration < spec.max_iterations; ++iteration) {
     if (!(norm > 1e-16)) return StopReason::converged;
@@ -269,7 +242,7 @@ StopReason Nls::run() {
     const bool large = error > kLargeResidual;
     const double forcing = large ? kForcing : std::max(kTightest, kForcing * error / kLargeResidual);
     const CgResult inner = solve(forcing, large ? kFewInner : kManyInner);
-    if (inner.predicted <= 1e-14 * objective_) return StopReason::converged;  // below what the objective can show
+    if (inner.predicted <= 1e-14 * value_) return StopReason::converged;  // below what the objective can show
     const double used = damping_;
     if (!try_accelerated() && !try_step(inner.predicted)) {
       problem_.record(error, norm, used, inner.iterations);
@@ -278,23 +251,32 @@ StopReason Nls::run() {
     }
     rejections = 0;
     accept();
-    error = std::sqrt(2 * std::max(0.0, data_));
+    error = objective_.error(data_);
     gradient();
     norm = std::sqrt(squared_norm(gradient_.data(), gradient_.size()));
     problem_.record(error, norm, used, inner.iterations);
     if (error < kExactError) return StopReason::exact;
-    if (test.settled(std::sqrt(2 * objective_))) return StopReason::converged;
+    if (test.settled(std::sqrt(2 * value_))) return StopReason::converged;
   }
   return StopReason::max_iterations;
 }
 
 }  // namespace
 
-StopReason nls(Problem& problem, Factors& factors) { return Nls(problem, factors).run(); }
+StopReason nls(Problem& problem, Factors& factors) {
+  const auto objective = frobenius_objective(problem, factors);
+  return Nls(problem, *objective, factors).run();
+}
+
+StopReason nls_in_metric(Problem& problem, Factors& factors) {
+  const auto objective = metric_objective(problem, factors);
+  return Nls(problem, *objective, factors).run();
+}
 
 Factors nls_gradient(Problem& problem, const Factors& factors) {
   Factors x = factors;
-  return Nls(problem, x).gradient_at_start();
+  const auto objective = problem.metric() ? metric_objective(problem, x) : frobenius_objective(problem, x);
+  return Nls(problem, *objective, x).gradient_at_start();
 }
 
 }  // namespace polyadic::solver

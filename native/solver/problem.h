@@ -5,10 +5,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cpd.h"
 #include "gemm64.h"
+#include "metric.h"
 #include "mttkrp.h"
 
 namespace polyadic::solver {
@@ -40,6 +43,10 @@ class Problem {
   const CpdSpec& spec() const { return spec_; }
   const JobControl& control() const { return control_; }
 
+  // What nls_in_metric measures in; null until set.
+  const Metric* metric() const { return metric_ ? &*metric_ : nullptr; }
+  void set_metric(Metric metric) { metric_ = std::move(metric); }
+
   // ½‖T − M‖² from the factors, without cancellation; with `residual`, that becomes T − M.
   double direct_objective(const Factors& factors, PanelMatrix* residual = nullptr);
 
@@ -52,6 +59,7 @@ class Problem {
   const double* tensor_;
   double scale_;
   PanelMatrix panels_;
+  std::optional<Metric> metric_;
   const CpdSpec& spec_;
   const JobControl& control_;
   std::int64_t size_;
