@@ -4,9 +4,11 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PolyadicError } from '../errors.js'
 import type { PlanSpec } from '../runtime/plan-spec.js'
+import { type RawAddon, withJobs } from './raw.js'
 
-/** A job on the compute thread: its result, and a way to ask it to stop. Native code rejects only when it has let go of every buffer. */
+/** A job on the compute thread: its result, and a way to ask it to stop. It is rejected only when native code has let go of every buffer. */
 export interface NativeJob<T> {
+  /** Rejected with a `PolyadicError`. */
   readonly promise: Promise<T>
   cancel(): void
 }
@@ -124,15 +126,15 @@ let loaded: NativeAddon | undefined
 
 /** The addon, loaded on first use. Throws POLYADIC_NATIVE that says what was tried and what to do. */
 export function native(): NativeAddon {
-  loaded ??= load()
+  loaded ??= withJobs(load())
   return loaded
 }
 
-function load(): NativeAddon {
+function load(): RawAddon {
   const root = packageRoot()
   const require = createRequire(import.meta.url)
   try {
-    return (require('node-gyp-build') as (dir: string) => NativeAddon)(root)
+    return (require('node-gyp-build') as (dir: string) => RawAddon)(root)
   } catch (cause) {
     throw new PolyadicError(
       'POLYADIC_NATIVE',

@@ -34,7 +34,20 @@ export interface SessionDescription {
 
 interface Plan {
   readonly compiled: Compiled
+  /** Of the graph's inputs, in their order. */
+  readonly inputDims: readonly (readonly number[])[]
+  /** For each input of the plan, which of the graph's it is. */
+  readonly feedOf: readonly number[]
   readonly native: NativePlan
+}
+
+/** One call: what native code reads and writes, and what the caller gets. */
+interface Prepared {
+  readonly plan: Plan
+  readonly inputs: readonly Float32Array[]
+  readonly outputs: Record<string, FloatTensor>
+  /** The memory of `outputs`, in the plan's order. */
+  readonly buffers: readonly Float32Array[]
 }
 
 const defaults = { threads: 1, maxPlans: 4 }
@@ -51,7 +64,10 @@ export class Session {
   readonly #maxPlans: number
   /** By input shapes, in the order of use. */
   readonly #plans = new Map<string, Plan>()
-  readonly #running = new Set<Promise<void>>()
+  #latest: Plan | undefined
+  #running = 0
+  /** Who waits until nothing runs. */
+  readonly #waiting: (() => void)[] = []
   #isClosed = false
 
   private constructor(graph: Graph, options: Required<SessionOptions>) {
@@ -83,35 +99,21 @@ export class Session {
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, FloatTensor>> {
     options.signal?.throwIfAborted()
-    const { plan, inputs, outputs } = this.#prepare(feeds)
-    const job = runJob(
-      () =>
-        plan.native.run(
-          inputs,
-          outputs.map((output) => output.data)
-        ),
-      options.signal
-    )
-    const settled = job.catch(() => undefined)
-    this.#running.add(settled)
+    const { plan, inputs, outputs, buffers } = this.#prepare(feeds)
+    this.#running++
     try {
-      await job
+      await runJob(() => plan.native.run(inputs, buffers), options.signal)
     } finally {
-      this.#running.delete(settled)
+      if (--this.#running === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
-    return byName(plan.compiled, outputs)
+    return outputs
   }
 
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
   runSync(feeds: Feeds): Record<string, FloatTensor> {
-    const { plan, inputs, outputs } = this.#prepare(feeds)
-    fromNative(() =>
-      plan.native.runSync(
-        inputs,
-        outputs.map((output) => output.data)
-      )
-    )
-    return byName(plan.compiled, outputs)
+    const { plan, inputs, outputs, buffers } = this.#prepare(feeds)
+    fromNative(() => plan.native.runSync(inputs, buffers))
+    return outputs
   }
 
   /** What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. */
@@ -125,23 +127,29 @@ export class Session {
     this.#isClosed = true
     for (const plan of this.#plans.values()) plan.native.close()
     this.#plans.clear()
+    this.#latest = undefined
   }
 
   /** Closes the session and waits for runs under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
-    await Promise.all(this.#running)
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  #prepare(feeds: Feeds): { plan: Plan; inputs: Float32Array[]; outputs: FloatTensor[] } {
+  #prepare(feeds: Feeds): Prepared {
     this.#checkOpen()
     const checked = checkFeeds(this.#graph, feeds)
-    const plan = this.#plan(Object.fromEntries([...checked].map(([name, { dims }]) => [name, dims])))
-    const inputs = plan.compiled.inputs.map(({ name }) => (checked.get(name) as CheckedFeed).data)
-    const outputs = plan.compiled.outputs.map(
-      ({ dims }): FloatTensor => ({ dtype: 'float32', dims, data: new Float32Array(elementCount(dims)) })
+    // Most calls have the shapes of the one before.
+    const plan =
+      this.#latest !== undefined && sameDims(this.#latest.inputDims, checked)
+        ? this.#latest
+        : this.#plan(Object.fromEntries(checked.map(({ name, dims }) => [name, [...dims]])))
+    const { compiled, feedOf } = plan
+    const buffers = compiled.outputs.map(({ dims }) => new Float32Array(elementCount(dims)))
+    const outputs = Object.fromEntries(
+      compiled.outputs.map(({ name, dims }, i): [string, FloatTensor] => [name, { dtype: 'float32', dims, data: buffers[i] as Float32Array }])
     )
-    return { plan, inputs, outputs }
+    return { plan, inputs: feedOf.map((i) => (checked[i] as CheckedFeed).data), outputs, buffers }
   }
 
   #checkOpen(): void {
@@ -153,7 +161,7 @@ export class Session {
     this.#checkOpen()
     const resolved = resolveInputs(this.#graph, inputShapes)
     const key = JSON.stringify([...resolved.values()])
-    const plan = this.#plans.get(key) ?? this.#make(Object.fromEntries(resolved))
+    const plan = this.#plans.get(key) ?? this.#make(resolved)
     this.#plans.delete(key)
     this.#plans.set(key, plan)
     for (const [oldest, { native }] of this.#plans) {
@@ -161,15 +169,25 @@ export class Session {
       native.close()
       this.#plans.delete(oldest)
     }
+    this.#latest = plan
     return plan
   }
 
-  #make(inputShapes: InputShapes): Plan {
-    const compiled = compile(this.#graph, { inputShapes, threads: this.#threads })
-    return { compiled, native: fromNative(() => native().createPlan(compiled.spec)) }
+  #make(inputShapes: ReadonlyMap<string, readonly number[]>): Plan {
+    const compiled = compile(this.#graph, { inputShapes: Object.fromEntries(inputShapes), threads: this.#threads })
+    const names = this.inputs.map((input) => input.name)
+    return {
+      compiled,
+      inputDims: names.map((name) => inputShapes.get(name) as readonly number[]),
+      feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
+      native: fromNative(() => native().createPlan(compiled.spec))
+    }
   }
 }
 
-function byName(compiled: Compiled, outputs: readonly FloatTensor[]): Record<string, FloatTensor> {
-  return Object.fromEntries(compiled.outputs.map(({ name }, i) => [name, outputs[i] as FloatTensor]))
+function sameDims(expected: readonly (readonly number[])[], feeds: readonly CheckedFeed[]): boolean {
+  return expected.every((dims, i) => {
+    const given = (feeds[i] as CheckedFeed).dims
+    return dims.length === given.length && dims.every((dim, axis) => dim === given[axis])
+  })
 }
