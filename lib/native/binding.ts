@@ -136,6 +136,8 @@ function load(): RawAddon {
   try {
     return (require('node-gyp-build') as (dir: string) => RawAddon)(root)
   } catch (cause) {
+    const musl = muslBinary(root)
+    if (musl !== undefined) return require(musl) as RawAddon
     throw new PolyadicError(
       'POLYADIC_NATIVE',
       `polyadic's native addon cannot be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}: ` +
@@ -144,6 +146,14 @@ function load(): RawAddon {
       { cause }
     )
   }
+}
+
+// node-gyp-build knows musl by Alpine's release file alone.
+function muslBinary(root: string): string | undefined {
+  if (process.platform !== 'linux') return undefined
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  const file = path.join(root, 'prebuilds', `linux-${process.arch}`, 'polyadic.musl.node')
+  return header.glibcVersionRuntime === undefined && existsSync(file) ? file : undefined
 }
 
 // Sources run from lib/, compiled files from dist/lib/: the package's root is the nearest folder with binding.gyp.

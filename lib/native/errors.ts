@@ -2,7 +2,8 @@ import { type ErrorCode, PolyadicError } from '../errors.js'
 
 /** The code of an error that is ours, if it is. */
 export function codeOf(error: unknown): ErrorCode | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  // Not instanceof: native code's errors are of the realm that the addon was loaded in, which a test runner's sandbox is not.
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   return typeof code === 'string' && code.startsWith('POLYADIC_') ? (code as ErrorCode) : undefined
 }
 
