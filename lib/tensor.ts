@@ -82,11 +82,14 @@ export function int64Tensor(values: readonly number[], dims: readonly number[] =
   return { dtype: 'int64', dims, data: BigInt64Array.from(values, BigInt) }
 }
 
+/** Whether `dims` is an array of non-negative integers. */
+export function areDims(dims: unknown): dims is readonly number[] {
+  return Array.isArray(dims) && dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)
+}
+
 /** Throws unless `dims` is an array of non-negative integers. */
 export function checkDims(name: string, dims: unknown): asserts dims is readonly number[] {
-  if (!Array.isArray(dims) || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    throw argumentError(name, 'an array of non-negative integers', dims)
-  }
+  if (!areDims(dims)) throw argumentError(name, 'an array of non-negative integers', dims)
 }
 
 /** The float32 view of a tensor's data, or `POLYADIC_SHAPE` naming it. */

@@ -84,7 +84,9 @@ function spaceToDepth(context: NodeContext): Blocks {
   const size = intAttribute(context.node, 'blocksize')
   const [rows, columns] = [h / size, w / size]
   if (!Number.isInteger(rows) || !Number.isInteger(columns)) throw shapeError(context, `blocks of ${size}×${size} do not divide ${h}×${w}`)
-  return { size, split: [n, c, rows, size, columns, size], perm: [0, 3, 5, 1, 2, 4], dims: [n, c * size ** 2, rows, columns] }
+  // The mode is there since opset 28.
+  const perm = stringAttribute(context.node, 'mode', 'DCR') === 'DCR' ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4]
+  return { size, split: [n, c, rows, size, columns, size], perm, dims: [n, c * size ** 2, rows, columns] }
 }
 
 function rearranging(opType: string, blocks: (context: NodeContext) => Blocks): Operator {

@@ -54,7 +54,7 @@ const gathering: Operator = {
   fold(context) {
     const data = context.inputs[0]?.constant
     const axis = axisAttribute(context, 0)
-    const positions = knownPositions(context, data?.dims[axis] ?? Infinity)
+    const positions = data === undefined ? undefined : knownPositions(context, data.dims[axis] as number)
     if (data === undefined || positions === undefined) return undefined
     const parts = positions.map((start) => readView(data, slice(viewOf(data), [{ axis, start, step: 1, count: 1 }])))
     return [joined(data, parts, axis, gatherDims(context))]

@@ -63,7 +63,9 @@ class Analyser {
     this.#constants = distinct(graph.initializers)
     for (const [name, tensor] of graph.initializers) this.#know(name, tensor.dims, tensor.dtype)
     for (const [name, shape] of resolveInputs(graph, inputShapes)) {
-      this.#know(name, shape, graph.inputs.find((input) => input.name === name)?.dtype ?? 'float32')
+      const dtype = graph.inputs.find((input) => input.name === name)?.dtype ?? 'float32'
+      this.#know(name, shape, dtype)
+      if (elementCount(shape) === 0) this.#constants.set(name, { dtype, dims: shape, data: new (arrayType(dtype))(0) })
     }
     for (const name of constantInputs(graph)) {
       const value = inputValues[name]

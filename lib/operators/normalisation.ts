@@ -40,6 +40,7 @@ function checkChannels(context: NodeContext): void {
 /** Inference form: y = scale · (x − mean) / √(var + epsilon) + bias, by channel, with the running statistics. */
 const batchNormalization: Operator = {
   opType: 'BatchNormalization',
+  limits: 'inference form',
   opsets: allOpsets,
   hasGradient: true,
   parameters: [1, 2, 3, 4],
@@ -76,6 +77,7 @@ function computed(context: NodeContext, plan: PlanWriter): Dense {
 /** Over channels: y = x / (bias + alpha / size · Σ x²)^beta. */
 const localResponse: Operator = {
   opType: 'LRN',
+  limits: 'two to four dimensions',
   opsets: allOpsets,
   hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],

@@ -100,6 +100,8 @@ export interface Operator {
   readonly hasGradient: boolean
   /** Inputs whose values determine shapes or steps: a plan is made for their contents. */
   readonly constants?: readonly number[]
+  /** What of the specification is not done, for the documentation. */
+  readonly limits?: string
   /** ONNX types of the outputs. Default: that of the first input. */
   dtypes?(context: NodeContext): readonly DataType[]
   /** Inputs that hold weights where they are constant: what `cost` counts as parameters. */
@@ -115,7 +117,7 @@ export interface Operator {
 }
 
 /** The newest opset of the ONNX domain whose operator definitions were read for this version. */
-export const newestOpset = 26
+export const newestOpset = 28
 
 /** The range of an operator that means the same from the oldest opset that is supported to the newest. */
 export const allOpsets = [6, newestOpset] as const

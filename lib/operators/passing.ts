@@ -34,6 +34,7 @@ function maskOf(context: NodeContext): Tensor {
 
 const dropout: Operator = {
   opType: 'Dropout',
+  limits: 'inference only',
   opsets: allOpsets,
   hasGradient: true,
   constants: [1, 2],

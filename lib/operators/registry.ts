@@ -14,7 +14,7 @@ import { type Operator, newestOpset, nodeTitle } from './operator.js'
 import { pads } from './pad.js'
 import { passings } from './passing.js'
 import { pools } from './pooling.js'
-import { quantizations } from './quantization.js'
+import { quantisations } from './quantisation.js'
 import { recurrences } from './recurrent.js'
 import { reductions } from './reduction.js'
 import { reshapes } from './reshaping.js'
@@ -45,8 +45,8 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     ...pads,
     ...resizes,
     ...recurrences,
+    ...quantisations,
     ...passings,
-    ...quantizations,
     ...casts,
     ...shapeArithmetic
   ].map((operator) => [operator.opType, operator])

@@ -1,6 +1,6 @@
 import { show } from '../errors.js'
 import { floatAttribute, floatsAttribute, intAttribute, intsAttribute, tensorAttribute } from '../graph/rewrite.js'
-import { arrayType, elementCount, int64Tensor, type Tensor } from '../tensor.js'
+import { arrayType, asFloatTensor, elementCount, fromFloat32, int64Tensor, type Tensor } from '../tensor.js'
 import { readView, viewOf } from './constant-view.js'
 import { refOf, transpose } from './dense.js'
 import {
@@ -106,7 +106,10 @@ const size: Operator = folded(
 function range(context: NodeContext): readonly Tensor[] | undefined {
   const [start, limit, delta] = [0, 1, 2].map((index) => requiredInput(context, index).constant)
   if (start === undefined || limit === undefined || delta === undefined) return undefined
-  const [first, last, step] = [start, limit, delta].map(({ data }) => Number(data[0])) as [number, number, number]
+  const numbers = [start, limit, delta].map((tensor) =>
+    Number((tensor.dtype === 'float64' ? tensor : (asFloatTensor(tensor) ?? tensor)).data[0])
+  )
+  const [first, last, step] = numbers as [number, number, number]
   const values = Array.from({ length: Math.max(0, Math.ceil((last - first) / step)) }, (_, i) => first + i * step)
   const { dtype } = start
   const data =

@@ -1,11 +1,10 @@
 import { argumentError, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { constantInputs } from '../operators/constant-inputs.js'
-import { analyse, type Analysis, type Evaluate, type InputShapes, type InputValues } from '../operators/infer.js'
-import { native } from '../native/binding.js'
-import { fromNative } from '../native/jobs.js'
-import { type DataType, elementCount, fromFloat32, type Tensor } from '../tensor.js'
+import { analyse, type Analysis, type InputShapes, type InputValues } from '../operators/infer.js'
+import type { DataType, Tensor } from '../tensor.js'
 import { compact, type Draft } from './draft.js'
+import { evaluate } from './evaluate.js'
 import { fuse } from './fusion.js'
 import type { PlanSpec } from './plan-spec.js'
 import { DraftWriter } from './plan-writer.js'
@@ -20,7 +19,7 @@ export interface CompileOptions {
   readonly threads?: number
   /**
    * Keeps every initializer as a parameter of its own: only biases are fused. A Softmax or LogSoftmax that makes output 0 is left
-   * out, as the loss is taken of the logits. Batch normalisation uses its running statistics, which stay as they are. Default: false.
+   * out, as the loss is taken of the logits. Weights that nodes compute from initializers are constants. Batch normalisation uses its running statistics, which stay as they are. Default: false.
    */
   readonly training?: boolean
   /** Fuses batch normalisation, activations, maxout and sums into convolutions. Default: true. */
@@ -110,37 +109,6 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
 function constantOf(analysis: Analysis, name: string): [string, Tensor][] {
   const constant = analysis.constants.get(name)
   return constant === undefined ? [] : [[name, constant]]
-}
-
-/** A node over constants, computed by a plan of its own: weights that are made from others, tables of positions. */
-const evaluate: Evaluate = ({ node, operator, context, outputDims }, dtypes) => {
-  if (dtypes.some((dtype) => dtype !== 'float32') || context.inputs.some((input) => input !== undefined && input.dtype !== 'float32'))
-    return undefined
-  const empty: Graph = {
-    name: node.name,
-    inputs: [],
-    outputs: [],
-    nodes: [],
-    initializers: new Map(),
-    valueInfo: [],
-    opsets: new Map(),
-    metadata: new Map(),
-    docString: ''
-  }
-  const constants = new Map(
-    context.inputs.flatMap((input): [string, Tensor][] => (input?.constant === undefined ? [] : [[input.name, input.constant]]))
-  )
-  const dims = new Map(node.outputs.map((name, i) => [name, outputDims[i] ?? []]))
-  const writer = new DraftWriter(empty, { nodes: [], dims, dtypes: new Map(), constants }, false)
-  writer.write({ node, operator, context, outputDims })
-  const names = node.outputs.filter((name, i) => name !== '' && outputDims[i] !== undefined)
-  const draft = compact(writer.draft(names.map((name) => writer.output(name))))
-  const { values, steps, parameters, outputs } = draft
-  const plan = fromNative(() => native().createPlan({ threads: 1, training: false, values, steps, parameters, inputs: [], outputs }))
-  const results = names.map((name) => new Float32Array(elementCount(dims.get(name) as readonly number[])))
-  fromNative(() => plan.runSync([], results))
-  plan.close()
-  return node.outputs.map((name) => fromFloat32(results[names.indexOf(name)] ?? new Float32Array(0), dims.get(name) ?? [], 'float32'))
 }
 
 /** Output 0 as it is before softmax. */

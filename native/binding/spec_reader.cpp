@@ -162,7 +162,7 @@ PlanSpec read_plan_spec(const Napi::Value& value) {
   spec.training = bool_property(object, "training");
   each_object(object, "values", [&](const Napi::Object& item) {
     spec.values.push_back({bounded(integer_property(item, "n"), 1, "n"), bounded(integer_property(item, "c"), 1, "c"),
-                           bounded(integer_property(item, "h"), 1, "h"), bounded(integer_property(item, "w"), 1, "w"),
+                           bounded(integer_property(item, "h"), 1, "h"), bounded(integer_property(item, "w"), 0, "w"),
                            has_property(item, "dense") && bool_property(item, "dense"),
                            has_property(item, "parameter") ? read_index(item, "parameter") : -1});
   });

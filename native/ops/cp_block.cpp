@@ -1,6 +1,7 @@
 // The CP block: a chain of thin convolutions (reduce 1×1 → depthwise k×1 → depthwise 1×k → expand 1×1, or a part of it)
 // run as one operator over bands of output rows. The values between the stages live in scratch memory sized for the
-// second-level cache and never reach main memory; rows that the next band needs are kept, not computed again.
+// second-level cache and never reach main memory; rows that the next band needs are kept, not computed again. Where it
+// pays, the rank is blocked too: see choose_order.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -116,7 +117,8 @@ class CpBlock : public Step {
     std::string text = "fused";
     for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
     return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
-           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" + epilogue_.name();
+           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" +
+           (by_panels_ ? ", a panel of the rank at a time" : "") + epilogue_.name();
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
@@ -275,8 +277,8 @@ class CpBlock : public Step {
     for (std::size_t i = 0; i <= last; ++i) {
       const Stage& stage = stages_[i];
       // Rows outside of the image are the next stage's padding.
-      Rows rows{std::clamp<std::int64_t>(missing[i].begin, 0, stage.shape.out_h),
-                std::clamp<std::int64_t>(missing[i].end, 0, stage.shape.out_h)};
+      Rows rows{std::clamp<std::int64_t>(0, missing[i].begin, missing[i].end),
+                std::clamp(stage.shape.out_h, missing[i].begin, missing[i].end)};
       if (i < last) {
         float* data = between + stage.offset;
         zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);

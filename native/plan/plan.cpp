@@ -64,7 +64,7 @@ void Plan::check_indices() const {
   if (spec_.threads < 1 || spec_.threads > 1024)
     throw Error(ErrorCode::argument, "threads: expected an integer from 1 to 1024");
   for (const ValueSpec& value : spec_.values) {
-    if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < 1)
+    if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < (value.dense ? 0 : 1))
       throw Error(ErrorCode::shape, "plan: a value without elements");
     if (value.dense && (value.n != 1 || value.c != 1 || value.h != 1))
       throw Error(ErrorCode::argument, "plan: a dense value is 1×1×1×elements");
@@ -350,7 +350,7 @@ std::vector<std::pair<std::string, std::string>> Plan::describe() const {
   return lines;
 }
 
-std::size_t Plan::whole_size(int value) const { return static_cast<std::size_t>(dense_size(value) / slice_ * batch_); }
+std::size_t Plan::whole_size(int value) const { return static_cast<std::size_t>(dense_size(value) * batch_ / slice_); }
 
 std::int64_t Plan::dense_size(int value) const {
   const ValueSpec& v = spec_.values[static_cast<std::size_t>(value)];

@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import path from 'node:path'
 import { PolyadicError } from '../../../lib/errors.js'
 import type { Graph, ValueInfo } from '../../../lib/graph/graph.js'
 import { decodeOnnx } from '../../../lib/onnx/read.js'
 import { operatorOf } from '../../../lib/operators/registry.js'
 import { Session } from '../../../lib/runtime/session.js'
 import { toFloat32, type Tensor } from '../../../lib/tensor.js'
-import { type BackendTest, type DataSet, readDataSets } from './cases.js'
+import { type BackendTest, type DataSet, modelFile, readDataSets } from './cases.js'
 
 /** What came of a test. `reason`: the operator that is not there, or what differs. */
 export interface Outcome {
@@ -15,6 +14,12 @@ export interface Outcome {
   readonly reason: string
 }
 
+/** Tests whose numbers are not those of the specification computed in float32, and why. */
+const deviations: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/^cast(like)?_FLOAT_to_BFLOAT16/, 'data of 1.12 cuts bits off; the specification and later data round to nearest'],
+  [/_bf16_expanded$/, 'every step is rounded to bfloat16 there, which is coarser than the tolerance; polyadic rounds the result']
+]
+
 /** The tolerances of ONNX's own runner. */
 const relative = 1e-3
 const absolute = 1e-7
@@ -22,12 +27,14 @@ const absolute = 1e-7
 export async function runTest(test: BackendTest): Promise<Outcome> {
   const outcome = (result: Outcome['result'], reason = ''): Outcome => ({ test, result, reason })
   try {
-    const bytes = await readFile(path.join(test.folder, 'model.onnx'))
+    const bytes = await readFile(modelFile(test))
     const graph = decodeOnnx(new Uint8Array(bytes))
     const missing = outOfScope(graph)
     if (missing !== undefined) return outcome('out of scope', missing)
-    const difference = await differences(graph, await readDataSets(test.folder))
-    return difference === undefined ? outcome('passed') : outcome('failed', difference)
+    const difference = await differences(graph, await readDataSets(test, graph))
+    if (difference === undefined) return outcome('passed')
+    const known = deviations.find(([pattern]) => pattern.test(test.name))?.[1]
+    return known === undefined ? outcome('failed', difference) : outcome('refused', known)
   } catch (error) {
     if (!(error instanceof PolyadicError)) return outcome('failed', String((error as Error).stack))
     return outcome(error.code === 'POLYADIC_UNSUPPORTED' ? 'refused' : 'failed', `${error.code}: ${error.message}`)

@@ -7,7 +7,8 @@ import { sameDims } from '../../../lib/operators/operator.js'
 import { compile } from '../../../lib/runtime/compile.js'
 import { Session } from '../../../lib/runtime/session.js'
 import { elementCount, floatTensor, type FloatTensor } from '../../../lib/tensor.js'
-import { type NetworkCase, networkCases } from '../../helpers/network-cases.js'
+import type { NetworkCase } from '../../helpers/network-case.js'
+import { networkCases } from '../../helpers/network-cases.js'
 import { generator } from '../../helpers/plan-builder.js'
 
 // float32 sums in two orders; the tolerance is relative to the largest output.

@@ -1,17 +1,7 @@
 import { show } from '../errors.js'
 import { intAttribute } from '../graph/attributes.js'
 import { asFloatTensor, elementCount, fromFloat32, type Tensor } from '../tensor.js'
-import {
-  type NodeContext,
-  type Operator,
-  axisOf,
-  constantInput,
-  newestOpset,
-  requiredInput,
-  sameDims,
-  shapeError,
-  unsupported
-} from './operator.js'
+import { type NodeContext, axisOf, sameDims, shapeError } from './operator.js'
 
 /** Where the scale of each element of x is: one for all, one for each index of `axis`, or one for each block of it. */
 interface Granularity {
@@ -45,7 +35,7 @@ function scaleIndices(dims: readonly number[], scale: Tensor, granularity: Granu
 }
 
 /** y = (x − zero point) · scale, as exporters write it in front of quantised weights; undefined where an input is computed. */
-function dequantized(context: NodeContext): readonly Tensor[] | undefined {
+export function dequantized(context: NodeContext): readonly Tensor[] | undefined {
   const [x, scale, zero] = [0, 1, 2].map((i) => context.inputs[i]?.constant)
   const isComputed = context.inputs.some((input) => input !== undefined && input.constant === undefined)
   if (x === undefined || scale === undefined || isComputed) return undefined
@@ -62,25 +52,8 @@ function dequantized(context: NodeContext): readonly Tensor[] | undefined {
   return [fromFloat32(data, x.dims, scale.dtype)]
 }
 
-/** DequantizeLinear of constants: the weights of quantised models. */
-const dequantizeLinear: Operator = {
-  opType: 'DequantizeLinear',
-  opsets: [10, newestOpset],
-  hasGradient: false,
-  dims: (context) => [requiredInput(context, 0).dims],
-  dtypes: (context) => [requiredInput(context, 1).dtype],
-  fold: dequantized,
-  lower(context) {
-    constantInput(context, 0, 'quantised value')
-    throw unsupported(
-      context,
-      'dequantisation of computed values',
-      'weights are dequantised when a network is compiled, activations are not'
-    )
-  }
-}
-
-const ranges: Readonly<Partial<Record<Tensor['dtype'], readonly [number, number]>>> = {
+/** The least and the largest level of each quantised type. */
+export const ranges: Readonly<Partial<Record<Tensor['dtype'], readonly [number, number]>>> = {
   uint8: [0, 255],
   int8: [-128, 127],
   uint16: [0, 65535],
@@ -88,7 +61,7 @@ const ranges: Readonly<Partial<Record<Tensor['dtype'], readonly [number, number]
 }
 
 /** y = saturate(round(x / scale) + zero point), ties to even: with a DequantizeLinear behind it, weights rounded to a grid. */
-function quantized(context: NodeContext): readonly Tensor[] | undefined {
+export function quantized(context: NodeContext): readonly Tensor[] | undefined {
   const [x, scale, zero] = [0, 1, 2].map((i) => context.inputs[i]?.constant)
   const isComputed = context.inputs.some((input) => input !== undefined && input.constant === undefined)
   if (x === undefined || scale === undefined || isComputed) return undefined
@@ -111,17 +84,3 @@ function roundToEven(value: number): number {
   const rounded = Math.round(value)
   return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
 }
-
-const quantizeLinear: Operator = {
-  opType: 'QuantizeLinear',
-  opsets: [10, newestOpset],
-  hasGradient: false,
-  dims: (context) => [requiredInput(context, 0).dims],
-  dtypes: (context) => [context.inputs[2]?.dtype ?? 'uint8'],
-  fold: quantized,
-  lower(context) {
-    throw unsupported(context, 'quantisation of computed values', 'weights are quantised when a network is compiled, activations are not')
-  }
-}
-
-export const quantizations: readonly Operator[] = [dequantizeLinear, quantizeLinear]
