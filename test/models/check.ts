@@ -25,6 +25,8 @@ export interface NetworkCheck {
 
 /** Of the largest output in magnitude. */
 const tolerance = 1e-3
+/** Outputs smaller than this are zero: a saturated sigmoid may be 1e-40 here and 0 there. */
+const smallest = 1e-6
 
 type Outputs = Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>>
 
@@ -90,7 +92,7 @@ async function agree(t: Test, what: string, actual: Outputs, expected: Outputs):
   for (const [name, { dims, data }] of Object.entries(expected)) {
     const own = actual[name]
     t.strictSame(own?.dims, dims, `${what}: shape of ${name}`)
-    const scale = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const scale = data.reduce((most, value) => Math.max(most, Math.abs(value)), smallest)
     const error = data.reduce((most, value, i) => Math.max(most, Math.abs(value - (own?.data[i] ?? Number.NaN))), 0)
     t.ok(error <= tolerance * scale, `${what}: ${name} differs by ${(error / scale).toExponential(1)} of its scale ${scale.toPrecision(3)}`)
   }
