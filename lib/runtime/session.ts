@@ -151,7 +151,7 @@ export class Session {
     this.#checkOpen()
     const checked = checkFeeds(this.#graph, feeds)
     const plan = this.#planFor(checked)
-    const buffers = plan.compiled.outputs.map(({ dims }) => new Float32Array(elementCount(dims)))
+    const buffers = plan.compiled.outputs.map(({ dims }) => unwritten(elementCount(dims)))
     return { plan, inputs: plan.feedOf.map((i) => (checked[i] as CheckedFeed).floats), buffers }
   }
 
@@ -204,6 +204,12 @@ export class Session {
       native: fromNative(() => native().createPlan(compiled.spec))
     }
   }
+}
+
+/** Memory that a run fills: not zeroed first, which would cost as much as writing the result. It is the array's own and can be transferred. */
+function unwritten(count: number): Float32Array {
+  const bytes = Buffer.allocUnsafeSlow(count * Float32Array.BYTES_PER_ELEMENT)
+  return new Float32Array(bytes.buffer, bytes.byteOffset, count)
 }
 
 /** Callers own what they get. */

@@ -87,8 +87,7 @@ Napi::Array trace_array(Napi::Env env, const std::vector<solver::TraceEntry>& tr
 
 class CpdJob : public Job {
  public:
-  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress)
-      : spec_(read_spec(options)) {
+  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress) : spec_(read_spec(options)) {
     const Napi::Value tensor = options.Get("tensor");
     const Span<double> values = float64_array(tensor, "tensor");
     if (wanted_length(spec_.dims) != static_cast<std::int64_t>(values.length))
@@ -99,7 +98,8 @@ class CpdJob : public Job {
     if (!covariance.IsUndefined()) {
       const Span<double> moments = float64_array(covariance, "covariance");
       const double rest = static_cast<double>(values.length) / static_cast<double>(spec_.dims[0]);
-      if (static_cast<double>(moments.length) != rest * rest) argument_error("covariance", "the square of I_2·…·I_N elements");
+      if (static_cast<double>(moments.length) != rest * rest)
+        argument_error("covariance", "the square of I_2·…·I_N elements");
       spec_.covariance = moments.data;
       pins_.add(env, covariance);
     }

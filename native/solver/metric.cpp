@@ -10,8 +10,8 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr double kTraceLeft = 1e-3;    // of the trace, where the factorisation ends
-constexpr double kNegative = -1e-6;    // of the largest diagonal entry: more than rounding
+constexpr double kTraceLeft = 1e-3;  // of the trace, where the factorisation ends
+constexpr double kNegative = -1e-6;  // of the largest diagonal entry: more than rounding
 constexpr std::int64_t kStretch = 1024;
 
 // Columns of L one after another, each of `dim`. Returns the trace that is left.
@@ -87,8 +87,8 @@ Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const
   return metric;
 }
 
-double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, const double* residual,
-                    std::int64_t rows) {
+double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor,
+                    const double* residual, std::int64_t rows) {
   std::vector<double> scratch(static_cast<std::size_t>(rows * dim));
   const double whole = weighted_norm(gemm, covariance, dim, tensor, rows, scratch);
   const double part = weighted_norm(gemm, covariance, dim, residual, rows, scratch);

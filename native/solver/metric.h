@@ -20,12 +20,13 @@ struct Metric {
 
 // covariance: D×D, symmetric and positive semi-definite; tensor: rows×D, times scale. L comes from Cholesky's method
 // with pivots, which ends when what is left of the trace is a small part of it; that part becomes the floor.
-// Throws Error(numeric) when covariance is not positive semi-definite, Error(argument) when the tensor has norm 0 in it.
+// Throws Error(numeric) when covariance is not positive semi-definite, Error(argument) when the tensor has norm 0 in
+// it.
 Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, std::int64_t rows,
                    double scale);
 
 // √(tr(E·C·Eᵀ) / tr(T·C·Tᵀ)) for residual E = T − M, both rows×D, with the whole of C.
-double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, const double* residual,
-                    std::int64_t rows);
+double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor,
+                    const double* residual, std::int64_t rows);
 
 }  // namespace polyadic::solver

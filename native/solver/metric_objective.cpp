@@ -1,6 +1,6 @@
 // ½·tr((T − M)·C·(T − M)ᵀ) for T and M = A_1·KRᵀ as I_1×D matrices, KR (D×R) the Khatri–Rao product of A_2, …, A_N, and
-// C = L·Lᵀ + δI. Nothing of I_1×D is formed but T: with Z = LᵀKR (q×R), a gradient and a product with JᵀCJ each take two
-// products with L, of 2·D·q·R operations.
+// C = L·Lᵀ + δI. Nothing of I_1×D is formed but T: with Z = LᵀKR (q×R), a gradient and a product with JᵀCJ each take
+// two products with L, of 2·D·q·R operations.
 #include <algorithm>
 #include <cmath>
 
@@ -90,8 +90,7 @@ double Weighted::evaluate(const Factors& at) {
                  work_.data(), rank_);
   const double weighted = 0.5 * total_ - dot(point.y.data(), point.z.data(), q * rank_) +
                           0.5 * dot(work_.data(), point.z.data(), q * rank_);
-  const double plain =
-      0.5 - dot(point.k.data(), at.mode(0), rows_ * rank_) + 0.5 * point.gramians.model_norm_squared();
+  const double plain = 0.5 - dot(point.k.data(), at.mode(0), rows_ * rank_) + 0.5 * point.gramians.model_norm_squared();
   return weighted + metric_.floor * plain;
 }
 
