@@ -114,8 +114,8 @@ t.test('tensor data in a file beside the model: onnxruntime and the reader find 
   const again = await readOnnx(path)
   for (const [name, tensor] of graph.initializers) t.strictSame(again.initializers.get(name), tensor, name)
   const written = decodeModel(await readFile(path)) as { graph: { initializer: Message[] } }
-  for (const tensor of written.graph.initializer.filter((one) => one['data_location'] === 1)) {
-    const entries = new Map((tensor['external_data'] as { key: string; value: string }[]).map(({ key, value }) => [key, value]))
+  for (const tensor of written.graph.initializer.filter((one) => one.data_location === 1)) {
+    const entries = new Map((tensor.external_data as { key: string; value: string }[]).map(({ key, value }) => [key, value]))
     t.equal(entries.get('location'), 'm.onnx.data')
     t.equal(Number(entries.get('offset')) % 4096, 0, 'offsets are pages')
   }

@@ -3,7 +3,7 @@ import { replaceNode, makeNode } from '../../lib/graph/rewrite.js'
 import { decodeOnnx } from '../../lib/onnx/read.js'
 import { encodeOnnx } from '../../lib/onnx/write.js'
 import { floatTensor } from '../../lib/tensor.js'
-import { decodeModel, encodeModel, errorOf, floatType, rawFloats, smallModel, withoutCarried } from '../helpers/onnx-builder.js'
+import { decodeModel, encodeModel, errorOf, floatType, smallModel, withoutCarried } from '../helpers/onnx-builder.js'
 import type { Message } from '../helpers/onnx-builder.js'
 import { future, richModel } from '../helpers/rich-model.js'
 
