@@ -48,7 +48,9 @@ export async function sampleImages(count: number): Promise<Buffer[]> {
   return Promise.all(
     Array.from({ length: count }, (_, i) => {
       const grey = Uint8Array.from(images.subarray(i * size, (i + 1) * size), (value) => Math.max(0, Math.min(255, 128 + 50 * value)))
-      return sharp(grey, { raw: { width: patch, height: patch, channels: 1 } }).png().toBuffer()
+      return sharp(grey, { raw: { width: patch, height: patch, channels: 1 } })
+        .png()
+        .toBuffer()
     })
   )
 }
@@ -65,8 +67,13 @@ export interface Answer {
 /** One POST /classify. */
 export function classify(url: string, image: Buffer, agent: Agent): Promise<Answer> {
   return new Promise((resolve) => {
-    const call = request(`${url}/classify`, { method: 'POST', agent, headers: { 'content-type': 'image/png', 'content-length': image.length } })
-    const failed = (error: NodeJS.ErrnoException): void => resolve({ outcome: error.code === 'ECONNREFUSED' ? 'refused' : 'lost', leaving: true })
+    const call = request(`${url}/classify`, {
+      method: 'POST',
+      agent,
+      headers: { 'content-type': 'image/png', 'content-length': image.length }
+    })
+    const failed = (error: NodeJS.ErrnoException): void =>
+      resolve({ outcome: error.code === 'ECONNREFUSED' ? 'refused' : 'lost', leaving: true })
     call.on('response', (response) => {
       response.resume()
       response.on('end', () => resolve({ outcome: response.statusCode as number, leaving: response.headers.connection === 'close' }))

@@ -70,7 +70,14 @@ for (const [network, model] of [
 }
 
 const right = { align: 'right' } as const
-const columns = [{ title: 'network' }, { title: 'load' }, { title: 'requests/s', ...right }, { title: 'p50 ms', ...right }, { title: 'p99 ms', ...right }, { title: 'failed', ...right }]
+const columns = [
+  { title: 'network' },
+  { title: 'load' },
+  { title: 'requests/s', ...right },
+  { title: 'p50 ms', ...right },
+  { title: 'p99 ms', ...right },
+  { title: 'failed', ...right }
+]
 console.log(
   textTable(
     columns,
@@ -78,4 +85,5 @@ console.log(
   )
 )
 console.log(endings.join('\n'))
-if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ machine: machine(), connections, seconds, rows }, null, 2)}\n`)
+if (values.json !== undefined)
+  await writeFile(values.json, `${JSON.stringify({ machine: machine(), connections, seconds, rows }, null, 2)}\n`)

@@ -21,6 +21,7 @@ export interface NativePlan {
   /** What was chosen: bytes of the arena and of packed weights, and a line for each step. */
   describe(): {
     readonly isa: string
+    readonly imagesAtATime: number
     readonly arenaBytes: number
     readonly weightBytes: number
     readonly steps: readonly { readonly op: string; readonly kernel: string }[]
@@ -115,8 +116,8 @@ export interface NativeAddon {
   cpu(): { readonly isa: string; readonly available: readonly string[]; readonly threads: number; readonly backend: string }
   /** Chooses the kernel table; only before the first plan or solver call. */
   setIsa(name: string): void
-  /** The highest float32 rate one core reaches with the chosen kernels, in GFLOP/s; measured, takes some 50 ms. */
-  peakGflops(): number
+  /** The highest rate one core reaches with the chosen kernels in float32 (or float64), in GFLOP/s; measured, takes some 50 ms. */
+  peakGflops(precision?: 'float32' | 'float64'): number
   createPlan(spec: PlanSpec): NativePlan
   createTrainer(spec: PlanSpec): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>

@@ -58,7 +58,10 @@ void Addon::cancel(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Addon::peak_gflops(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value { return Napi::Number::New(info.Env(), polyadic::peak_gflops()); });
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const bool wide = info[0].IsString() && info[0].As<Napi::String>().Utf8Value() == "float64";
+    return Napi::Number::New(info.Env(), wide ? polyadic::peak_gflops_double() : polyadic::peak_gflops());
+  });
 }
 
 }  // namespace polyadic::binding

@@ -152,8 +152,7 @@ void Environment::deliver_all(Napi::Env env) {
       if (done) {
         settle(env, done);
       } else {
-        report->progress_.Call(
-            {Napi::Number::New(env, static_cast<double>(step)), Napi::Number::New(env, value)});
+        report->progress_.Call({Napi::Number::New(env, static_cast<double>(step)), Napi::Number::New(env, value)});
       }
     } catch (...) {
       // A listener has thrown. The others are told first.

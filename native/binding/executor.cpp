@@ -10,8 +10,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Waking a sleeping thread costs the caller a system call and the job some 10 µs, more on a virtual machine. Where the next
-// job is likely to come within this time, the thread looks out for it instead.
+// Waking a sleeping thread costs the caller a system call and the job some 10 µs, more on a virtual machine. Where the
+// next job is likely to come within this time, the thread looks out for it instead.
 constexpr auto kSpin = std::chrono::microseconds(100);
 
 }  // namespace
@@ -70,8 +70,8 @@ void Executor::loop() {
       const std::lock_guard<std::mutex> lock(mutex_);
       running_ = nullptr;
     }
-    // From here on the JavaScript thread may destroy the job. The thread counts as busy until this returns: drain() must not
-    // return while the environment may still be called.
+    // From here on the JavaScript thread may destroy the job. The thread counts as busy until this returns: drain()
+    // must not return while the environment may still be called.
     environment->finished(job);
     {
       const std::lock_guard<std::mutex> lock(mutex_);

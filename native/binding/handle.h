@@ -63,9 +63,8 @@ void method(const Napi::Object& object, const char* name, F f) {
 
 inline void check_length(std::size_t actual, std::size_t expected, const char* name, std::size_t index) {
   if (actual != expected) {
-    throw Error(ErrorCode::shape,
-                std::string(name) + " " + std::to_string(index) + ": expected " + std::to_string(expected) +
-                    " elements, got " + std::to_string(actual));
+    throw Error(ErrorCode::shape, std::string(name) + " " + std::to_string(index) + ": expected " +
+                                      std::to_string(expected) + " elements, got " + std::to_string(actual));
   }
 }
 

@@ -39,7 +39,8 @@ class Pins {
 // - execute (compute thread): the work; may throw anything, must not touch Node-API
 // - result (JavaScript thread): makes the value the caller is given
 // - retire (JavaScript thread): the end of it, or back to where it is kept for the next call
-// The environment owns it from submit() to retire(): the compute thread only ever borrows it, so it is never destroyed there.
+// The environment owns it from submit() to retire(): the compute thread only ever borrows it, so it is never destroyed
+// there.
 class Job {
  public:
   Job() = default;

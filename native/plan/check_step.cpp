@@ -101,7 +101,8 @@ class Checker {
   void count(std::size_t inputs) const { demand(step_.inputs.size() == inputs, "wrong number of inputs"); }
 
   bool has_channels(int parameter) const {
-    return parameter >= 0 && static_cast<std::int64_t>(plan_.parameters[static_cast<std::size_t>(parameter)].size()) == out().c;
+    return parameter >= 0 &&
+           static_cast<std::int64_t>(plan_.parameters[static_cast<std::size_t>(parameter)].size()) == out().c;
   }
 
   // The image with its pads, and the window as dilation spreads it; `fits`: the image is the window's own.

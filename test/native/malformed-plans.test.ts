@@ -63,10 +63,18 @@ for (const [name, { output, inputs = 1 }] of Object.entries(steps)) {
       for (const by of [1, 1000]) {
         t.throws(() => native().createPlan(planOf(name, changed(output, key, by))), { code: 'POLYADIC_SHAPE' }, `output ${key} + ${by}`)
         if (inputs === 2)
-          t.throws(() => native().createPlan(planOf(name, output, image, changed(image, key, by))), { code: 'POLYADIC_SHAPE' }, `second ${key}`)
+          t.throws(
+            () => native().createPlan(planOf(name, output, image, changed(image, key, by))),
+            { code: 'POLYADIC_SHAPE' },
+            `second ${key}`
+          )
       }
       if (name === 'convolution' || name === 'cp_block')
-        t.throws(() => native().createPlan(planOf(name, output, image, changed(image, key, 1))), { code: 'POLYADIC_SHAPE' }, `residual ${key}`)
+        t.throws(
+          () => native().createPlan(planOf(name, output, image, changed(image, key, 1))),
+          { code: 'POLYADIC_SHAPE' },
+          `residual ${key}`
+        )
     }
   })
 }
@@ -74,7 +82,11 @@ for (const [name, { output, inputs = 1 }] of Object.entries(steps)) {
 t.test('parameters, pieces and sizes', async (t) => {
   const refused = (name: string, change: object, code = 'POLYADIC_SHAPE'): void => {
     const plan = planOf(name, (steps[name] as { output: PlanValue }).output)
-    t.throws(() => native().createPlan({ ...plan, steps: [{ ...plan.steps[0], ...change } as PlanStep] }), { code }, `${name} ${JSON.stringify(change)}`)
+    t.throws(
+      () => native().createPlan({ ...plan, steps: [{ ...plan.steps[0], ...change } as PlanStep] }),
+      { code },
+      `${name} ${JSON.stringify(change)}`
+    )
   }
   refused('affine', { scale: 1 })
   refused('affine', { scale: -1 })
@@ -130,11 +142,11 @@ t.test('a damaged plan is refused or runs within its memory', async (t) => {
   for (let i = 0; i < 1500; i++) {
     const plan = damaged(sound(random), random)
     try {
+      const made = native().createPlan(plan)
       const size = (index: number): number => {
         const { n, c, h, w } = plan.values[index] as PlanValue
         return n * c * h * w
       }
-      const made = native().createPlan(plan)
       made.runSync(
         plan.inputs.map((value) => new Float32Array(size(value))),
         plan.outputs.map((value) => new Float32Array(size(value)))
