@@ -102,7 +102,9 @@ function checkPrebuild(folder) {
   }
   for (const name of readdirSync(folder)) {
     const needs = newest(path.join(folder, name), 'GLIBC')
-    console.log(`check-binary: ${name} needs glibc ${needs ?? '(any)'}, libstdc++ ${newest(path.join(folder, name), 'GLIBCXX') ?? '(none)'}`)
+    console.log(
+      `check-binary: ${name} needs glibc ${needs ?? '(any)'}, libstdc++ ${newest(path.join(folder, name), 'GLIBCXX') ?? '(none)'}`
+    )
     if (values.glibc !== undefined && needs !== undefined && byVersion(needs, values.glibc) > 0)
       problems.push(`${name} needs glibc ${needs}, and may need ${values.glibc} at most`)
   }

@@ -21,7 +21,8 @@ const library = execFileSync('g++', [`-print-file-name=${chosen.library}`], { en
 const logs = mkdtempSync(path.join(tmpdir(), 'polyadic-sanitize-'))
 const log = path.join(logs, 'report')
 const suppressions = (name) => path.join(root, 'native', 'sanitizers', `${name}.supp`)
-const [first = 'npx', ...rest] = command.length > 0 ? command : ['npx', 'tap', '--jobs=1', '--timeout=1200', 'test/native', 'test/runtime', 'test/embedding']
+const [first = 'npx', ...rest] =
+  command.length > 0 ? command : ['npx', 'tap', '--jobs=1', '--timeout=1200', 'test/native', 'test/runtime', 'test/embedding']
 const result = spawnSync(first, rest, {
   cwd: root,
   stdio: 'inherit',

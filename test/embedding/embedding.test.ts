@@ -10,6 +10,7 @@ const scripts: readonly (readonly [name: string, title: string, ...nodeOptions: 
   ['realm', 'a test runner’s realm', '--experimental-vm-modules', '--no-warnings'],
   ['abort', 'aborts at random moments'],
   ['memory', '10,000 runs and 400 sessions in flat memory', '--expose-gc'],
+  ['training', 'training, decomposing and running side by side'],
   ['concurrent', '64 runs at a time'],
   ['buffers', 'memory of every kind'],
   ['event-loop', 'the event loop while the compute thread is busy']
@@ -31,7 +32,10 @@ for (const [name, title, ...options] of scripts) {
 function finished(name: string, options: readonly string[]): Promise<{ code: number | string | null; output: string }> {
   return new Promise((resolve, reject) => {
     const script = fileURLToPath(new URL(`child/${name}.mjs`, import.meta.url))
-    const child = spawn(process.execPath, [...options, script], { env: { PATH: process.env.PATH ?? '' } })
+    // By env -i: tap adds its loaders to every child's environment. A sanitizer's settings are let through.
+    const kept = ['PATH', 'LD_PRELOAD', 'POLYADIC_PREBUILD', 'ASAN_OPTIONS', 'LSAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS']
+    const variables = kept.filter((key) => process.env[key] !== undefined).map((key) => `${key}=${process.env[key] ?? ''}`)
+    const child = spawn('/usr/bin/env', ['-i', ...variables, process.execPath, ...options, script])
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {

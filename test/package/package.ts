@@ -38,9 +38,10 @@ export interface Where {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** Runs a command with nothing of this process's environment. */
+/** Runs a command with nothing of this process's environment: by env -i, as tap adds its loaders to every child's. */
 export function execute(command: string, args: readonly string[], { cwd, env = {} }: Where): Finished {
-  const result = spawnSync(command, args, { cwd, env: { HOME: tmpdir(), ...env }, encoding: 'utf8', timeout: 200_000 })
+  const variables = Object.entries({ HOME: tmpdir(), ...env }).map(([name, value]) => `${name}=${value}`)
+  const result = spawnSync('/usr/bin/env', ['-i', ...variables, command, ...args], { cwd, encoding: 'utf8', timeout: 400_000 })
   return { code: result.status, output: `${result.stdout}${result.stderr}${result.error?.message ?? result.signal ?? ''}` }
 }
 
