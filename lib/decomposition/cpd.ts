@@ -38,6 +38,12 @@ export interface CpdOptions {
    * times the error just reached. Default `none`.
    */
   readonly correction?: 'none' | 'epc' | { readonly epc: number }
+  /**
+   * Measures the error in tr((T−M)·C·(T−M)ᵀ), T and M as I_1×D matrices with D = I_2·…·I_N, instead of ‖T−M‖²: with C the
+   * second moment of a layer's input patches, D×D, that is the error of the layer's output. The plain solution is found
+   * first and refined. Method `nls` only; no correction with it.
+   */
+  readonly metric?: { readonly covariance: Float64Array }
   /** Threads of the compute team. Default 1. */
   readonly threads?: number
   readonly signal?: AbortSignal
@@ -62,6 +68,10 @@ export interface CpdResult {
   readonly effectiveRank: number
   /** ‖T − M‖ / ‖T‖, recomputed from the factors (before they are rounded to float32). */
   readonly relativeError: number
+  /** √(tr(E·C·Eᵀ) / tr(T·C·Tᵀ)) for E = T − M, with a `metric` only. */
+  readonly outputError?: number
+  /** tr(T·C·Tᵀ), with a `metric` only. */
+  readonly outputPower?: number
   readonly iterations: number
   /** One entry an outer iteration. */
   readonly trace: readonly NativeCpdTrace[]
@@ -120,12 +130,17 @@ export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResul
     const onProgress = report && ((iteration: number, relativeError: number) => report({ iteration, relativeError, restart }))
     const result = await runJob(() => native().cpd({ ...spec, seed }, onProgress), options.signal)
     errors.push(result.relativeError)
-    if (best === undefined || result.relativeError < best.relativeError) {
+    if (best === undefined || merit(result, spec) < merit(best, spec)) {
       best = result
       bestSeed = seed
     }
   }
   return publicResult(best as NativeCpdResult, tensor, spec, bestSeed, errors)
+}
+
+// What restarts compete for.
+function merit(result: NativeCpdResult, spec: NativeCpdSpec): number {
+  return spec.covariance ? result.outputError : result.relativeError
 }
 
 function nativeSpec(tensor: Tensor, options: CpdOptions): NativeCpdSpec {
@@ -135,6 +150,7 @@ function nativeSpec(tensor: Tensor, options: CpdOptions): NativeCpdSpec {
   const rank = checkInteger('rank', options.rank, 1, 2 ** 31 - 1)
   const given = options.factors === undefined ? {} : { factors: givenFactors(options, tensor.dims, rank) }
   checkSignal(options)
+  const metric = checkMetric(options, tensor.dims)
   return {
     tensor: data,
     dims: [...tensor.dims],
@@ -142,6 +158,7 @@ function nativeSpec(tensor: Tensor, options: CpdOptions): NativeCpdSpec {
     method: checkChoice('method', method, ['nls', 'als', 'greedy']),
     init: options.factors === undefined ? checkChoice('init', init, ['random', 'svd']) : 'given',
     ...given,
+    ...metric,
     seed: checkInteger('seed', seed, 0, maxSeed),
     maxIterations: checkInteger('maxIterations', maxIterations, 1),
     tolerance: checkNumber('tolerance', tolerance, 0, 1),
@@ -206,6 +223,22 @@ function correctionFactor(correction: NonNullable<CpdOptions['correction']>): nu
   throw argumentError('correction', "'none', 'epc' or { epc: 1.005 }", correction)
 }
 
+// Not copied, large as it is: the caller leaves it alone until the promise settles.
+function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly number[]): { covariance?: Float64Array } {
+  if (metric === undefined) return {}
+  const covariance: unknown = metric?.covariance
+  if (!(covariance instanceof Float64Array)) throw argumentError('metric', 'an object { covariance: Float64Array }', metric)
+  if (method !== undefined && method !== 'nls') throw argumentError('metric', "no value unless method is 'nls'", metric)
+  if (correction !== undefined && correction !== 'none') throw argumentError('correction', "'none' with a metric", correction)
+  const size = elementCount(dims.slice(1))
+  if (covariance.length !== size * size) {
+    throw new PolyadicError('POLYADIC_SHAPE', `metric.covariance: expected ${size}×${size} elements, got ${covariance.length}`, {
+      subject: 'metric.covariance'
+    })
+  }
+  return { covariance: checkFinite('metric.covariance', covariance) }
+}
+
 function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {
   const restarts = checkInteger('restarts', options.restarts ?? defaults.restarts, 1, 10_000)
   const seeded = spec.init !== 'given' && spec.method !== 'greedy' && spec.dims.length > 2
@@ -238,11 +271,13 @@ function publicResult(
   const weights = componentWeights(factors)
   const largest = weights.reduce((most, weight) => Math.max(most, weight), 0)
   const { relativeError, iterations, trace, stopReason, sensitivity, sensitivityBefore, congruence, componentNorm } = result
+  const { outputError, outputPower } = result
   return {
     factors,
     weights,
     effectiveRank: weights.filter((weight) => weight > deadWeight * largest).length,
     relativeError,
+    ...(spec.covariance && { outputError, outputPower }),
     iterations,
     trace,
     stopReason,

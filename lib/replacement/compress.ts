@@ -11,6 +11,7 @@ import {
   type Solve,
   decomposeKernel,
   overallError,
+  overallOutputError,
   overallTrace
 } from './decompose.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
@@ -19,6 +20,7 @@ import { type ConvLayer, checkLayers, findConv, readConv } from './layer.js'
 import type { LayerReport } from './layer-report.js'
 import { replaceConv } from './rebuild.js'
 import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
+import { type Calibration, checkCalibration, gatherMoments } from './calibration.js'
 import { spatialExtents } from './spatial-extents.js'
 
 /** One layer's rank (components a group) and whatever it does differently from the other layers. */
@@ -41,6 +43,11 @@ export interface CompressOptions extends SolverOptions {
   readonly layers: Readonly<Record<string, number | LayerOptions>>
   /** Shapes of graph inputs by name, for exact counts of multiply-adds when the graph leaves dimensions open. */
   readonly inputShapes?: InputShapes
+  /**
+   * Unlabelled inputs: the error of each layer's output over them is minimised instead of that of its weights, and
+   * reported. Method `nls` without correction.
+   */
+  readonly calibration?: Calibration
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: CompressProgress) => void
 }
@@ -66,14 +73,14 @@ interface Task {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
-  return compressWith(graph, options, (layerOptions) => solver(layerOptions, options.signal))
+  return compressWith(graph, options, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
 
 /** `compress` with a solver of one's own: for tests and exact decompositions. */
 export async function compressWith(
   graph: Graph,
   options: CompressOptions,
-  makeSolve: (options: SolverOptions) => Solve
+  makeSolve: (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
 ): Promise<CompressResult> {
   const tasks = planTasks(graph, options)
   options.signal?.throwIfAborted()
@@ -82,13 +89,23 @@ export async function compressWith(
     tasks.map((task) => task.layer.node),
     options.inputShapes
   )
+  const moments =
+    options.calibration &&
+    (await gatherMoments(
+      graph,
+      tasks.map((task) => task.layer),
+      options.calibration,
+      options.threads ?? 1,
+      options.signal
+    ))
   const progress = progressOf(tasks, options.onProgress)
   let compressed = graph
   const layers: LayerReport[] = []
   for (const [index, task] of tasks.entries()) {
     const started = performance.now()
     const { layer, kernel } = task
-    const found = await decomposeKernel(layer.node.name, kernel, task.rank, makeSolve(task.solver), (...done) => progress(index, ...done))
+    const solve = makeSolve(task.solver, moments?.get(layer.node.name))
+    const found = await decomposeKernel(layer.node.name, kernel, task.rank, solve, (...done) => progress(index, ...done))
     options.signal?.throwIfAborted()
     const last = found.groups.at(-1) as GroupReport
     progress(index, found.groups.length - 1, 1, last.iterations, last.relativeError)
@@ -104,6 +121,7 @@ export async function compressWith(
 function planTasks(graph: Graph, options: CompressOptions): Task[] {
   checkLayers(options.layers)
   checkSolverOptions('', options)
+  if (options.calibration !== undefined) checkCalibration(options.calibration)
   const seen = new Map<string, string>()
   return Object.entries(options.layers).map(([key, value]) => {
     const node = findConv(graph, key)
@@ -130,6 +148,7 @@ function layerReport(
   const hasBias = (layer.node.inputs[2] ?? '') !== ''
   const before = denseCost(layer, hasBias ? layer.outputs : 0, extents)
   const after = stagesCost(stages, layer.autoPad, hasBias ? layer.outputs : 0, extents)
+  const outputError = overallOutputError(found.groups)
   const worst = found.groups.reduce((a, b) => (b.relativeError > a.relativeError ? b : a))
   return {
     name: layer.node.name,
@@ -139,6 +158,7 @@ function layerReport(
     kernel: [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel],
     form: kernel.form,
     relativeError: overallError(kernel, errors),
+    ...(outputError !== undefined && { outputError }),
     sensitivity: found.groups.reduce((sum, group) => sum + group.sensitivity, 0),
     sensitivityBefore: found.groups.reduce((sum, group) => sum + group.sensitivityBefore, 0),
     congruence: Math.max(...found.groups.map((group) => group.congruence)),

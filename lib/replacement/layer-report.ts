@@ -15,6 +15,8 @@ export interface LayerReport {
   readonly nodes: readonly string[]
   /** ‖K − M‖ / ‖K‖ over all groups. */
   readonly relativeError: number
+  /** Relative error of the layer's output over the calibration inputs; absent without calibration. */
+  readonly outputError?: number
   readonly sensitivity: number
   readonly sensitivityBefore: number
   readonly congruence: number

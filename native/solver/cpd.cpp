@@ -94,14 +94,17 @@ StopReason run_method(Problem& problem, Factors& factors) {
   return nls(problem, factors);
 }
 
-// In the norm of the covariance, with T and M of norm about 1.
-double output_error(Problem& problem, const Factors& factors) {
+// In the norm of the covariance: T is scaled to norm 1 in here.
+void find_output_error(Problem& problem, const Factors& factors, double norm, CpdResult& result) {
   const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
-  std::vector<double> tensor(problem.raw(), problem.raw() + problem.size());
+  std::vector<double> tensor(problem.raw(), problem.raw() + problem.size()), product(tensor.size());
   for (double& entry : tensor) entry *= problem.scale();
-  std::vector<double> residual = tensor;
-  problem.mttkrp.subtract_model(problem.gemm, factors, residual.data());
-  return metric_error(problem.gemm, problem.spec().covariance, columns, tensor.data(), residual.data(), rows);
+  const double* covariance = problem.spec().covariance;
+  const double whole = metric_norm_squared(problem.gemm, covariance, columns, tensor.data(), rows, product);
+  problem.mttkrp.subtract_model(problem.gemm, factors, tensor.data());
+  const double part = metric_norm_squared(problem.gemm, covariance, columns, tensor.data(), rows, product);
+  result.output_error = whole > 0 ? std::sqrt(std::max(0.0, part) / whole) : 0.0;
+  result.output_power = whole * norm * norm;
 }
 
 StopReason refine_in_metric(Problem& problem, Factors& factors) {
@@ -146,8 +149,6 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   result.stop_reason = run_method(problem, factors);
   check_finite(factors);
   if (spec.covariance) {
-    balance(factors);
-    result.output_error_before = output_error(problem, factors);
     result.stop_reason = refine_in_metric(problem, factors);
     check_finite(factors);
   }
@@ -155,7 +156,7 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   double error = std::sqrt(2 * problem.direct_objective(factors));
   if (spec.dims.size() == 2) problem.record(error, 0, 0, 0);
   const double before = sensitivity(factors);
-  if (spec.covariance) result.output_error = output_error(problem, factors);
+  if (spec.covariance) find_output_error(problem, factors, norm, result);
   if (spec.correction >= 1 && spec.dims.size() > 2 && !spec.covariance) {
     correct(problem, factors, error, spec.correction * error);
     check_finite(factors);

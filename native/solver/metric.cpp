@@ -52,12 +52,6 @@ double pivoted_cholesky(Gemm& gemm, const double* c, std::int64_t dim, std::vect
   return rest;
 }
 
-double weighted_norm(Gemm& gemm, const double* covariance, std::int64_t dim, const double* x, std::int64_t rows,
-                     std::vector<double>& scratch) {
-  gemm.multiply(rows, dim, dim, row_major(x, dim), row_major(covariance, dim), scratch.data(), dim);
-  return dot(scratch.data(), x, rows * dim);
-}
-
 }  // namespace
 
 Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, std::int64_t rows,
@@ -87,12 +81,10 @@ Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const
   return metric;
 }
 
-double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, const double* residual,
-                    std::int64_t rows) {
-  std::vector<double> scratch(static_cast<std::size_t>(rows * dim));
-  const double whole = weighted_norm(gemm, covariance, dim, tensor, rows, scratch);
-  const double part = weighted_norm(gemm, covariance, dim, residual, rows, scratch);
-  return whole > 0 ? std::sqrt(std::max(0.0, part) / whole) : 0.0;
+double metric_norm_squared(Gemm& gemm, const double* covariance, std::int64_t dim, const double* x, std::int64_t rows,
+                           std::vector<double>& scratch) {
+  gemm.multiply(rows, dim, dim, row_major(x, dim), row_major(covariance, dim), scratch.data(), dim);
+  return dot(scratch.data(), x, rows * dim);
 }
 
 }  // namespace polyadic::solver

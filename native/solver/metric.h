@@ -24,8 +24,8 @@ struct Metric {
 Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, std::int64_t rows,
                    double scale);
 
-// √(tr(E·C·Eᵀ) / tr(T·C·Tᵀ)) for residual E = T − M, both rows×D, with the whole of C.
-double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, const double* residual,
-                    std::int64_t rows);
+// tr(X·C·Xᵀ) of X rows×D with the whole of C; `scratch` is of the size of X.
+double metric_norm_squared(Gemm& gemm, const double* covariance, std::int64_t dim, const double* x, std::int64_t rows,
+                           std::vector<double>& scratch);
 
 }  // namespace polyadic::solver
