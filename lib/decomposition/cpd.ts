@@ -3,12 +3,16 @@ import { native, type NativeCpdResult, type NativeCpdSpec, type NativeCpdTrace }
 import { runJob } from '../native/jobs.js'
 import { checkDims, elementCount, type Tensor } from '../tensor.js'
 import { checkFactors, componentWeights, type Factor } from './factors.js'
+import { searchRank } from './rank-search.js'
 
 export type CpdMethod = 'nls' | 'als' | 'greedy'
 
 export interface CpdOptions {
-  /** R, the number of rank-one components. */
-  readonly rank: number
+  /**
+   * R, the number of rank-one components; or `{ error }` for the least one with a relative error of at most that, found by
+   * doubling and halving (each trial is a run of its own: take a loose `tolerance` where that is long).
+   */
+  readonly rank: number | { readonly error: number }
   /**
    * `nls` (default): Levenberg–Marquardt with a structured Jacobian and preconditioned CG. `als`: alternating least
    * squares with extrapolation. `greedy`: R deflated rank-one terms; takes no initial values and no ridge.
@@ -91,6 +95,8 @@ export interface CpdResult {
   readonly seed: number
   /** The relative error of each restart. */
   readonly restartErrors: readonly number[]
+  /** With rank `{ error }`: what was tried, in order. */
+  readonly ranksTried?: readonly { readonly rank: number; readonly relativeError: number }[]
 }
 
 const defaults = {
@@ -118,6 +124,15 @@ const maxSeed = 2 ** 53 - 1
  * `POLYADIC_NUMERIC` for values that are not finite; rejects with `signal.reason` when aborted.
  */
 export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResult> {
+  if (options === null || typeof options !== 'object') throw argumentError('options', 'an object with a rank', options)
+  const { rank } = options
+  if (typeof rank !== 'object' || rank === null) return cpdOfRank(tensor, { ...options, rank })
+  const bound = checkNumber('rank.error', rank.error, 0, 1)
+  if (options.factors !== undefined) throw argumentError('factors', 'no value when the rank is searched', options.factors)
+  return searchRank(tensor, bound, (candidate) => cpdOfRank(tensor, { ...options, rank: candidate }))
+}
+
+async function cpdOfRank(tensor: Tensor, options: CpdOptions & { readonly rank: number }): Promise<CpdResult> {
   const spec = nativeSpec(tensor, options)
   const restarts = checkRestarts(options, spec)
   options.signal?.throwIfAborted()
@@ -143,8 +158,7 @@ function merit(result: NativeCpdResult, spec: NativeCpdSpec): number {
   return spec.covariance ? result.outputError : result.relativeError
 }
 
-function nativeSpec(tensor: Tensor, options: CpdOptions): NativeCpdSpec {
-  if (options === null || typeof options !== 'object') throw argumentError('options', 'an object with a rank', options)
+function nativeSpec(tensor: Tensor, options: CpdOptions & { readonly rank: number }): NativeCpdSpec {
   const { method, init, seed, maxIterations, tolerance, ridge, correction, threads } = { ...defaults, ...definedOnly(options) }
   const data = checkTensor(tensor)
   const rank = checkInteger('rank', options.rank, 1, 2 ** 31 - 1)

@@ -10,6 +10,7 @@
 #include "init.h"
 #include "linalg.h"
 #include "nls.h"
+#include "objective.h"
 #include "problem.h"
 
 namespace polyadic::solver {
@@ -94,19 +95,6 @@ StopReason run_method(Problem& problem, Factors& factors) {
   return nls(problem, factors);
 }
 
-// In the norm of the covariance: T is scaled to norm 1 in here.
-void find_output_error(Problem& problem, const Factors& factors, double norm, CpdResult& result) {
-  const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
-  std::vector<double> tensor(problem.raw(), problem.raw() + problem.size()), product(tensor.size());
-  for (double& entry : tensor) entry *= problem.scale();
-  const double* covariance = problem.spec().covariance;
-  const double whole = metric_norm_squared(problem.gemm, covariance, columns, tensor.data(), rows, product);
-  problem.mttkrp.subtract_model(problem.gemm, factors, tensor.data());
-  const double part = metric_norm_squared(problem.gemm, covariance, columns, tensor.data(), rows, product);
-  result.output_error = whole > 0 ? std::sqrt(std::max(0.0, part) / whole) : 0.0;
-  result.output_power = whole * norm * norm;
-}
-
 StopReason refine_in_metric(Problem& problem, Factors& factors) {
   const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
   problem.set_metric(
@@ -156,7 +144,11 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   double error = std::sqrt(2 * problem.direct_objective(factors));
   if (spec.dims.size() == 2) problem.record(error, 0, 0, 0);
   const double before = sensitivity(factors);
-  if (spec.covariance) find_output_error(problem, factors, norm, result);
+  if (spec.covariance) {
+    const auto objective = metric_objective(problem, factors);
+    result.output_error = objective->error(objective->evaluate(factors));
+    result.output_power = problem.metric()->norm_squared * norm * norm;
+  }
   if (spec.correction >= 1 && spec.dims.size() > 2 && !spec.covariance) {
     correct(problem, factors, error, spec.correction * error);
     check_finite(factors);

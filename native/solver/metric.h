@@ -9,11 +9,15 @@
 
 namespace polyadic::solver {
 
-// C ≈ L·Lᵀ + floor·I, scaled so that the tensor at hand has norm 1.
+// C scaled so that the tensor at hand has norm 1, and C ≈ L·Lᵀ + floor·I: values and gradients use the whole of C, steps
+// are found with the approximation, of which a product costs a fraction.
 struct Metric {
-  PanelMatrix root;               // L, D×q
-  std::vector<double> projected;  // LᵀTᵀ, q×I_1
-  std::int64_t rank = 0;          // q
+  const double* covariance = nullptr;  // C, D×D, to be multiplied by scale; kept by the caller
+  double scale = 1;
+  double norm_squared = 0;      // tr(T·C·Tᵀ) before scaling, T of norm 1
+  std::vector<double> product;  // T·C, I_1×D, scaled
+  PanelMatrix root;             // L, D×q, scaled
+  std::int64_t rank = 0;        // q
   double floor = 0;
   double mean_diagonal = 0;
 };
@@ -23,9 +27,5 @@ struct Metric {
 // Throws Error(numeric) when covariance is not positive semi-definite, Error(argument) when the tensor has norm 0 in it.
 Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, std::int64_t rows,
                    double scale);
-
-// tr(X·C·Xᵀ) of X rows×D with the whole of C; `scratch` is of the size of X.
-double metric_norm_squared(Gemm& gemm, const double* covariance, std::int64_t dim, const double* x, std::int64_t rows,
-                           std::vector<double>& scratch);
 
 }  // namespace polyadic::solver
