@@ -74,6 +74,8 @@ export interface CpdResult {
   readonly relativeError: number
   /** √(tr(E·C·Eᵀ) / tr(T·C·Tᵀ)) for E = T − M, with a `metric` only. */
   readonly outputError?: number
+  /** The same of the plain solution that the refinement began with. */
+  readonly outputErrorBefore?: number
   /** tr(T·C·Tᵀ), with a `metric` only. */
   readonly outputPower?: number
   readonly iterations: number
@@ -285,13 +287,13 @@ function publicResult(
   const weights = componentWeights(factors)
   const largest = weights.reduce((most, weight) => Math.max(most, weight), 0)
   const { relativeError, iterations, trace, stopReason, sensitivity, sensitivityBefore, congruence, componentNorm } = result
-  const { outputError, outputPower } = result
+  const { outputError, outputErrorBefore, outputPower } = result
   return {
     factors,
     weights,
     effectiveRank: weights.filter((weight) => weight > deadWeight * largest).length,
     relativeError,
-    ...(spec.covariance && { outputError, outputPower }),
+    ...(spec.covariance && { outputError, outputErrorBefore, outputPower }),
     iterations,
     trace,
     stopReason,

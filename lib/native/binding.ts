@@ -122,8 +122,9 @@ export interface NativeCpdResult {
   readonly iterations: number
   readonly stopReason: 'converged' | 'max_iterations' | 'stalled' | 'exact'
   readonly trace: readonly NativeCpdTrace[]
-  /** With a covariance C: √(tr(E·C·Eᵀ)/tr(T·C·Tᵀ)) for E = T − M, and tr(T·C·Tᵀ); otherwise 0. */
+  /** With a covariance C: √(tr(E·C·Eᵀ)/tr(T·C·Tᵀ)) for E = T − M, that of the plain solution, and tr(T·C·Tᵀ); otherwise 0. */
   readonly outputError: number
+  readonly outputErrorBefore: number
   readonly outputPower: number
   readonly sensitivity: number
   readonly sensitivityBefore: number

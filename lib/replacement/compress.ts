@@ -149,6 +149,7 @@ function layerReport(
   const before = denseCost(layer, hasBias ? layer.outputs : 0, extents)
   const after = stagesCost(stages, layer.autoPad, hasBias ? layer.outputs : 0, extents)
   const outputError = overallOutputError(found.groups)
+  const outputErrorBefore = overallOutputError(found.groups, 'outputErrorBefore')
   const worst = found.groups.reduce((a, b) => (b.relativeError > a.relativeError ? b : a))
   return {
     name: layer.node.name,
@@ -159,6 +160,7 @@ function layerReport(
     form: kernel.form,
     relativeError: overallError(kernel, errors),
     ...(outputError !== undefined && { outputError }),
+    ...(outputErrorBefore !== undefined && { outputErrorBefore }),
     sensitivity: found.groups.reduce((sum, group) => sum + group.sensitivity, 0),
     sensitivityBefore: found.groups.reduce((sum, group) => sum + group.sensitivityBefore, 0),
     congruence: Math.max(...found.groups.map((group) => group.congruence)),

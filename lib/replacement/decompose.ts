@@ -9,6 +9,8 @@ export interface GroupReport {
   readonly relativeError: number
   /** Relative error of the layer's output over the calibration inputs, and its power (squared norm a patch) without error. */
   readonly outputError?: number
+  /** The same of the decomposition by weights alone, which the refinement began with. */
+  readonly outputErrorBefore?: number
   readonly outputPower?: number
   /** Σ_n I_n Σ_r Π_{m≠n} ‖a_m,r‖², after and before the correction. */
   readonly sensitivity: number
@@ -27,6 +29,7 @@ export type Decomposition = Pick<
   'factors' | 'relativeError' | 'iterations' | 'stopReason' | 'sensitivity' | 'sensitivityBefore' | 'congruence'
 > & {
   readonly outputError?: number
+  readonly outputErrorBefore?: number
   readonly outputPower?: number
   readonly trace: readonly { readonly error: number }[]
 }
@@ -84,12 +87,15 @@ export function overallError(kernel: KernelTensor, errors: readonly number[]): n
   return Math.sqrt(errors.reduce((sum, error, g) => sum + error * error * (squares[g] as number), 0) / total)
 }
 
-/** The error of the output over all groups, whose outputs are apart; `undefined` without calibration. */
-export function overallOutputError(groups: readonly GroupReport[]): number | undefined {
-  if (groups.some((group) => group.outputError === undefined)) return undefined
+/** An error of the output over all groups, whose outputs are apart; `undefined` without calibration. */
+export function overallOutputError(
+  groups: readonly GroupReport[],
+  field: 'outputError' | 'outputErrorBefore' = 'outputError'
+): number | undefined {
+  if (groups.some((group) => group[field] === undefined)) return undefined
   const power = groups.reduce((sum, group) => sum + (group.outputPower ?? 0), 0)
   if (power === 0) return 0
-  return Math.sqrt(groups.reduce((sum, { outputError = 0, outputPower = 0 }) => sum + outputError * outputError * outputPower, 0) / power)
+  return Math.sqrt(groups.reduce((sum, group) => sum + (group[field] ?? 0) ** 2 * (group.outputPower ?? 0), 0) / power)
 }
 
 /** The overall error by iteration; a group that stopped early stays at its last value. */
@@ -104,10 +110,11 @@ export function overallTrace(kernel: KernelTensor, groups: readonly GroupReport[
 }
 
 function groupReport(result: Decomposition): GroupReport {
-  const { relativeError, sensitivity, sensitivityBefore, congruence, iterations, stopReason, outputError, outputPower } = result
+  const { relativeError, sensitivity, sensitivityBefore, congruence, iterations, stopReason, outputError, outputErrorBefore, outputPower } = result
   return {
     relativeError,
     ...(outputError !== undefined && { outputError }),
+    ...(outputErrorBefore !== undefined && { outputErrorBefore }),
     ...(outputPower !== undefined && { outputPower }),
     sensitivity,
     sensitivityBefore,

@@ -122,6 +122,7 @@ class CpdJob : public Job {
     object.Set("stopReason", reason_name(result_.stop_reason));
     object.Set("trace", trace_array(env, result_.trace));
     object.Set("outputError", result_.output_error);
+    object.Set("outputErrorBefore", result_.output_error_before);
     object.Set("outputPower", result_.output_power);
     object.Set("sensitivity", result_.sensitivity);
     object.Set("sensitivityBefore", result_.sensitivity_before);

@@ -95,10 +95,14 @@ StopReason run_method(Problem& problem, Factors& factors) {
   return nls(problem, factors);
 }
 
-StopReason refine_in_metric(Problem& problem, Factors& factors) {
+StopReason refine_in_metric(Problem& problem, Factors& factors, double& error_before) {
   const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
   problem.set_metric(
       make_metric(problem.gemm, problem.spec().covariance, columns, problem.raw(), rows, problem.scale()));
+  {
+    const auto objective = metric_objective(problem, factors);
+    error_before = objective->error(objective->evaluate(factors));
+  }
   return nls_in_metric(problem, factors);
 }
 
@@ -137,7 +141,7 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   result.stop_reason = run_method(problem, factors);
   check_finite(factors);
   if (spec.covariance) {
-    result.stop_reason = refine_in_metric(problem, factors);
+    result.stop_reason = refine_in_metric(problem, factors, result.output_error_before);
     check_finite(factors);
   }
   balance(factors);
