@@ -91,7 +91,10 @@ StopReason run_method(Problem& problem, Factors& factors) {
   factors = initial_factors(problem);
   if (spec.method == Method::als) return als(problem, factors);
   // Random factors scaled to fit are nearly zero, where a ridge can extinguish components: one linear sweep leads away.
-  if (spec.init != Init::given) als_sweep(problem, factors);
+  constexpr double kNothing = 0.98;  // of ‖T‖²: what is left where factors that were given explain nothing
+  const bool far = spec.init != Init::given ||
+                   (spec.ridge > 0 && 2 * problem.direct_objective(factors) > kNothing);
+  if (far) als_sweep(problem, factors);
   return nls(problem, factors);
 }
 
