@@ -36,10 +36,12 @@ export async function cpdProblems(quick: boolean): Promise<CpdProblem[]> {
 
 /** A start of normal columns, scaled to fit the tensor as well as its directions can. */
 export function startOf(tensor: Tensor, rank: number, seed: number): Factor[] {
-  const factors = tensor.dims.map((dim, n): Factor => ({
-    data: Float64Array.from(gaussian(dim * rank, 1000 * seed + n + 1)),
-    dims: [dim, rank]
-  }))
+  const factors = tensor.dims.map(
+    (dim, n): Factor => ({
+      data: Float64Array.from(gaussian(dim * rank, 1000 * seed + n + 1)),
+      dims: [dim, rank]
+    })
+  )
   const model = reconstruct(factors).data as Float64Array
   const data = tensor.data as Float32Array | Float64Array
   let inner = 0

@@ -5,11 +5,13 @@ import { textTable } from '../lib/report/table.js'
 import { significant } from '../lib/report/format.js'
 import { charnet } from './charnet.js'
 import { cpdSuite } from './cpd.js'
+import { layerSuite } from './layers.js'
+import { networkSuite } from './networks.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { benchReport, peakGflops } from './harness.js'
 
 // A new suite is one file that exports a Suite, and its name here.
-const suites: readonly Suite[] = [charnet, cpdSuite]
+const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite]
 
 const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
 

@@ -14,6 +14,7 @@ export { cpd, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult 
 export { compress, type CompressOptions, type CompressProgress, type CompressResult, type LayerOptions } from './replacement/compress.js'
 export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'
 export type { LayerReport } from './replacement/layer-report.js'
+export { compressibleLayers, type CompressibleLayer } from './replacement/layers.js'
 
 export type { Batch, Batches, BatchSource, ExampleSet } from './training/batches.js'
 export { evaluate, type EvaluateOptions } from './training/evaluate.js'

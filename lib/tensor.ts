@@ -1,4 +1,5 @@
 import { PolyadicError, argumentError, show } from './errors.js'
+import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './float16.js'
 
 /** Element types that ONNX tensors carry and polyadic can hold. `float16`/`bfloat16` keep their raw 16 bits. */
 export type DataType =
@@ -81,11 +82,14 @@ export function int64Tensor(values: readonly number[], dims: readonly number[] =
   return { dtype: 'int64', dims, data: BigInt64Array.from(values, BigInt) }
 }
 
+/** Whether `dims` is an array of non-negative integers. */
+export function areDims(dims: unknown): dims is readonly number[] {
+  return Array.isArray(dims) && dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)
+}
+
 /** Throws unless `dims` is an array of non-negative integers. */
 export function checkDims(name: string, dims: unknown): asserts dims is readonly number[] {
-  if (!Array.isArray(dims) || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    throw argumentError(name, 'an array of non-negative integers', dims)
-  }
+  if (!areDims(dims)) throw argumentError(name, 'an array of non-negative integers', dims)
 }
 
 /** The float32 view of a tensor's data, or `POLYADIC_SHAPE` naming it. */
@@ -100,4 +104,62 @@ export function asIntegers(tensor: Tensor, name: string): number[] {
     throw new PolyadicError('POLYADIC_SHAPE', `tensor ${show(name)}: expected int64 or int32, got ${tensor.dtype}`, { subject: name })
   }
   return Array.from(tensor.data as BigInt64Array | Int32Array, Number)
+}
+
+/** By type and data: one array may be the bits of two tensors of different types. */
+const floatTensors = {
+  float16: new WeakMap<TensorData, FloatTensor>(),
+  bfloat16: new WeakMap<TensorData, FloatTensor>(),
+  float64: new WeakMap<TensorData, FloatTensor>()
+}
+
+/** A tensor of floating-point numbers as float32 (one object for the same data); `undefined` for other types. */
+export function asFloatTensor(tensor: Tensor): FloatTensor | undefined {
+  if (tensor.dtype === 'float32') return tensor as FloatTensor
+  if (tensor.dtype !== 'float16' && tensor.dtype !== 'bfloat16' && tensor.dtype !== 'float64') return undefined
+  const cache = floatTensors[tensor.dtype]
+  const known = cache.get(tensor.data) ?? floatTensor(toFloat32(tensor, tensor.dtype), tensor.dims)
+  cache.set(tensor.data, known)
+  return known.dims === tensor.dims ? known : { ...known, dims: tensor.dims }
+}
+
+/**
+ * The elements of any tensor as float32, which is what plans compute in: floating-point numbers rounded, integers and booleans exactly.
+ * Throws `POLYADIC_UNSUPPORTED` for an integer that float32 does not hold.
+ */
+export function toFloat32(tensor: Tensor, name: string): Float32Array {
+  const { dtype, data } = tensor
+  if (dtype === 'float32') return data as Float32Array
+  if (dtype === 'float16') return Float32Array.from(data as Uint16Array, decodeFloat16)
+  if (dtype === 'bfloat16') return Float32Array.from(data as Uint16Array, decodeBfloat16)
+  if (dtype === 'float64') return roundedDoubles(data as Float64Array, name)
+  if (dtype === 'bool') return Float32Array.from(data as Uint8Array, (value) => (value === 0 ? 0 : 1))
+  return Float32Array.from(data as ArrayLike<number | bigint>, (value) => {
+    const float = Math.fround(Number(value))
+    if (typeof value === 'bigint' ? BigInt(float) === value : float === value) return float
+    const message = `tensor ${show(name)}: ${value} is not exact in float32, which integers are computed in`
+    throw new PolyadicError('POLYADIC_UNSUPPORTED', message, { subject: name })
+  })
+}
+
+function roundedDoubles(data: Float64Array, name: string): Float32Array {
+  const floats = Float32Array.from(data)
+  const lost = floats.findIndex((value, i) => !Number.isFinite(value) && Number.isFinite(data[i]))
+  if (lost < 0) return floats
+  const message = `tensor ${show(name)}: ${data[lost]} is beyond the range of float32, which float64 is computed in`
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', message, { subject: name })
+}
+
+/** A tensor of any type from what a plan computed. */
+export function fromFloat32(values: Float32Array, dims: readonly number[], dtype: DataType): Tensor {
+  if (dtype === 'float32') return { dtype, dims, data: values }
+  if (dtype === 'float16') return { dtype, dims, data: Uint16Array.from(values, encodeFloat16) }
+  if (dtype === 'bfloat16') return { dtype, dims, data: Uint16Array.from(values, encodeBfloat16) }
+  if (dtype === 'int64') return { dtype, dims, data: BigInt64Array.from(values as unknown as number[], toBigInt) }
+  if (dtype === 'uint64') return { dtype, dims, data: BigUint64Array.from(values as unknown as number[], toBigInt) }
+  return { dtype, dims, data: (arrayTypes[dtype] as unknown as Float32ArrayConstructor).from(values) }
+}
+
+function toBigInt(value: number): bigint {
+  return BigInt(Number.isFinite(value) ? Math.trunc(value) : 0)
 }

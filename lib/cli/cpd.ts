@@ -60,7 +60,8 @@ export const cpdCommand: Command = {
     const file = onePositional(args, 'TENSOR.npy')
     const [output, plot] = [text(args, 'output'), text(args, 'plot')]
     const options = readOptions(args)
-    if (plot !== undefined && path.extname(plot) !== '.svg') throw new UsageError(`--plot: expected a file name that ends in .svg, got ${show(plot)}`)
+    if (plot !== undefined && path.extname(plot) !== '.svg')
+      throw new UsageError(`--plot: expected a file name that ends in .svg, got ${show(plot)}`)
     for (const target of [output, plot]) if (target !== undefined) await checkWritable(target)
     const tensor = await readTensor(file, text(args, 'array'))
     const start = text(args, 'factors')
@@ -117,8 +118,7 @@ async function readFactors(file: string, order: number): Promise<Factor[]> {
   const arrays = await readNpz(file)
   return Array.from({ length: order }, (_, n) => {
     const factor = arrays[`factor_${n}`]
-    if (factor === undefined)
-      throw new PolyadicError('POLYADIC_FORMAT', `${show(file)}: there is no array factor_${n}`, { subject: file })
+    if (factor === undefined) throw new PolyadicError('POLYADIC_FORMAT', `${show(file)}: there is no array factor_${n}`, { subject: file })
     return { data: factor.data, dims: factor.dims } as Factor
   })
 }
@@ -130,7 +130,12 @@ async function solve(tensor: Tensor, options: CpdOptions, { signal, progress }: 
       ...options,
       signal,
       onProgress: ({ iteration, relativeError, restart }) =>
-        progress.update('decomposing', (restart + Math.min(1, iteration / maxIterations)) / restarts, 1, `error ${significant(relativeError, 4)}`)
+        progress.update(
+          'decomposing',
+          (restart + Math.min(1, iteration / maxIterations)) / restarts,
+          1,
+          `error ${significant(relativeError, 4)}`
+        )
     })
   } finally {
     progress.clear()
@@ -171,5 +176,7 @@ function describe(file: string, tensor: Tensor, result: CpdResult): string {
     ['component norm', significant(result.componentNorm, 3)]
   ]
   const told = rows.filter(([, value]) => value !== '')
-  return [`${file}: ${tensor.dims.join('×')} ${tensor.dtype}`, '', textTable([{ title: '' }, { title: '', align: 'right' }], told)].join('\n')
+  return [`${file}: ${tensor.dims.join('×')} ${tensor.dtype}`, '', textTable([{ title: '' }, { title: '', align: 'right' }], told)].join(
+    '\n'
+  )
 }

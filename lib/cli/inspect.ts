@@ -46,6 +46,7 @@ interface Seen {
   readonly problem: string | undefined
   /** What runs, in order: several nodes may be one step. */
   readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  readonly imagesAtATime: number | undefined
   readonly arenaBytes: number | undefined
   readonly weightBytes: number | undefined
   readonly machine: ReturnType<typeof machine>
@@ -83,6 +84,7 @@ async function look(file: string, graph: Graph, shapes: Shapes | undefined): Pro
     }),
     problem: 'problem' in plan ? plan.problem : undefined,
     steps: 'steps' in plan ? plan.steps : [],
+    imagesAtATime: 'steps' in plan ? plan.imagesAtATime : undefined,
     arenaBytes: 'steps' in plan ? plan.arenaBytes : undefined,
     weightBytes: 'steps' in plan ? plan.weightBytes : undefined,
     machine: machine()
@@ -131,10 +133,10 @@ function format(seen: Seen): string {
   ].join('\n')
 }
 
-function stepLines({ steps, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa } }: Seen): string[] {
+function stepLines({ steps, imagesAtATime = 1, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa } }: Seen): string[] {
   const rows = steps.map(({ op, kernel }, i) => [String(i + 1), op, kernel])
   return [
-    `Runs on ${cpu} with ${isa} kernels as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory:`,
+    `Runs on ${cpu} with ${isa} kernels as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory, ${imagesAtATime === 1 ? 'an image' : `${imagesAtATime} images`} at a time:`,
     '',
     textTable([{ title: 'step', align: 'right' }, { title: 'operation' }, { title: 'kernel' }], rows)
   ]

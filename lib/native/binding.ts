@@ -4,9 +4,11 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PolyadicError } from '../errors.js'
 import type { PlanSpec } from '../runtime/plan-spec.js'
+import { type RawAddon, withJobs } from './raw.js'
 
-/** A job on the compute thread: its result, and a way to ask it to stop. Native code rejects only when it has let go of every buffer. */
+/** A job on the compute thread: its result, and a way to ask it to stop. It is rejected only when native code has let go of every buffer. */
 export interface NativeJob<T> {
+  /** Rejected with a `PolyadicError`. */
   readonly promise: Promise<T>
   cancel(): void
 }
@@ -19,6 +21,7 @@ export interface NativePlan {
   /** What was chosen: bytes of the arena and of packed weights, and a line for each step. */
   describe(): {
     readonly isa: string
+    readonly imagesAtATime: number
     readonly arenaBytes: number
     readonly weightBytes: number
     readonly steps: readonly { readonly op: string; readonly kernel: string }[]
@@ -148,16 +151,18 @@ let loaded: NativeAddon | undefined
 
 /** The addon, loaded on first use. Throws POLYADIC_NATIVE that says what was tried and what to do. */
 export function native(): NativeAddon {
-  loaded ??= load()
+  loaded ??= withJobs(load())
   return loaded
 }
 
-function load(): NativeAddon {
+function load(): RawAddon {
   const root = packageRoot()
   const require = createRequire(import.meta.url)
   try {
-    return (require('node-gyp-build') as (dir: string) => NativeAddon)(root)
+    return (require('node-gyp-build') as (dir: string) => RawAddon)(root)
   } catch (cause) {
+    const musl = muslBinary(root)
+    if (musl !== undefined) return require(musl) as RawAddon
     throw new PolyadicError(
       'POLYADIC_NATIVE',
       `polyadic's native addon cannot be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}: ` +
@@ -166,6 +171,14 @@ function load(): NativeAddon {
       { cause }
     )
   }
+}
+
+// node-gyp-build knows musl by Alpine's release file alone.
+function muslBinary(root: string): string | undefined {
+  if (process.platform !== 'linux') return undefined
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  const file = path.join(root, 'prebuilds', `linux-${process.arch}`, 'polyadic.musl.node')
+  return header.glibcVersionRuntime === undefined && existsSync(file) ? file : undefined
 }
 
 // Sources run from lib/, compiled files from dist/lib/: the package's root is the nearest folder with binding.gyp.

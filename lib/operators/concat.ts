@@ -1,7 +1,8 @@
 import { show } from '../errors.js'
 import { intAttribute } from '../graph/rewrite.js'
-import { arrayType, type Tensor } from '../tensor.js'
-import { type NodeContext, type Operator, allOpsets, axisOf, emitShaped, requiredInput, shapeError, unsupported } from './operator.js'
+import { arrayType, elementCount, type Tensor } from '../tensor.js'
+import { concat, refOf } from './dense.js'
+import { type NodeContext, type Operator, allOpsets, axisOf, emitShaped, planShape, requiredInput, shapeError } from './operator.js'
 
 function inputsOf(context: NodeContext): { axis: number; all: readonly (readonly number[])[] } {
   const all = context.node.inputs.map((_, index) => requiredInput(context, index).dims)
@@ -16,23 +17,26 @@ function dims(context: NodeContext): number[][] {
   return [first.map((dim, i) => (i === axis ? all.reduce((sum, other) => sum + (other[axis] as number), 0) : dim))]
 }
 
-/** Constants along their first axis: in row-major order that is one after the other. */
 function fold(context: NodeContext): readonly Tensor[] | undefined {
   const tensors = context.inputs.flatMap((input) => input?.constant ?? [])
   const first = tensors[0]
-  if (first === undefined || tensors.length !== context.node.inputs.length || inputsOf(context).axis !== 0) return undefined
+  if (first === undefined || tensors.length !== context.node.inputs.length) return undefined
   if (tensors.some((tensor) => tensor.dtype !== first.dtype)) return undefined
-  const values = tensors.flatMap((tensor) => Array.from(tensor.data as unknown as ArrayLike<never>))
-  return [
-    {
-      dtype: first.dtype,
-      dims: dims(context)[0] as number[],
-      data: (arrayType(first.dtype) as { from(list: never[]): Tensor['data'] }).from(values)
-    }
-  ]
+  const { axis } = inputsOf(context)
+  const result = dims(context)[0] as number[]
+  const data = new (arrayType(first.dtype))(elementCount(result))
+  const row = elementCount(result.slice(axis))
+  let at = 0
+  for (const tensor of tensors) {
+    const own = elementCount(tensor.dims.slice(axis))
+    for (let outer = 0; own > 0 && outer * own < tensor.data.length; outer++)
+      data.set(tensor.data.subarray(outer * own, (outer + 1) * own) as never, outer * row + at)
+    at += own
+  }
+  return [{ dtype: first.dtype, dims: result, data }]
 }
 
-const concat: Operator = {
+const concatenation: Operator = {
   opType: 'Concat',
   opsets: allOpsets,
   hasGradient: true,
@@ -40,12 +44,23 @@ const concat: Operator = {
   fold,
   lower(context, plan) {
     const { axis, all } = inputsOf(context)
-    if (axis !== 1)
-      throw unsupported(context, `concatenation along axis ${axis} of ${all[0]?.length} dimensions`, 'axis 1 (channels) is needed')
-    if (all.length === 1) return [{ value: plan.plain(0) }]
-    const inputs = all.map((_, index) => plan.plain(index))
-    return emitShaped(context, plan, { op: 'concat', inputs }, dims(context)[0])
+    const isBlocked = axis === 1 && planShape(all[0] ?? []) !== undefined && all.some((_, index) => plan.isBlocked(index))
+    if (isBlocked && all.length === 1) return [{ value: plan.blocked(0) }]
+    if (isBlocked && all.every((own) => elementCount(own) > 0)) {
+      const inputs = all.map((_, index) => plan.blocked(index))
+      return emitShaped(context, plan, { op: 'concat', inputs }, dims(context)[0])
+    }
+    const parts = all.map((_, index) => index).filter((index) => elementCount(all[index] ?? []) > 0)
+    return [
+      refOf(
+        concat(
+          plan,
+          parts.map((index) => plan.dense(index)),
+          axis
+        )
+      )
+    ]
   }
 }
 
-export const concats: readonly Operator[] = [concat]
+export const concats: readonly Operator[] = [concatenation]

@@ -12,9 +12,10 @@ import {
   nodeError,
   requiredInput,
   sameDims,
-  shapeError,
-  unsupported
+  shapeError
 } from './operator.js'
+import { refOf } from './dense.js'
+import { computedConvolution, volumeConvolution, withBias } from './volume.js'
 import { type NodeAtOpset, addPads, paddedInput, planWindow, windowExtents, windowOf } from './window.js'
 
 /**
@@ -60,7 +61,7 @@ function dims(context: NodeContext): number[][] {
   return [[inputDims[0] as number, weightDims[0] as number, ...windowExtents(context, spec, inputDims.slice(2))]]
 }
 
-/** Conv over one or two spatial axes, with constant weights. Input N×Cin×H×W, weight Cout×Cin/groups×kH×kW, bias Cout. */
+/** One or two spatial axes with constant weights run on blocked values. Input N×Cin×…, weight Cout×Cin/groups×k…, bias Cout. */
 const convolution: Operator = {
   opType: 'Conv',
   opsets: allOpsets,
@@ -70,14 +71,17 @@ const convolution: Operator = {
   macs: (context, outputDims) => elementCount(outputDims) * elementCount(requiredInput(context, 1).dims.slice(1)),
   lower(context, plan) {
     const { spec, weightDims } = geometry(context)
-    if (spec.kernel.length > 2)
-      throw unsupported(context, `a convolution over ${spec.kernel.length} axes`, 'one or two spatial axes are needed')
-    const weight = plan.parameter(floatInput(context, 1, 'weight'))
-    const bias = context.inputs[2] === undefined ? undefined : floatInput(context, 2, 'bias')
-    if (bias !== undefined && bias.data.length !== weightDims[0]) {
-      throw shapeError(context, `bias ${show(context.node.inputs[2])}: expected ${weightDims[0]} elements, got ${bias.data.length}`)
+    const bias = context.inputs[2]
+    if (bias !== undefined && elementCount(bias.dims) !== weightDims[0]) {
+      throw shapeError(context, `bias ${show(bias.name)}: expected ${weightDims[0]} elements, got ${elementCount(bias.dims)}`)
     }
-    const input = paddedInput(context, plan, [0])
+    const isConstant = requiredInput(context, 1).constant !== undefined && (bias === undefined || bias.constant !== undefined)
+    if (!isConstant) return [refOf(withBias(plan, computedConvolution(plan, plan.dense(0), plan.dense(1), spec), bias && plan.dense(2)))]
+    const outputDims = dims(context)[0] as number[]
+    const weight = floatInput(context, 1, 'weight')
+    const shift = bias === undefined ? undefined : floatInput(context, 2, 'bias')
+    if (spec.kernel.length > 2) return [refOf(volumeConvolution(plan, plan.dense(0), weight, shift, spec, outputDims))]
+    const input = paddedInput(plan, [0])
     const window = planWindow(spec)
     return emitShaped(
       context,
@@ -88,10 +92,10 @@ const convolution: Operator = {
         ...window,
         pads: addPads(window.pads, input.pads),
         groups: spec.groups,
-        weight,
-        bias: bias === undefined ? -1 : plan.parameter(bias)
+        weight: plan.parameter(weight),
+        bias: shift === undefined ? -1 : plan.parameter(shift)
       },
-      dims(context)[0]
+      outputDims
     )
   }
 }

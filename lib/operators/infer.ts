@@ -1,12 +1,16 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph, Node, ValueInfo } from '../graph/graph.js'
 import { givenValues, producedValues, usedValues } from '../graph/values.js'
-import { checkDims, type Tensor } from '../tensor.js'
+import { arrayType, checkDims, type DataType, elementCount, type Tensor } from '../tensor.js'
+import { constantInputs } from './constant-inputs.js'
 import { type InputInfo, type NodeContext, type Operator, unsupported } from './operator.js'
 import { operatorOf } from './registry.js'
 
 /** Dims of graph inputs by name; those left out are taken from the graph, with a batch of 1 where it is not fixed. */
 export type InputShapes = Readonly<Record<string, readonly number[]>>
+
+/** Contents of the graph inputs that determine shapes or steps, by name. */
+export type InputValues = Readonly<Record<string, Tensor>>
 
 export interface AnalysedNode {
   readonly node: Node
@@ -20,6 +24,7 @@ export interface Analysis {
   /** What has to be computed at run time: neither folded away nor without effect on the outputs. */
   readonly nodes: readonly AnalysedNode[]
   readonly dims: ReadonlyMap<string, readonly number[]>
+  readonly dtypes: ReadonlyMap<string, DataType>
   /** Initializers and what follows from constants and shapes. */
   readonly constants: ReadonlyMap<string, Tensor>
 }
@@ -28,33 +33,97 @@ export interface Analysis {
  * Infers the dims of every value that the outputs depend on, initializers included. Throws `POLYADIC_SHAPE` for input shapes that do
  * not fit the graph, `POLYADIC_UNSUPPORTED` for operators that polyadic does not have.
  */
-export function inferShapes(graph: Graph, inputShapes: InputShapes = {}): Map<string, readonly number[]> {
-  return new Map(analyse(graph, inputShapes).dims)
+export function inferShapes(graph: Graph, inputShapes: InputShapes = {}, inputValues: InputValues = {}): Map<string, readonly number[]> {
+  return new Map(analyse(graph, inputShapes, inputValues).dims)
 }
 
+/**
+ * Computes the outputs of a node whose inputs are all constant, where the operator cannot fold it by itself; `undefined` leaves the node to the
+ * plan.
+ */
+export type Evaluate = (analysed: AnalysedNode, dtypes: readonly DataType[]) => readonly Tensor[] | undefined
+
 /** Shape inference, constant folding and the check that every operator is supported, in one pass. */
-export function analyse(graph: Graph, inputShapes: InputShapes = {}): Analysis {
-  const constants = distinct(graph.initializers)
-  const dims = new Map<string, readonly number[]>([...graph.initializers].map(([name, tensor]) => [name, tensor.dims]))
-  for (const [name, shape] of resolveInputs(graph, inputShapes)) dims.set(name, shape)
-  const live = liveValues(graph)
-  const nodes: AnalysedNode[] = []
-  for (const node of graph.nodes) {
-    if (!producedValues(node).some((name) => live.has(name))) continue
-    const { operator, opset } = operatorOf(node, graph.opsets)
-    const context: NodeContext = { node, opset, inputs: node.inputs.map((name) => inputInfo(node, name, dims, constants)) }
+export function analyse(graph: Graph, inputShapes: InputShapes = {}, inputValues: InputValues = {}, evaluate?: Evaluate): Analysis {
+  return new Analyser(graph, inputShapes, inputValues, evaluate).run()
+}
+
+class Analyser {
+  readonly #graph: Graph
+  readonly #evaluate: Evaluate | undefined
+  readonly #live: ReadonlySet<string>
+  readonly #constants: Map<string, Tensor>
+  readonly #dims = new Map<string, readonly number[]>()
+  readonly #dtypes = new Map<string, DataType>()
+  readonly #nodes: AnalysedNode[] = []
+
+  constructor(graph: Graph, inputShapes: InputShapes, inputValues: InputValues, evaluate: Evaluate | undefined) {
+    this.#graph = graph
+    this.#evaluate = evaluate
+    this.#constants = distinct(graph.initializers)
+    for (const [name, tensor] of graph.initializers) this.#know(name, tensor.dims, tensor.dtype)
+    for (const [name, shape] of resolveInputs(graph, inputShapes)) {
+      const dtype = graph.inputs.find((input) => input.name === name)?.dtype ?? 'float32'
+      this.#know(name, shape, dtype)
+      if (elementCount(shape) === 0) this.#constants.set(name, { dtype, dims: shape, data: new (arrayType(dtype))(0) })
+    }
+    for (const name of constantInputs(graph)) {
+      const value = inputValues[name]
+      if (value !== undefined) this.#constants.set(name, value)
+    }
+    this.#live = liveValues(graph)
+  }
+
+  run(): Analysis {
+    for (const node of this.#graph.nodes) {
+      if (producedValues(node).some((name) => this.#live.has(name))) this.#analyse(node)
+    }
+    return { nodes: this.#nodes, dims: this.#dims, dtypes: this.#dtypes, constants: this.#constants }
+  }
+
+  #know(name: string, dims: readonly number[], dtype: DataType): void {
+    this.#dims.set(name, dims)
+    this.#dtypes.set(name, dtype)
+  }
+
+  #analyse(node: Node): void {
+    const { operator, opset } = operatorOf(node, this.#graph.opsets)
+    const context: NodeContext = { node, opset, inputs: node.inputs.map((name) => this.#input(node, name)) }
     const folded = operator.fold?.(context)
     const outputDims = folded?.map((tensor) => tensor.dims) ?? operator.dims(context)
+    const first = context.inputs.find((input) => input !== undefined)?.dtype ?? 'float32'
+    const dtypes = folded?.map((tensor) => tensor.dtype) ?? operator.dtypes?.(context) ?? outputDims.map(() => first)
     node.outputs.forEach((name, i) => {
-      const own = outputDims[i]
-      if (own === undefined && live.has(name))
+      if (outputDims[i] === undefined && this.#live.has(name))
         throw unsupported(context, `the use of its output ${show(name)}`, `only its first ${outputDims.length} can be used`)
-      if (own !== undefined && name !== '') dims.set(name, own)
-      if (folded?.[i] !== undefined && name !== '') constants.set(name, folded[i])
+      if (outputDims[i] !== undefined && name !== '') this.#know(name, outputDims[i], dtypes[i] ?? first)
     })
-    if (folded === undefined) nodes.push({ node, operator, context, outputDims })
+    const analysed = { node, operator, context, outputDims }
+    const known = folded ?? this.#empty(outputDims, dtypes) ?? this.#evaluated(analysed, dtypes)
+    if (known === undefined) this.#nodes.push(analysed)
+    node.outputs.forEach((name, i) => {
+      if (known?.[i] !== undefined && name !== '') this.#constants.set(name, known[i])
+    })
   }
-  return { nodes, dims, constants }
+
+  /** Tensors without elements are known. */
+  #empty(dims: readonly (readonly number[])[], dtypes: readonly DataType[]): readonly Tensor[] | undefined {
+    if (dims.length === 0 || dims.some((own) => elementCount(own) > 0)) return undefined
+    return dims.map((own, i) => ({ dtype: dtypes[i] as DataType, dims: own, data: new (arrayType(dtypes[i] as DataType))(0) }))
+  }
+
+  #evaluated(analysed: AnalysedNode, dtypes: readonly DataType[]): readonly Tensor[] | undefined {
+    const { inputs } = analysed.context
+    const isConstant = inputs.length > 0 && inputs.every((input) => input === undefined || input.constant !== undefined)
+    return isConstant ? this.#evaluate?.(analysed, dtypes) : undefined
+  }
+
+  #input(node: Node, name: string): InputInfo | undefined {
+    if (name === '') return undefined
+    const dims = this.#dims.get(name)
+    if (dims !== undefined) return { name, dims, dtype: this.#dtypes.get(name) ?? 'float32', constant: this.#constants.get(name) }
+    throw unsupported({ node }, `input ${show(name)}, which is no tensor of numbers`, 'a tensor is needed')
+  }
 }
 
 /** The initializers, each with a data object of its own, by which a parameter is told: two may have been made from one array. */
@@ -67,18 +136,6 @@ function distinct(initializers: Graph['initializers']): Map<string, Tensor> {
       return [name, tensor]
     })
   )
-}
-
-function inputInfo(
-  node: Node,
-  name: string,
-  dims: ReadonlyMap<string, readonly number[]>,
-  constants: ReadonlyMap<string, Tensor>
-): InputInfo | undefined {
-  if (name === '') return undefined
-  const shape = dims.get(name)
-  if (shape !== undefined) return { name, dims: shape, constant: constants.get(name) }
-  throw unsupported({ node }, `input ${show(name)}, which is no tensor of numbers`, 'a tensor is needed')
 }
 
 /** Every value that the outputs depend on. */
@@ -106,17 +163,16 @@ export function resolveInputs(graph: Graph, inputShapes: InputShapes): Map<strin
   checkInputNames(graph, Object.keys(inputShapes))
   return new Map(
     graph.inputs.map((input) => {
-      checkFloat(input)
+      checkTensor(input)
       const given = Object.hasOwn(inputShapes, input.name) ? inputShapes[input.name] : undefined
       return [input.name, given === undefined ? ownDims(input) : checkFit(input, given)]
     })
   )
 }
 
-function checkFloat(input: ValueInfo): void {
-  if (input.dtype === 'float32' && input.opaque === undefined) return
-  const type = input.opaque === undefined ? input.dtype : 'something else than a tensor'
-  throw new PolyadicError('POLYADIC_UNSUPPORTED', `input ${show(input.name)} is ${type}; float32 tensors are supported`, {
+function checkTensor(input: ValueInfo): void {
+  if (input.opaque === undefined) return
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', `input ${show(input.name)} is no tensor of numbers; only those are supported`, {
     subject: input.name
   })
 }
@@ -125,7 +181,7 @@ function checkFit(input: ValueInfo, given: readonly number[]): readonly number[]
   checkDims(`shape of input ${show(input.name)}`, given)
   const expected = input.dims
   const fits = expected === undefined || (expected.length === given.length && expected.every((dim, i) => !isFixed(dim) || dim === given[i]))
-  if (fits && given.every((dim) => dim > 0)) return given
+  if (fits && given.every((dim, i) => dim > 0 || expected?.[i] === 0)) return given
   const message = `input ${show(input.name)}: expected ${showDims(input)}, got ${given.join('×') || 'a scalar'}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: input.name })
 }

@@ -1,5 +1,5 @@
 import type { PlanMaxout } from '../runtime/plan-spec.js'
-import { type NodeContext, type PlanWriter, type ValueRef, unsupported } from './operator.js'
+import type { PlanWriter, ValueRef } from './operator.js'
 
 /*
  * Maxout is not an ONNX operator. Exporters write it as Max over Slices (or the outputs of a Split) of the channels, or as a
@@ -12,8 +12,11 @@ function emitMaxout(plan: PlanWriter, value: number, maxout: PlanMaxout): ValueR
   return plan.emit({ op: 'maxout', input: value, ...maxout }, { ...shape, c: shape.c / maxout.pieces })
 }
 
-/** Max over k slices that together are all channels of one value: contiguous ones (`strided`) or every k-th (`adjacent`). */
-export function maxoutOfSlices(context: NodeContext, plan: PlanWriter, refs: readonly (ValueRef | undefined)[]): ValueRef {
+/**
+ * Max over k slices that together are all channels of one value: contiguous ones (`strided`) or every k-th (`adjacent`); `undefined` when it
+ * is something else.
+ */
+export function maxoutOfSlices(plan: PlanWriter, refs: readonly (ValueRef | undefined)[]): ValueRef | undefined {
   const pieces = refs.length
   const value = refs[0]?.value
   const channels = value === undefined ? 0 : plan.shape(value).c
@@ -29,7 +32,7 @@ export function maxoutOfSlices(context: NodeContext, plan: PlanWriter, refs: rea
     starts.size === pieces && (size === 1 || (steps.size === 1 && steps.has(step))) && refs.every((_, piece) => starts.has(first(piece)))
   if (value !== undefined && covers((piece) => piece * size, 1)) return emitMaxout(plan, value, { pieces, order: 'strided' })
   if (value !== undefined && covers((piece) => piece, pieces)) return emitMaxout(plan, value, { pieces, order: 'adjacent' })
-  throw unsupported(context, 'an element-wise maximum', `Max is only maxout: over equal Slices that are all channels of one value`)
+  return undefined
 }
 
 /**
@@ -40,7 +43,7 @@ export function maxoutOfSplit(plan: PlanWriter, ref: ValueRef, dims: readonly nu
   const shape = plan.shape(ref.value)
   const [n, a = 0, b = 0, ...spatial] = dims
   const isSplit = n === shape.n && a * b === shape.c && spatial.reduce((product, dim) => product * dim, 1) === shape.h * shape.w
-  if (ref.view !== undefined || !isSplit || axes.length !== 1) return undefined
+  if (ref.view !== undefined || shape.dense || !isSplit || axes.length !== 1) return undefined
   if (axes[0] === 1) return emitMaxout(plan, ref.value, { pieces: a, order: 'strided' })
   return axes[0] === 2 ? emitMaxout(plan, ref.value, { pieces: b, order: 'adjacent' }) : undefined
 }

@@ -1,12 +1,15 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Node } from '../graph/graph.js'
 import type { PlanStep, PlanValue } from '../runtime/plan-spec.js'
-import { asIntegers, type Tensor } from '../tensor.js'
+import { asFloatTensor, asIntegers, type DataType, type Tensor } from '../tensor.js'
+import type { Dense } from './dense.js'
 
 /** What is known of a node's input before anything has run. */
 export interface InputInfo {
   readonly name: string
   readonly dims: readonly number[]
+  /** Its ONNX type. In a plan every value is float32. */
+  readonly dtype: DataType
   /** The value itself where it is an initializer or follows from shapes. */
   readonly constant: Tensor | undefined
 }
@@ -20,12 +23,19 @@ export interface NodeContext {
 }
 
 /**
- * Where a value of the network lives in a plan. Without a view it is the plan value's elements in row-major N×C×H×W order, whatever
- * dims ONNX gives them. The views are promises that the next node must keep: no step of their own exists.
+ * Where a value of the network lives in a plan. Without a view it is the plan value's elements in row-major order (of a blocked one:
+ * N×C×H×W), whatever dims ONNX gives them. Views are no steps of their own: the next node takes them over, or has them copied.
  */
 export interface ValueRef {
   readonly value: number
-  readonly view?: ChannelView | PaddedView
+  readonly view?: ChannelView | PaddedView | StridedView
+}
+
+/** Of a dense value: its element (i0, i1, …), by ONNX's dims, is at offset + Σ i·stride. */
+export interface StridedView {
+  readonly kind: 'strided'
+  readonly offset: number
+  readonly strides: readonly number[]
 }
 
 /** Channels start, start + step, … of the plan value. */
@@ -52,8 +62,23 @@ export type NewStep = WithoutOutput<PlanStep>
 export interface PlanWriter {
   /** Input `index` of the node as it is, views included. */
   ref(index: number): ValueRef
-  /** Input `index` as a plan value whose shape is that of the input: `POLYADIC_UNSUPPORTED` when it is only a view. */
-  plain(index: number): number
+  /**
+   * Input `index` as a blocked value whose shape is that of the input, which must have two to four dims: converted where it is a view or
+   * dense.
+   */
+  blocked(index: number): number
+  /** Whether `blocked` needs no conversion. */
+  isBlocked(index: number): boolean
+  /** Input `index` as a dense value, through a view where it has one. */
+  dense(index: number): Dense
+  /** The elements in row-major order from the beginning of a dense value: copied where they are not. */
+  contiguous(value: Dense): Dense
+  /** A constant as a dense value. */
+  constant(tensor: Tensor): Dense
+  /** A dense value, row-major, as a blocked one. */
+  toBlocked(value: Dense, shape: PlanValue): number
+  /** A step whose output is dense. */
+  emitDense(step: NewStep, dims: readonly number[]): Dense
   shape(value: number): PlanValue
   /** Another view of a graph input with the shape asked for, or `undefined` when `value` is computed. */
   reshapedInput(value: number, shape: PlanValue): number | undefined
@@ -71,8 +96,14 @@ export interface Operator {
   readonly opType: string
   /** First and last opset whose meaning is implemented. */
   readonly opsets: readonly [first: number, last: number]
-  /** Whether training can pass through it. */
+  /** Whether training can pass through it; forms of it that take steps over dense values cannot be trained even so. */
   readonly hasGradient: boolean
+  /** Inputs whose values determine shapes or steps: a plan is made for their contents. */
+  readonly constants?: readonly number[]
+  /** What of the specification is not done, for the documentation. */
+  readonly limits?: string
+  /** ONNX types of the outputs. Default: that of the first input. */
+  dtypes?(context: NodeContext): readonly DataType[]
   /** Inputs that hold weights where they are constant: what `cost` counts as parameters. */
   readonly parameters?: readonly number[]
   /** Dims of each output. Throws `POLYADIC_SHAPE` when the inputs do not fit. */
@@ -86,10 +117,10 @@ export interface Operator {
 }
 
 /** The newest opset of the ONNX domain whose operator definitions were read for this version. */
-export const newestOpset = 26
+export const newestOpset = 28
 
 /** The range of an operator that means the same from the oldest opset that is supported to the newest. */
-export const allOpsets = [7, newestOpset] as const
+export const allOpsets = [6, newestOpset] as const
 
 /** `node "conv1" (Conv, opset 13)`: how messages name a node. */
 export function nodeTitle(context: { readonly node: Node; readonly opset?: number }): string {
@@ -125,15 +156,20 @@ export function constantInput(context: NodeContext, index: number, what: string)
   const input = context.inputs[index]
   if (input === undefined) return undefined
   if (input.constant !== undefined) return input.constant
-  throw unsupported(context, `a ${what} that is computed (${show(input.name)})`, 'it must be an initializer or follow from shapes')
+  throw unsupported(
+    context,
+    `a ${what} that is computed (${show(input.name)})`,
+    'it must be an initializer, an input or follow from shapes'
+  )
 }
 
-/** As `constantInput`, for a required float32 input. */
+/** As `constantInput`, for a required input of floating-point numbers: as float32. */
 export function floatInput(context: NodeContext, index: number, what: string): Tensor {
   requiredInput(context, index)
   const tensor = constantInput(context, index, what) as Tensor
-  if (tensor.dtype === 'float32') return tensor
-  throw unsupported(context, `a ${what} of type ${tensor.dtype}`, 'float32 is needed')
+  const floats = asFloatTensor(tensor)
+  if (floats !== undefined) return floats
+  throw unsupported(context, `a ${what} of type ${tensor.dtype}`, 'floating-point numbers are needed')
 }
 
 /** As `constantInput`, for integers. */
@@ -158,7 +194,7 @@ export function planShape(dims: readonly number[]): PlanValue | undefined {
 }
 
 export function sameShape(a: PlanValue, b: PlanValue): boolean {
-  return a.n === b.n && a.c === b.c && a.h === b.h && a.w === b.w
+  return a.n === b.n && a.c === b.c && a.h === b.h && a.w === b.w && a.dense === b.dense
 }
 
 export function sameDims(a: readonly number[], b: readonly number[]): boolean {

@@ -1,15 +1,18 @@
 import { show } from '../errors.js'
 import { floatAttribute, intsAttribute, stringAttribute } from '../graph/rewrite.js'
+import { toFloat32 } from '../tensor.js'
+import { pad, refOf, take } from './dense.js'
 import {
   type NodeContext,
   type Operator,
+  type PlanWriter,
+  type ValueRef,
   allOpsets,
   axisOf,
-  floatInput,
+  constantInput,
   integersInput,
   nodeError,
-  requiredInput,
-  unsupported
+  requiredInput
 } from './operator.js'
 
 /** Begin and end of each axis. An attribute before opset 11, inputs since, with an optional list of axes since 18. */
@@ -29,33 +32,53 @@ function padsOf(context: NodeContext): { begin: number[]; end: number[] } {
 
 function fillOf(context: NodeContext): number {
   if (context.opset < 11) return floatAttribute(context.node, 'value', 0)
-  return context.inputs[2] === undefined ? 0 : Number(floatInput(context, 2, 'constant').data[0] ?? 0)
+  const constant = constantInput(context, 2, 'constant')
+  return constant === undefined ? 0 : Number(toFloat32(constant, context.node.inputs[2] ?? 'constant')[0] ?? 0)
 }
 
-/** Has no step: the convolution or pooling behind it takes the pads over. */
-const pad: Operator = {
+/** Where each position of a padded axis comes from. Reflection may go back and forth. */
+function sources(context: NodeContext, mode: string, size: number, begin: number, end: number): number[] {
+  const period = 2 * (size - 1)
+  const modulo = (value: number, by: number): number => ((value % by) + by) % by
+  return Array.from({ length: Math.max(0, size + begin + end) }, (_, i) => {
+    const at = i - begin
+    if (mode === 'edge') return Math.min(size - 1, Math.max(0, at))
+    if (mode === 'wrap') return modulo(at, size)
+    if (mode !== 'reflect') throw nodeError(context, `mode ${show(mode)} does not exist`)
+    const folded = period === 0 ? 0 : modulo(at, period)
+    return folded < size ? folded : period - folded
+  })
+}
+
+/** Around height and width of a blocked value: the convolution or pooling behind it takes the pads over. */
+function lowerSpatial(context: NodeContext, plan: PlanWriter, begin: readonly number[], end: readonly number[]): ValueRef | undefined {
+  const isSpatial = begin.length <= 4 && [begin[0], begin[1], end[0], end[1]].every((value) => value === 0)
+  if (!isSpatial || !plan.isBlocked(0) || [...begin, ...end].some((value) => value < 0)) return undefined
+  const at = (list: readonly number[], fromEnd: number): number =>
+    list.length - fromEnd >= 2 ? (list[list.length - fromEnd] as number) : 0
+  const pads = [at(begin, 2), at(begin, 1), at(end, 2), at(end, 1)] as const
+  return { value: plan.blocked(0), view: { kind: 'padded', pads, fill: fillOf(context) } }
+}
+
+const padding: Operator = {
   opType: 'Pad',
   opsets: allOpsets,
   hasGradient: true,
+  constants: [1, 2, 3],
   dims(context) {
     const { begin, end } = padsOf(context)
     return [requiredInput(context, 0).dims.map((dim, axis) => dim + (begin[axis] as number) + (end[axis] as number))]
   },
   lower(context, plan) {
     const { begin, end } = padsOf(context)
-    const all = [...begin, ...end]
-    if (all.every((value) => value === 0)) return [plan.ref(0)]
+    if ([...begin, ...end].every((value) => value === 0)) return [plan.ref(0)]
     const mode = stringAttribute(context.node, 'mode', 'constant')
-    if (mode !== 'constant') throw unsupported(context, `mode ${show(mode)}`, 'constant padding is needed')
-    if (all.some((value) => value < 0))
-      throw unsupported(context, `cropping by negative pads ${show(all)}`, 'pads of at least 0 are needed')
-    const isSpatial = begin.length <= 4 && [begin[0], begin[1], end[0], end[1]].every((value) => value === 0)
-    if (!isSpatial) throw unsupported(context, `pads ${show(all)}`, 'only height and width can be padded')
-    const at = (list: readonly number[], fromEnd: number): number =>
-      list.length - fromEnd >= 2 ? (list[list.length - fromEnd] as number) : 0
-    const pads = [at(begin, 2), at(begin, 1), at(end, 2), at(end, 1)] as const
-    return [{ value: plan.plain(0), view: { kind: 'padded', pads, fill: fillOf(context) } }]
+    if (mode === 'constant')
+      return [lowerSpatial(context, plan, begin, end) ?? refOf(pad(plan, plan.dense(0), begin, end, fillOf(context)))]
+    const { dims } = requiredInput(context, 0)
+    const tables = dims.map((size, axis) => sources(context, mode, size, begin[axis] as number, end[axis] as number))
+    return [refOf(take(plan, plan.dense(0), tables))]
   }
 }
 
-export const pads: readonly Operator[] = [pad]
+export const pads: readonly Operator[] = [padding]

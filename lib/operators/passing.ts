@@ -1,27 +1,50 @@
+import type { Tensor } from '../tensor.js'
+import { elementCount } from '../tensor.js'
 import { type NodeContext, type Operator, allOpsets, constantInput, requiredInput, unsupported } from './operator.js'
 
 /** What does nothing in inference. */
-function passing(opType: string, check: (context: NodeContext) => void): Operator {
-  return {
-    opType,
-    opsets: allOpsets,
-    hasGradient: true,
-    dims: (context) => [requiredInput(context, 0).dims],
-    fold(context) {
-      const tensor = context.inputs[0]?.constant
-      return tensor === undefined ? undefined : [tensor]
-    },
-    lower(context, plan) {
-      check(context)
-      return [plan.ref(0)]
-    }
+const identity: Operator = {
+  opType: 'Identity',
+  opsets: allOpsets,
+  hasGradient: true,
+  dims: (context) => [requiredInput(context, 0).dims],
+  fold(context) {
+    const tensor = context.inputs[0]?.constant
+    return tensor === undefined ? undefined : [tensor]
+  },
+  lower: (_, plan) => [plan.ref(0)]
+}
+
+/** A training_mode input exists since opset 12: only with a ratio of 0, which drops nothing, may it be set. */
+function checkDropout(context: NodeContext): void {
+  const mode = context.opset < 12 ? undefined : constantInput(context, 2, 'training_mode')
+  const ratio = constantInput(context, 1, 'ratio')
+  const dropsNothing = ratio !== undefined && Number(ratio.data[0]) === 0
+  if (mode !== undefined && Number(mode.data[0]) !== 0 && !dropsNothing)
+    throw unsupported(context, 'training_mode', 'a model exported for inference is needed')
+}
+
+/** Every element passes: the mask is all true (before opset 10 as a number of the input's type). */
+function maskOf(context: NodeContext): Tensor {
+  const { dims } = requiredInput(context, 0)
+  const count = elementCount(dims)
+  if (context.opset >= 10) return { dtype: 'bool', dims, data: new Uint8Array(count).fill(1) }
+  return { dtype: 'float32', dims, data: new Float32Array(count).fill(1) }
+}
+
+const dropout: Operator = {
+  opType: 'Dropout',
+  limits: 'inference only',
+  opsets: allOpsets,
+  hasGradient: true,
+  constants: [1, 2],
+  dims: (context) => Array.from({ length: context.node.outputs.length }, () => requiredInput(context, 0).dims),
+  dtypes: (context) => [requiredInput(context, 0).dtype, maskOf(context).dtype],
+  lower(context, plan) {
+    checkDropout(context)
+    const isMaskUsed = (context.node.outputs[1] ?? '') !== ''
+    return isMaskUsed ? [plan.ref(0), { value: plan.constant(maskOf(context)).value }] : [plan.ref(0)]
   }
 }
 
-/** A training_mode input exists since opset 12; the mask output is refused by the analysis wherever it is used. */
-function checkDropout(context: NodeContext): void {
-  const mode = context.opset < 12 ? undefined : constantInput(context, 2, 'training_mode')
-  if (mode !== undefined && mode.data[0] !== 0) throw unsupported(context, 'training_mode', 'a model exported for inference is needed')
-}
-
-export const passings: readonly Operator[] = [passing('Identity', () => undefined), passing('Dropout', checkDropout)]
+export const passings: readonly Operator[] = [identity, dropout]

@@ -1,27 +1,37 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { activations } from './activation.js'
+import { casts } from './casting.js'
 import { concats } from './concat.js'
+import { transposedConvolutions } from './conv-transpose.js'
 import { convolutions } from './convolution.js'
+import { copies } from './copying.js'
 import { elementwise } from './elementwise.js'
+import { gathers } from './gathering.js'
 import { matrixProducts } from './gemm.js'
 import { normalisations } from './normalisation.js'
 import { type Operator, newestOpset, nodeTitle } from './operator.js'
 import { pads } from './pad.js'
 import { passings } from './passing.js'
 import { pools } from './pooling.js'
+import { quantisations } from './quantisation.js'
+import { recurrences } from './recurrent.js'
 import { reductions } from './reduction.js'
 import { reshapes } from './reshaping.js'
+import { resizes } from './resizing.js'
 import { shapeArithmetic } from './shape-arithmetic.js'
 import { slices } from './slicing.js'
 import { softmaxes } from './softmax.js'
+import { unaries } from './unary.js'
 
 /** Every operator of the ONNX domain that polyadic runs. */
 export const operators: ReadonlyMap<string, Operator> = new Map(
   [
     ...convolutions,
+    ...transposedConvolutions,
     ...matrixProducts,
     ...activations,
+    ...unaries,
     ...pools,
     ...normalisations,
     ...elementwise,
@@ -30,8 +40,14 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     ...concats,
     ...reshapes,
     ...slices,
+    ...copies,
+    ...gathers,
     ...pads,
+    ...resizes,
+    ...recurrences,
+    ...quantisations,
     ...passings,
+    ...casts,
     ...shapeArithmetic
   ].map((operator) => [operator.opType, operator])
 )

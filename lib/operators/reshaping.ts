@@ -1,6 +1,7 @@
 import { show } from '../errors.js'
 import { intAttribute, intsAttribute } from '../graph/rewrite.js'
 import { elementCount } from '../tensor.js'
+import { refOf, reshape } from './dense.js'
 import {
   type NodeContext,
   type Operator,
@@ -13,34 +14,34 @@ import {
   planShape,
   requiredInput,
   sameShape,
-  shapeError,
-  unsupported
+  shapeError
 } from './operator.js'
 
 /*
  * Operators that only give the same elements other dims. In a plan that is nothing at all, a `flatten` step (blocked channels have to be
- * put in order), or for a graph input another plan input; anything else is left to the next node, which may undo or understand it.
+ * put in order), or for a graph input another plan input; anything else is left to the next node, which may undo or understand it, or has
+ * it converted to a dense value.
  */
-function reshape(opType: string, dimsOf: (context: NodeContext) => number[]): Operator {
+function reshaping(opType: string, dimsOf: (context: NodeContext) => number[]): Operator {
   return {
     opType,
     opsets: allOpsets,
     hasGradient: true,
+    constants: opType === 'Flatten' ? [] : [1],
     dims: (context) => [dimsOf(context)],
     fold(context) {
       const tensor = context.inputs[0]?.constant
       // The same data object, so that a reshaped initializer still is that initializer.
       return tensor === undefined ? undefined : [{ ...tensor, dims: dimsOf(context) }]
     },
-    lower: (context, plan) => [reshaped(context, plan, dimsOf(context))]
+    lower: (context, plan) => [reshaped(plan, dimsOf(context))]
   }
 }
 
 /** Input 0 with the same elements in the same order as other dims. */
-export function reshaped(context: NodeContext, plan: PlanWriter, dims: readonly number[]): ValueRef {
+export function reshaped(plan: PlanWriter, dims: readonly number[]): ValueRef {
   const { value, view } = plan.ref(0)
-  if (view !== undefined)
-    throw unsupported(context, 'another shape for a part of the channels or a padded value', 'the whole value is needed')
+  if (view !== undefined || plan.shape(value).dense) return refOf(reshape(plan, plan.dense(0), dims))
   const [from, to] = [plan.shape(value), planShape(dims)]
   if (to === undefined || sameShape(from, to)) return { value }
   const input = plan.reshapedInput(value, to)
@@ -97,8 +98,8 @@ function unsqueezeDims(context: NodeContext): number[] {
 }
 
 export const reshapes: readonly Operator[] = [
-  reshape('Reshape', reshapeDims),
-  reshape('Flatten', flattenDims),
-  reshape('Squeeze', squeezeDims),
-  reshape('Unsqueeze', unsqueezeDims)
+  reshaping('Reshape', reshapeDims),
+  reshaping('Flatten', flattenDims),
+  reshaping('Squeeze', squeezeDims),
+  reshaping('Unsqueeze', unsqueezeDims)
 ]

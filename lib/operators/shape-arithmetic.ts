@@ -1,7 +1,19 @@
 import { show } from '../errors.js'
 import { floatAttribute, floatsAttribute, intAttribute, intsAttribute, tensorAttribute } from '../graph/rewrite.js'
-import { arrayType, type DataType, elementCount, int64Tensor, type Tensor } from '../tensor.js'
-import { type NodeContext, type Operator, allOpsets, axisOf, integersInput, nodeError, requiredInput, unsupported } from './operator.js'
+import { arrayType, asFloatTensor, elementCount, fromFloat32, int64Tensor, type Tensor } from '../tensor.js'
+import { readView, viewOf } from './constant-view.js'
+import { refOf, transpose } from './dense.js'
+import {
+  type NodeContext,
+  type Operator,
+  allOpsets,
+  axisOf,
+  integersInput,
+  newestOpset,
+  nodeError,
+  requiredInput,
+  unsupported
+} from './operator.js'
 import { reshaped } from './reshaping.js'
 
 /*
@@ -40,48 +52,6 @@ function shapeOf(context: NodeContext): number[] {
   return dims.slice(intAttribute(context.node, 'start', 0), intAttribute(context.node, 'end', dims.length))
 }
 
-/** data: d0×rest, indices: any shape; along axis 0. */
-function gather(context: NodeContext): readonly Tensor[] | undefined {
-  const data = context.inputs[0]?.constant
-  const positions = context.inputs[1]?.constant === undefined ? undefined : integersInput(context, 1, 'indices')
-  if (data === undefined || positions === undefined || axisOf(context, intAttribute(context.node, 'axis', 0), data.dims.length) !== 0)
-    return undefined
-  const [size = 1, ...rest] = data.dims
-  const row = elementCount(rest)
-  const result = new (arrayType(data.dtype))(positions.length * row)
-  positions.forEach((position, i) => {
-    const at = position < 0 ? position + size : position
-    if (at < 0 || at >= size) throw nodeError(context, `index ${position} does not exist in ${show(data.dims)}`)
-    for (let k = 0; k < row; k++) result[i * row + k] = data.data[at * row + k] as never
-  })
-  return [{ dtype: data.dtype, dims: [...requiredInput(context, 1).dims, ...rest], data: result }]
-}
-
-function gatherDims(context: NodeContext): number[][] {
-  const { dims } = requiredInput(context, 0)
-  const axis = axisOf(context, intAttribute(context.node, 'axis', 0), dims.length)
-  return [[...dims.slice(0, axis), ...requiredInput(context, 1).dims, ...dims.slice(axis + 1)]]
-}
-
-const castTypes: ReadonlyMap<number, DataType> = new Map([
-  [1, 'float32'],
-  [6, 'int32'],
-  [7, 'int64'],
-  [9, 'bool'],
-  [11, 'float64']
-])
-
-function cast(context: NodeContext): readonly Tensor[] | undefined {
-  const tensor = context.inputs[0]?.constant
-  const dtype = castTypes.get(intAttribute(context.node, 'to'))
-  if (tensor === undefined || dtype === undefined || tensor.dtype === 'float16' || tensor.dtype === 'bfloat16') return undefined
-  if (tensor.dtype === dtype) return [tensor]
-  const values = Array.from(tensor.data as ArrayLike<number | bigint>, Number)
-  if (dtype === 'int64') return [int64Tensor(values.map(Math.trunc), tensor.dims)]
-  const data = new (arrayType(dtype) as Float32ArrayConstructor)(dtype === 'bool' ? values.map((value) => (value === 0 ? 0 : 1)) : values)
-  return [{ dtype, dims: tensor.dims, data }]
-}
-
 function filled(context: NodeContext): readonly Tensor[] | undefined {
   if (context.inputs[0]?.constant === undefined) return undefined
   const dims = integersInput(context, 0, 'shape') ?? []
@@ -106,31 +76,49 @@ function transposedDims(context: NodeContext): number[] {
   return permutation(context).map((axis) => dims[axis] as number)
 }
 
-function transpose(context: NodeContext): readonly Tensor[] | undefined {
-  const tensor = context.inputs[0]?.constant
-  if (tensor === undefined) return undefined
-  const dims = transposedDims(context)
-  const strides = tensor.dims.map((_, axis) => elementCount(tensor.dims.slice(axis + 1)))
-  const perm = permutation(context)
-  const data = new (arrayType(tensor.dtype))(tensor.data.length)
-  const position = dims.map(() => 0)
-  for (let i = 0; i < data.length; i++) {
-    data[i] = tensor.data[perm.reduce((sum, axis, k) => sum + (strides[axis] as number) * (position[k] as number), 0)] as never
-    for (let k = dims.length - 1; k >= 0 && ++(position[k] as number) === dims[k]; k--) position[k] = 0
+const transposing: Operator = {
+  opType: 'Transpose',
+  opsets: allOpsets,
+  hasGradient: true,
+  dims: (context) => [transposedDims(context)],
+  fold(context) {
+    const tensor = context.inputs[0]?.constant
+    return tensor === undefined ? undefined : [readView(tensor, transpose(viewOf(tensor), permutation(context)))]
+  },
+  lower(context, plan) {
+    const { dims } = requiredInput(context, 0)
+    const perm = permutation(context)
+    const moved = perm.filter((axis) => dims[axis] !== 1)
+    // N×H×W×1 → N×1×H×W and the like move no element: only axes of length 1 change places.
+    if (moved.every((axis, i) => i === 0 || axis > (moved[i - 1] as number))) return [reshaped(plan, transposedDims(context))]
+    return [refOf(transpose(plan.dense(0), perm))]
   }
-  return [{ dtype: tensor.dtype, dims, data }]
 }
 
-/** N×H×W×1 → N×1×H×W and the like move no element: only axes of length 1 change places. */
-const lowerTranspose: Operator['lower'] = (context, plan) => {
-  const { dims } = requiredInput(context, 0)
-  const moved = permutation(context).filter((axis) => dims[axis] !== 1)
-  if (moved.every((axis, i) => i === 0 || axis > (moved[i - 1] as number))) return [reshaped(context, plan, transposedDims(context))]
-  throw unsupported(
-    context,
-    `a Transpose of ${show(dims)}, a computed value,`,
-    'export the model with N×C×H×W tensors (tf2onnx: --inputs-as-nchw)'
+/** Values of a shape: how many elements a tensor has. */
+const size: Operator = folded(
+  'Size',
+  () => [[]],
+  (context) => [int64Tensor([elementCount(requiredInput(context, 0).dims)], [])]
+)
+
+/** start, limit, delta: scalars of one type. */
+function range(context: NodeContext): readonly Tensor[] | undefined {
+  const [start, limit, delta] = [0, 1, 2].map((index) => requiredInput(context, index).constant)
+  if (start === undefined || limit === undefined || delta === undefined) return undefined
+  const numbers = [start, limit, delta].map((tensor) =>
+    Number((tensor.dtype === 'float64' ? tensor : (asFloatTensor(tensor) ?? tensor)).data[0])
   )
+  const [first, last, step] = numbers as [number, number, number]
+  const values = Array.from({ length: Math.max(0, Math.ceil((last - first) / step)) }, (_, i) => first + i * step)
+  const { dtype } = start
+  const data =
+    dtype === 'int64' ? BigInt64Array.from(values, BigInt) : (arrayType(dtype) as unknown as Float32ArrayConstructor).from(values)
+  return [{ dtype, dims: [values.length], data }]
+}
+
+function rangeDims(context: NodeContext): number[][] {
+  throw unsupported(context, 'a range of computed numbers', 'start, limit and delta must be known when a plan is made')
 }
 
 export const shapeArithmetic: readonly Operator[] = [
@@ -144,16 +132,12 @@ export const shapeArithmetic: readonly Operator[] = [
     (context) => [[shapeOf(context).length]],
     (context) => [int64Tensor(shapeOf(context))]
   ),
-  folded('Gather', gatherDims, gather),
-  folded(
-    'Cast',
-    (context) => [requiredInput(context, 0).dims],
-    cast,
-    (context, plan) => {
-      if (intAttribute(context.node, 'to') === 1) return [plan.ref(0)] // computed values are float32 already
-      throw unsupported(context, `a cast to type ${intAttribute(context.node, 'to')}`, 'computed values are float32')
-    }
-  ),
-  folded('ConstantOfShape', (context) => [integersInput(context, 0, 'shape') ?? []], filled),
-  folded('Transpose', (context) => [transposedDims(context)], transpose, lowerTranspose)
+  size,
+  {
+    ...folded('ConstantOfShape', (context) => [integersInput(context, 0, 'shape') ?? []], filled),
+    opsets: [9, newestOpset],
+    constants: [0]
+  },
+  { ...folded('Range', rangeDims, range), opsets: [11, newestOpset], constants: [0, 1, 2] },
+  transposing
 ]

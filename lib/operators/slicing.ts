@@ -1,6 +1,8 @@
 import { show } from '../errors.js'
 import { intAttribute, intsAttribute } from '../graph/rewrite.js'
-import { arrayType, type Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor.js'
+import { readView, viewOf } from './constant-view.js'
+import { type Cut, refOf, slice } from './dense.js'
 import {
   type NodeContext,
   type Operator,
@@ -11,17 +13,8 @@ import {
   integersInput,
   nodeError,
   requiredInput,
-  shapeError,
-  unsupported
+  shapeError
 } from './operator.js'
-
-/** Elements start, start + step, … of an axis. */
-interface Cut {
-  readonly axis: number
-  readonly start: number
-  readonly step: number
-  readonly count: number
-}
 
 /** What a Slice takes: attributes before opset 10, inputs since. */
 function cutsOf(context: NodeContext): Cut[] {
@@ -57,42 +50,31 @@ function cutDims(dims: readonly number[], cuts: readonly Cut[]): number[] {
   return dims.map((dim, axis) => cuts.find((cut) => cut.axis === axis)?.count ?? dim)
 }
 
-/** A cut of a constant with one dimension: what shape arithmetic needs. */
-function cutVector(tensor: Tensor, cut: Cut): Tensor {
-  const data = new (arrayType(tensor.dtype))(cut.count)
-  for (let i = 0; i < cut.count; i++) data[i] = tensor.data[cut.start + i * cut.step] as never
-  return { dtype: tensor.dtype, dims: [cut.count], data }
+function foldCuts(tensor: Tensor | undefined, cuts: readonly Cut[]): Tensor | undefined {
+  return tensor === undefined ? undefined : readView(tensor, slice(viewOf(tensor), cuts))
 }
 
-/** Some channels of a value: a view that Max understands as maxout. */
-function channels(context: NodeContext, plan: PlanWriter, cuts: readonly Cut[]): ValueRef {
+/** A part of input 0: of blocked channels a view that Max understands as maxout, else one through strides. */
+function cutRef(context: NodeContext, plan: PlanWriter, cuts: readonly Cut[]): ValueRef {
   const { dims } = requiredInput(context, 0)
   const real = cuts.filter((cut) => cut.step !== 1 || cut.count !== dims[cut.axis])
-  const ref = plan.ref(0)
-  const [only] = real
-  if (only === undefined) return ref
-  if (real.length > 1 || only.axis !== 1 || only.step < 1 || ref.view !== undefined) {
-    throw unsupported(
-      context,
-      `a slice of ${show(dims)} along axes ${show(real.map((cut) => cut.axis))}`,
-      'only channels can be sliced (axis 1), for maxout'
-    )
-  }
-  return { value: plan.plain(0), view: { kind: 'channels', start: only.start, step: only.step, count: only.count } }
+  const [only, ...others] = real
+  if (only === undefined) return plan.ref(0)
+  if (others.length > 0 || only.axis !== 1 || only.step < 1 || !plan.isBlocked(0)) return refOf(slice(plan.dense(0), real))
+  return { value: plan.blocked(0), view: { kind: 'channels', start: only.start, step: only.step, count: only.count } }
 }
 
-const slice: Operator = {
+const slicing: Operator = {
   opType: 'Slice',
   opsets: allOpsets,
   hasGradient: true,
+  constants: [1, 2, 3, 4],
   dims: (context) => [cutDims(requiredInput(context, 0).dims, cutsOf(context))],
   fold(context) {
-    const tensor = context.inputs[0]?.constant
-    const [cut, ...more] = cutsOf(context)
-    if (tensor === undefined || tensor.dims.length !== 1 || more.length > 0) return undefined
-    return [cut === undefined ? tensor : cutVector(tensor, cut)]
+    const folded = foldCuts(context.inputs[0]?.constant, cutsOf(context))
+    return folded === undefined ? undefined : [folded]
   },
-  lower: (context, plan) => [channels(context, plan, cutsOf(context))]
+  lower: (context, plan) => [cutRef(context, plan, cutsOf(context))]
 }
 
 /** Sizes: an attribute before opset 13, an input since; otherwise equal parts, the last one smaller (num_outputs, opset 18). */
@@ -116,12 +98,13 @@ const split: Operator = {
   opType: 'Split',
   opsets: allOpsets,
   hasGradient: true,
+  constants: [1],
   dims: (context) => partsOf(context).map((part) => cutDims(requiredInput(context, 0).dims, [part])),
   fold(context) {
     const tensor = context.inputs[0]?.constant
-    return tensor?.dims.length === 1 ? partsOf(context).map((part) => cutVector(tensor, part)) : undefined
+    return tensor === undefined ? undefined : partsOf(context).flatMap((part) => foldCuts(tensor, [part]) ?? [])
   },
-  lower: (context, plan) => partsOf(context).map((part) => channels(context, plan, [part]))
+  lower: (context, plan) => partsOf(context).map((part) => cutRef(context, plan, [part]))
 }
 
-export const slices: readonly Operator[] = [slice, split]
+export const slices: readonly Operator[] = [slicing, split]

@@ -3,7 +3,7 @@ import type { Node } from '../graph/graph.js'
 import { intsAttribute, stringAttribute } from '../graph/rewrite.js'
 import type { PlanWindow } from '../runtime/plan-spec.js'
 import { type ConvSpec, outputExtent } from './conv-spec.js'
-import { type NodeContext, type PlanWriter, nodeError, shapeError, unsupported } from './operator.js'
+import { type PlanWriter, nodeError, shapeError, unsupported } from './operator.js'
 
 /** What can be asked about a window without a whole graph. */
 export interface NodeAtOpset {
@@ -77,11 +77,9 @@ export function planWindow(spec: ConvSpec): PlanWindow {
 }
 
 /** Input 0 of a window node with the pads that a Pad node in front of it leaves to it. */
-export function paddedInput(context: NodeContext, plan: PlanWriter, fills: readonly number[]): { value: number; pads: PlanWindow['pads'] } {
+export function paddedInput(plan: PlanWriter, fills: readonly number[]): { value: number; pads: PlanWindow['pads'] } {
   const { value, view } = plan.ref(0)
-  if (view?.kind !== 'padded') return { value: plan.plain(0), pads: [0, 0, 0, 0] }
-  if (fills.includes(view.fill)) return { value, pads: view.pads }
-  throw unsupported(context, `a Pad node with constant ${view.fill} in front of it`, `padding by ${fills.join(' or ')} is needed`)
+  return view?.kind === 'padded' && fills.includes(view.fill) ? { value, pads: view.pads } : { value: plan.blocked(0), pads: [0, 0, 0, 0] }
 }
 
 export function addPads(a: PlanWindow['pads'], b: PlanWindow['pads']): PlanWindow['pads'] {

@@ -6,7 +6,7 @@ import { type ConvSpec, outputExtent } from '../operators/conv-spec.js'
 import { windowOf } from '../operators/window.js'
 import { Session } from '../runtime/session.js'
 import { elementCount, type FloatTensor, type Tensor } from '../tensor.js'
-import type { ConvLayer } from './layer.js'
+import type { Layer } from './layer.js'
 
 /** Inputs of the network by name, as `Session.run` takes them. */
 export type CalibrationFeeds = Readonly<Record<string, Tensor>>
@@ -47,7 +47,7 @@ export function checkCalibration(calibration: Calibration): Required<Calibration
  */
 export async function gatherMoments(
   graph: Graph,
-  layers: readonly ConvLayer[],
+  layers: readonly Layer[],
   calibration: Calibration,
   threads: number,
   signal: AbortSignal | undefined
@@ -119,14 +119,14 @@ function examples(tensor: Tensor, begin: number, end: number): Tensor {
 
 /** Adds up one layer's moments. */
 class Gatherer {
-  readonly layer: ConvLayer
+  readonly layer: Layer
   readonly #moments: readonly Float64Array[]
   readonly #threads: number
   readonly #patches: number
   #left: number
   #random: number
 
-  constructor(layer: ConvLayer, patches: number, seed: number, threads: number) {
+  constructor(layer: Layer, patches: number, seed: number, threads: number) {
     this.layer = layer
     const size = layer.inputsPerGroup * elementCount(layer.spec.kernel)
     this.#moments = Array.from({ length: layer.spec.groups }, () => new Float64Array(size * size))
@@ -140,7 +140,8 @@ class Gatherer {
     const { node } = this.layer
     const name = node.inputs[0] as string
     const input = values[name] as FloatTensor | undefined
-    if (input === undefined) throw new PolyadicError('POLYADIC_ARGUMENT', `calibration.inputs: there is no ${show(name)}`, { subject: name })
+    if (input === undefined)
+      throw new PolyadicError('POLYADIC_ARGUMENT', `calibration.inputs: there is no ${show(name)}`, { subject: name })
     if (input.dtype !== 'float32')
       throw new PolyadicError('POLYADIC_SHAPE', `calibration.inputs: ${show(name)} is ${input.dtype}, expected float32`, { subject: name })
     const spatial = input.dims.slice(2)
@@ -158,7 +159,8 @@ class Gatherer {
   /** The sums over the number of patches. Throws POLYADIC_ARGUMENT when there was none. */
   result(): readonly Float64Array[] {
     const count = this.#patches - this.#left
-    if (count === 0) throw new PolyadicError('POLYADIC_ARGUMENT', 'calibration.inputs: expected at least one example', { subject: 'calibration' })
+    if (count === 0)
+      throw new PolyadicError('POLYADIC_ARGUMENT', 'calibration.inputs: expected at least one example', { subject: 'calibration' })
     for (const matrix of this.#moments) for (let i = 0; i < matrix.length; i++) matrix[i] = (matrix[i] as number) / count
     return this.#moments
   }

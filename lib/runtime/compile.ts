@@ -1,7 +1,10 @@
-import { argumentError } from '../errors.js'
+import { argumentError, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { analyse, type InputShapes } from '../operators/infer.js'
+import { constantInputs } from '../operators/constant-inputs.js'
+import { analyse, type Analysis, type InputShapes, type InputValues } from '../operators/infer.js'
+import type { DataType, Tensor } from '../tensor.js'
 import { compact, type Draft } from './draft.js'
+import { evaluate } from './evaluate.js'
 import { fuse } from './fusion.js'
 import type { PlanSpec } from './plan-spec.js'
 import { DraftWriter } from './plan-writer.js'
@@ -10,11 +13,13 @@ import { checkThreads } from './threads.js'
 export interface CompileOptions {
   /** Dims of graph inputs by name; those left out are the graph's, with a batch of 1 where it is not fixed. */
   readonly inputShapes?: InputShapes
+  /** Contents of the graph inputs that determine shapes or steps (`constantInputs`): a plan is made for them. */
+  readonly inputValues?: InputValues
   /** Default: 1. */
   readonly threads?: number
   /**
    * Keeps every initializer as a parameter of its own: only biases are fused. A Softmax or LogSoftmax that makes output 0 is left
-   * out, as the loss is taken of the logits. Batch normalisation uses its running statistics, which stay as they are. Default: false.
+   * out, as the loss is taken of the logits. Weights that nodes compute from initializers are constants. Batch normalisation uses its running statistics, which stay as they are. Default: false.
    */
   readonly training?: boolean
   /** Fuses batch normalisation, activations, maxout and sums into convolutions. Default: true. */
@@ -28,6 +33,8 @@ export interface CompiledValue {
   readonly name: string
   /** As ONNX has them. */
   readonly dims: readonly number[]
+  /** Its ONNX type; in the plan it is float32. */
+  readonly dtype: DataType
 }
 
 /** What `PlanSpec.parameters[i]` is in the graph. */
@@ -42,25 +49,38 @@ export interface Compiled {
   readonly spec: PlanSpec
   /** One a plan input, in its order; a graph input read in several shapes occurs several times, one never read not at all. */
   readonly inputs: readonly CompiledValue[]
-  /** One a plan output, in its order: that of the graph. In training output 0 may be the logits in the place of this one. */
+  /**
+   * One a plan output, in its order: that of the graph, without those in `constants`. In training output 0 may be the logits in the place of
+   * this one.
+   */
   readonly outputs: readonly CompiledValue[]
+  /** Outputs of the graph that follow from shapes and constants. */
+  readonly constants: ReadonlyMap<string, Tensor>
   readonly parameters: readonly CompiledParameter[]
 }
 
-const defaults = { inputShapes: {}, threads: 1, training: false, fusion: true, cpBlocks: true }
+const defaults = { inputShapes: {}, inputValues: {}, threads: 1, training: false, fusion: true, cpBlocks: true }
 
 /**
  * Turns a graph and input shapes into a plan: shapes resolved, constants folded, steps fused, dead code dropped. Throws
  * `POLYADIC_SHAPE` for shapes that do not fit and `POLYADIC_UNSUPPORTED` for what polyadic cannot run, before anything is computed.
  */
 export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
-  const { inputShapes, training, fusion, cpBlocks } = { ...defaults, ...options }
+  const { inputShapes, inputValues, training, fusion, cpBlocks } = { ...defaults, ...options }
   const threads = checkThreads(options.threads ?? defaults.threads)
   if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
-  const analysis = analyse(graph, inputShapes)
+  const values: InputValues = inputValues
+  const missing = [...constantInputs(graph)].find((name) => values[name] === undefined)
+  if (missing !== undefined) {
+    const message = `input ${show(missing)} determines shapes: its value is needed to make a plan (inputValues)`
+    throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: missing })
+  }
+  const analysis = analyse(graph, inputShapes, inputValues, evaluate)
+  const constants = new Map(graph.outputs.flatMap(({ name }) => constantOf(analysis, name)))
+  const computed = graph.outputs.map(({ name }) => name).filter((name) => !constants.has(name))
   const writer = new DraftWriter(graph, analysis, training)
   for (const node of analysis.nodes) writer.write(node)
-  const written = writer.draft(graph.outputs.map((output) => writer.output(output.name)))
+  const written = writer.draft(computed.map((name) => writer.output(name)))
   const live = compact(training ? withLogits(written) : written)
   const draft = fusion ? compact(fuse(live, { training, cpBlocks })) : live
   const spec: PlanSpec = {
@@ -72,13 +92,23 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
     outputs: draft.outputs,
     parameters: draft.parameters.map(({ data, trainable }) => ({ data, trainable }))
   }
-  const value = (name: string): CompiledValue => ({ name, dims: analysis.dims.get(name) as readonly number[] })
+  const value = (name: string): CompiledValue => ({
+    name,
+    dims: analysis.dims.get(name) as readonly number[],
+    dtype: analysis.dtypes.get(name) ?? 'float32'
+  })
   return {
     spec,
     inputs: draft.inputs.map((input) => value(input.name)),
-    outputs: graph.outputs.map((output) => value(output.name)),
+    outputs: computed.map(value),
+    constants,
     parameters: draft.parameters.map(({ initializers, layout }) => ({ initializers, layout }))
   }
+}
+
+function constantOf(analysis: Analysis, name: string): [string, Tensor][] {
+  const constant = analysis.constants.get(name)
+  return constant === undefined ? [] : [[name, constant]]
 }
 
 /** Output 0 as it is before softmax. */

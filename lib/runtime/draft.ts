@@ -34,7 +34,7 @@ export function readValues(step: PlanStep): number[] {
 
 /** Parameters that a step reads. */
 export function readParameters(step: PlanStep): number[] {
-  const stages = step.op === 'convolution' ? [step] : step.op === 'cp_block' ? step.stages : []
+  const stages = step.op === 'convolution' || step.op === 'conv_transpose' ? [step] : step.op === 'cp_block' ? step.stages : []
   const parameters = stages.flatMap(({ weight, bias }) => (bias < 0 ? [weight] : [weight, bias]))
   return step.op === 'affine' ? [step.scale, step.shift] : parameters
 }
@@ -51,10 +51,13 @@ export function compact(draft: Draft): Draft {
   const steps = liveSteps(draft)
   const used = new Set([...steps.flatMap((step) => [...readValues(step), step.output]), ...draft.outputs])
   const values = renumber(draft.values.length, (value) => used.has(value))
-  const parametersUsed = new Set(steps.flatMap(readParameters))
+  const ofConstants = draft.values.flatMap(({ parameter }, i) => (used.has(i) && parameter !== undefined ? [parameter] : []))
+  const parametersUsed = new Set([...steps.flatMap(readParameters), ...ofConstants])
   const parameters = renumber(draft.parameters.length, (parameter) => parametersUsed.has(parameter))
   return {
-    values: draft.values.filter((_, i) => used.has(i)),
+    values: draft.values
+      .filter((_, i) => used.has(i))
+      .map((value) => (value.parameter === undefined ? value : { ...value, parameter: parameters(value.parameter) })),
     parameters: draft.parameters.filter((_, i) => parametersUsed.has(i)),
     steps: steps.map((step) => renumbered(step, values, parameters)),
     inputs: draft.inputs.filter(({ value }) => used.has(value)).map(({ name, value }) => ({ name, value: values(value) })),
@@ -87,9 +90,13 @@ function renumbered(step: PlanStep, value: (index: number) => number, parameter:
   const output = value(step.output)
   const residual = 'residual' in step && step.residual !== undefined ? { residual: value(step.residual) } : {}
   if (step.op === 'convolution') return { ...convolution(step), input: value(step.input), output, ...residual }
+  if (step.op === 'conv_transpose') return { ...convolution(step), input: value(step.input), output }
   if (step.op === 'cp_block') return { ...step, stages: step.stages.map(convolution), input: value(step.input), output, ...residual }
   if (step.op === 'affine') return { ...step, scale: parameter(step.scale), shift: parameter(step.shift), input: value(step.input), output }
-  if (step.op === 'concat') return { ...step, inputs: step.inputs.map(value), output }
-  if ('inputs' in step) return { ...step, inputs: [value(step.inputs[0]), value(step.inputs[1])], output }
+  if (step.op === 'add' || step.op === 'multiply') {
+    const [a, b] = step.inputs as readonly [number, number]
+    return { op: step.op as 'add', inputs: [value(a), value(b)], output }
+  }
+  if ('inputs' in step) return { ...(step as Exclude<typeof step, { op: 'add' | 'multiply' }>), inputs: step.inputs.map(value), output }
   return { ...step, input: value(step.input), output }
 }

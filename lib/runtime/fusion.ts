@@ -145,5 +145,7 @@ class Fusion {
 
 /** Whether max(f(a), f(b)) = f(max(a, b)). */
 function isMonotone(activation: PlanActivation | undefined): boolean {
-  return activation?.kind !== 'leaky_relu' || (activation.alpha ?? 0) >= 0
+  if (activation?.kind === 'leaky_relu' || activation?.kind === 'elu' || activation?.kind === 'hard_sigmoid')
+    return (activation.alpha ?? 0) >= 0
+  return !['hard_swish', 'selu', 'swish', 'gelu', 'gelu_tanh', 'mish'].includes(activation?.kind ?? 'none')
 }

@@ -1,6 +1,9 @@
+import type { DenseStep } from './dense-spec.js'
+
 /**
  * What TypeScript hands to native code: a network with every shape resolved and every decision about fusion taken.
- * Values are 4-D, N×C×H×W (a matrix N×C has H = W = 1); native code chooses their layout in memory.
+ * Values are of two kinds. Blocked ones are 4-D, N×C×H×W (a matrix N×C has H = W = 1), and native code chooses their layout in memory:
+ * convolutions and what stands between them work on these. Dense ones are the elements of a row-major tensor of any rank.
  */
 export interface PlanSpec {
   readonly threads: number
@@ -20,6 +23,10 @@ export interface PlanValue {
   readonly c: number
   readonly h: number
   readonly w: number
+  /** Row-major; n, c and h are 1, w is the number of elements. Default: blocked. */
+  readonly dense?: true
+  /** Of a dense value: the parameter that holds its elements. */
+  readonly parameter?: number
 }
 
 /** Weights in ONNX layout; copied and packed when the plan is made. `trainable` is only read with `training`. */
@@ -38,10 +45,27 @@ export interface PlanWindow {
 
 /**
  * An element-wise function. `relu`: max(x, 0). `leaky_relu`: x < 0 ? alpha·x : x. `clip`: min(max(x, alpha), beta).
+ * `hard_sigmoid`: clip(alpha·x + beta, 0, 1). `hard_swish`: x·clip(x/6 + ½, 0, 1). `elu`: x < 0 ? alpha·(eˣ − 1) : x. `selu`: beta·elu(x).
+ * `softplus`: ln(1 + eˣ). `swish`: x·sigmoid(alpha·x). `gelu`: x·Φ(x), `gelu_tanh` its approximation. `mish`: x·tanh(softplus(x)).
  * `sigmoid`, `tanh`, `none`.
  */
 export interface PlanActivation {
-  readonly kind: 'none' | 'relu' | 'leaky_relu' | 'clip' | 'sigmoid' | 'tanh'
+  readonly kind:
+    | 'none'
+    | 'relu'
+    | 'leaky_relu'
+    | 'clip'
+    | 'sigmoid'
+    | 'tanh'
+    | 'hard_sigmoid'
+    | 'hard_swish'
+    | 'elu'
+    | 'selu'
+    | 'softplus'
+    | 'swish'
+    | 'gelu'
+    | 'gelu_tanh'
+    | 'mish'
   readonly alpha?: number
   readonly beta?: number
 }
@@ -105,6 +129,11 @@ export type PlanStep =
   | { readonly op: 'flatten'; readonly input: number; readonly output: number }
   /** Along channels. */
   | { readonly op: 'concat'; readonly inputs: readonly number[]; readonly output: number }
+  /**
+   * A transposed convolution: the backward pass to the data of a convolution from the output to the input. weight: Cin×Cout/groups×kH×kW.
+   * Inference only.
+   */
+  | (PlanConvolution & { readonly op: 'conv_transpose'; readonly input: number; readonly output: number })
   /** Local response normalisation over channels: y = x / (bias + alpha/size · Σ x²)^beta. */
   | {
       readonly op: 'lrn'
@@ -115,3 +144,4 @@ export type PlanStep =
       readonly beta: number
       readonly bias: number
     }
+  | DenseStep

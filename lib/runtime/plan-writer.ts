@@ -1,9 +1,12 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { type Dense, isRowMajor, rowMajor, wholeValue } from '../operators/dense.js'
 import type { AnalysedNode, Analysis } from '../operators/infer.js'
 import {
+  type ChannelView,
   type NewStep,
   type NodeContext,
+  type PaddedView,
   type PlanWriter,
   type ValueRef,
   nodeError,
@@ -11,9 +14,14 @@ import {
   sameShape,
   unsupported
 } from '../operators/operator.js'
-import { asFloat32, elementCount, type Tensor } from '../tensor.js'
-import type { Draft, DraftInput, DraftParameter } from './draft.js'
+import { asFloat32, elementCount, type Tensor, toFloat32 } from '../tensor.js'
+import { denseOps } from './dense-spec.js'
+import { type Draft, type DraftInput, type DraftParameter, readParameters, readValues } from './draft.js'
 import type { PlanStep, PlanValue } from './plan-spec.js'
+
+function denseShape(count: number): PlanValue {
+  return { n: 1, c: 1, h: 1, w: count, dense: true }
+}
 
 /** Turns analysed nodes into steps, one by one, without any fusion. */
 export class DraftWriter {
@@ -26,12 +34,18 @@ export class DraftWriter {
   readonly #refs = new Map<string, ValueRef>()
   readonly #parameterOf = new Map<object, { readonly index: number; readonly layout: DraftParameter['layout'] }[]>()
   readonly #initializerOf = new Map<object, string>()
+  /** What has been converted or copied already: by value and how it was seen. */
+  readonly #converted = new Map<string, number>()
+  readonly #constants = new Map<object, number>()
+  /** Values that trainable parameters have a part in: a step behind them needs a backward pass. */
+  readonly #learnt = new Set<number>()
 
   constructor(graph: Graph, analysis: Analysis, training: boolean) {
     this.#analysis = analysis
     this.#training = training
     for (const name of graph.initializers.keys()) this.#initializerOf.set((analysis.constants.get(name) as Tensor).data, name)
     for (const { name } of graph.inputs) {
+      if (analysis.constants.has(name)) continue
       const dims = analysis.dims.get(name) ?? []
       // Other ranks are a row a batch until the network reshapes them.
       const shape = planShape(dims) ?? { n: dims[0] ?? 1, c: elementCount(dims.slice(1)), h: 1, w: 1 }
@@ -57,8 +71,11 @@ export class DraftWriter {
   output(name: string): number {
     const ref = this.#refs.get(name)
     if (ref !== undefined && ref.view === undefined) return ref.value
-    const what = ref === undefined ? 'does not depend on any input' : 'is a part of the channels or a padded value'
-    throw new PolyadicError('POLYADIC_UNSUPPORTED', `output ${show(name)} ${what}; it must be computed by a node`, { subject: name })
+    const dims = this.#analysis.dims.get(name)
+    if (ref === undefined || dims === undefined)
+      throw new PolyadicError('POLYADIC_GRAPH', `output ${show(name)} is not computed by any node`, { subject: name })
+    const context = { node: { name, opType: 'output' } } as unknown as NodeContext
+    return this.#contiguous(context, this.#strided(context, ref, dims)).value
   }
 
   #addInput(name: string, shape: PlanValue): number {
@@ -68,47 +85,151 @@ export class DraftWriter {
   }
 
   #writer(context: NodeContext): PlanWriter {
+    const dimsOf = (index: number): readonly number[] => context.inputs[index]?.dims ?? []
+    const dense = (index: number): Dense => this.#strided(context, this.#ref(context, index), dimsOf(index))
     return {
       ref: (index) => this.#ref(context, index),
-      plain: (index) => this.#plain(context, index),
+      blocked: (index) => this.#blocked(context, index, dimsOf(index)),
+      isBlocked: (index) => this.#isBlocked(this.#ref(context, index), dimsOf(index)),
+      dense,
+      contiguous: (value) => this.#contiguous(context, value),
+      constant: (tensor) => this.#constant(tensor),
+      toBlocked: (value, shape) => this.#toBlocked(context, value, shape),
+      emitDense: (step, dims) => wholeValue(this.#emit(context, step, denseShape(elementCount(dims))).value, dims),
       shape: (value) => this.#values[value] as PlanValue,
       reshapedInput: (value, shape) => this.#reshapedInput(value, shape),
       parameter: (tensor) => this.#parameter(context, tensor, 'same'),
       transposed: (tensor) => this.#parameter(context, tensor, 'transposed'),
       derived: (data) => this.#addParameter({ data, trainable: false, initializers: [], layout: 'derived' }),
-      emit: (step, shape) => this.#emit(step, shape)
+      emit: (step, shape) => this.#emit(context, step, shape)
     }
   }
 
-  #emit(step: NewStep, shape: PlanValue): ValueRef {
+  #emit(context: NodeContext, newStep: NewStep, shape: PlanValue): ValueRef {
     const output = this.#values.push(shape) - 1
-    this.#steps.push({ ...step, output } as PlanStep)
+    const step = { ...newStep, output } as PlanStep
+    this.#steps.push(step)
+    if (this.#training && this.#learns(step)) {
+      this.#learnt.add(output)
+      // Element-wise functions and conversions over dense values run forward only.
+      if (denseOps.has(step.op) || step.op === 'conv_transpose' || shape.dense)
+        throw unsupported(context, 'training', `this form of the operator (a step "${step.op}") has no gradient`)
+    }
     return { value: output }
+  }
+
+  #learns(step: PlanStep): boolean {
+    return (
+      readValues(step).some((value) => this.#learnt.has(value)) ||
+      readParameters(step).some((parameter) => this.#parameters[parameter]?.trainable === true)
+    )
   }
 
   #ref(context: NodeContext, index: number): ValueRef {
     const name = context.node.inputs[index] ?? ''
     const ref = this.#refs.get(name)
     if (ref !== undefined) return ref
-    if (this.#analysis.constants.has(name))
-      throw unsupported(context, `the constant input ${show(name)}`, "a value computed from the network's inputs is needed")
-    throw nodeError(context, `input ${show(name)} does not exist`)
+    const constant = this.#analysis.constants.get(name)
+    if (constant === undefined) throw nodeError(context, `input ${show(name)} does not exist`)
+    return { value: this.#constant(constant).value }
   }
 
-  #plain(context: NodeContext, index: number): number {
-    const { value, view } = this.#ref(context, index)
-    const dims = context.inputs[index]?.dims ?? []
+  #constant(tensor: Tensor): Dense {
+    const known = this.#constants.get(tensor.data)
+    if (known !== undefined) return wholeValue(known, tensor.dims)
+    const name = this.#initializerOf.get(tensor.data) ?? 'a constant'
+    const data = toFloat32(tensor, name)
+    const parameter = this.#addParameter({ data, trainable: false, initializers: [], layout: 'derived' })
+    const value = this.#values.push({ ...denseShape(data.length), parameter }) - 1
+    this.#constants.set(tensor.data, value)
+    return wholeValue(value, tensor.dims)
+  }
+
+  #isBlocked({ value, view }: ValueRef, dims: readonly number[]): boolean {
+    const [shape, own] = [planShape(dims), this.#values[value] as PlanValue]
+    if (shape === undefined || view !== undefined || own.parameter !== undefined) return false
+    return sameShape(shape, own) || this.#inputs.some((input) => input.value === value)
+  }
+
+  #blocked(context: NodeContext, index: number, dims: readonly number[]): number {
+    const ref = this.#ref(context, index)
     const shape = planShape(dims)
-    if (view === undefined && shape !== undefined && sameShape(shape, this.#values[value] as PlanValue)) return value
-    const found = { channels: 'a part of the channels', padded: 'a padded value', reshaped: `a value reshaped to ${show(dims)}` }[
-      view?.kind ?? 'reshaped'
-    ]
-    const needed = {
-      channels: 'slices of channels are only understood in front of Max (maxout)',
-      padded: 'only a convolution or pooling can follow a Pad',
-      reshaped: 'reshaping is only understood as flattening, of a graph input, or in front of ReduceMax (maxout) and ReduceMean'
-    }[view?.kind ?? 'reshaped']
-    throw unsupported(context, `its input ${show(context.node.inputs[index])}, ${found},`, needed)
+    if (shape === undefined)
+      throw unsupported(
+        context,
+        `its input ${show(context.node.inputs[index])} of shape ${show(dims)}`,
+        'two to four dimensions are needed'
+      )
+    if (ref.view === undefined && sameShape(shape, this.#values[ref.value] as PlanValue)) return ref.value
+    const input = ref.view === undefined ? this.#reshapedInput(ref.value, shape) : undefined
+    return input ?? this.#toBlocked(context, this.#strided(context, ref, dims), shape)
+  }
+
+  #toBlocked(context: NodeContext, value: Dense, shape: PlanValue): number {
+    const from = this.#contiguous(context, value)
+    const { n, c, h, w } = shape
+    return this.#once(
+      `blocked ${from.value} ${[n, c, h, w]}`,
+      () => this.#emit(context, { op: 'to_blocked', input: from.value }, shape).value
+    )
+  }
+
+  /** A value as a dense one, seen through what view it has. */
+  #strided(context: NodeContext, ref: ValueRef, dims: readonly number[]): Dense {
+    if (ref.view?.kind === 'strided') return { value: ref.value, dims, offset: ref.view.offset, strides: ref.view.strides }
+    const value = this.#denseOf(context, ref.value)
+    if (ref.view === undefined) return wholeValue(value, dims)
+    return ref.view.kind === 'channels' ? this.#channels(ref, ref.view, value, dims) : this.#padded(context, ref, ref.view, value, dims)
+  }
+
+  #denseOf(context: NodeContext, value: number): number {
+    const shape = this.#values[value] as PlanValue
+    if (shape.dense) return value
+    const dense = denseShape(shape.n * shape.c * shape.h * shape.w)
+    return (
+      this.#reshapedInput(value, dense) ??
+      this.#once(`dense ${value}`, () => this.#emit(context, { op: 'to_dense', input: value }, dense).value)
+    )
+  }
+
+  #channels(ref: ValueRef, view: ChannelView, value: number, dims: readonly number[]): Dense {
+    const strides = rowMajor(dims.with(1, (this.#values[ref.value] as PlanValue).c))
+    const stride = strides[1] as number
+    return { value, dims, offset: view.start * stride, strides: strides.with(1, stride * view.step) }
+  }
+
+  #padded(context: NodeContext, ref: ValueRef, { pads, fill }: PaddedView, value: number, dims: readonly number[]): Dense {
+    const { n, c, h, w } = this.#values[ref.value] as PlanValue
+    const whole = [n, c, h + pads[0] + pads[2], w + pads[1] + pads[3]]
+    const strides = rowMajor(whole)
+    const piece = {
+      input: 0,
+      dims: [n, c, h, w],
+      from: { offset: 0, strides: rowMajor([n, c, h, w]) },
+      to: { offset: pads[0] * (strides[2] as number) + pads[1], strides }
+    }
+    const padded = this.#once(`padded ${value} ${pads} ${fill}`, () => {
+      const step = { op: 'copy', inputs: [value], pieces: [piece], fill } as const
+      return this.#emit(context, step, denseShape(elementCount(whole))).value
+    })
+    return wholeValue(padded, dims)
+  }
+
+  /** A value that has exactly the elements of `x`, in row-major order. */
+  #contiguous(context: NodeContext, x: Dense): Dense {
+    const { value, dims, offset, strides } = x
+    if (isRowMajor(x) && (this.#values[value] as PlanValue).w === elementCount(dims)) return x
+    const copy = this.#once(`copy ${value} ${offset} ${dims} by ${strides}`, () => {
+      const piece = { input: 0, dims, from: { offset, strides }, to: { offset: 0, strides: rowMajor(dims) } }
+      return this.#emit(context, { op: 'copy', inputs: [value], pieces: [piece] }, denseShape(elementCount(dims))).value
+    })
+    return wholeValue(copy, dims)
+  }
+
+  #once(key: string, make: () => number): number {
+    const value = this.#converted.get(key) ?? make()
+    this.#converted.set(key, value)
+    return value
   }
 
   #reshapedInput(value: number, shape: PlanValue): number | undefined {

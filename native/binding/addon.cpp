@@ -13,7 +13,8 @@ namespace polyadic::binding {
 
 Addon::Addon(Napi::Env env, Napi::Object exports) : environment_(make_environment(env)) {
   DefineAddon(exports, {InstanceMethod<&Addon::cpu>("cpu"), InstanceMethod<&Addon::set_isa>("setIsa"),
-                        InstanceMethod<&Addon::peak_gflops>("peakGflops")});
+                        InstanceMethod<&Addon::peak_gflops>("peakGflops"),
+                        InstanceMethod<&Addon::on_settled>("onSettled"), InstanceMethod<&Addon::cancel>("cancel")});
   exports.Set("cpd", Napi::Function::New<cpd>(env, "cpd"));
   exports.Set("patchMoments", Napi::Function::New<patch_moments>(env, "patchMoments"));
   exports.Set("cpdTest", cpd_test(env));
@@ -40,6 +41,20 @@ void Addon::set_isa(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     if (!info[0].IsString()) argument_error("isa", "a string");
     polyadic::set_isa(info[0].As<Napi::String>().Utf8Value());
+  });
+}
+
+void Addon::on_settled(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsFunction()) argument_error("settled", "a function");
+    environment_->on_settled(info[0].As<Napi::Function>());
+  });
+}
+
+void Addon::cancel(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsNumber()) argument_error("job", "a number");
+    environment_->cancel(info[0].As<Napi::Number>().DoubleValue());
   });
 }
 

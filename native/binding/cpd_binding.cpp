@@ -59,7 +59,7 @@ CpdSpec read_spec(const Napi::Object& options) {
   const Napi::Array factors = array_property(options, "factors");
   for (std::uint32_t n = 0; n < factors.Length(); ++n) {
     const Napi::Value factor = factors.Get(n);
-    const Span<double> values = float64_array(factor, "factors[" + std::to_string(n) + "]");
+    const Span<double> values = float64_array(factor, "factors");
     spec.given.emplace_back(values.data, values.data + values.length);
   }
   return spec;
@@ -88,21 +88,21 @@ Napi::Array trace_array(Napi::Env env, const std::vector<solver::TraceEntry>& tr
 
 class CpdJob : public Job {
  public:
-  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress)
-      : Job(env), spec_(read_spec(options)) {
+  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress) : spec_(read_spec(options)) {
     const Napi::Value tensor = options.Get("tensor");
     const Span<double> values = float64_array(tensor, "tensor");
     if (wanted_length(spec_.dims) != static_cast<std::int64_t>(values.length))
       argument_error("tensor", "as many elements as dims hold");
     tensor_ = values.data;
-    pin(tensor);
+    pins_.add(env, tensor);
     const Napi::Value covariance = options.Get("covariance");
     if (!covariance.IsUndefined()) {
       const Span<double> moments = float64_array(covariance, "covariance");
       const double rest = static_cast<double>(values.length) / static_cast<double>(spec_.dims[0]);
-      if (static_cast<double>(moments.length) != rest * rest) argument_error("covariance", "the square of I_2·…·I_N elements");
+      if (static_cast<double>(moments.length) != rest * rest)
+        argument_error("covariance", "the square of I_2·…·I_N elements");
       spec_.covariance = moments.data;
-      pin(covariance);
+      pins_.add(env, covariance);
     }
     on_progress(progress);
   }
@@ -133,6 +133,7 @@ class CpdJob : public Job {
 
  private:
   CpdSpec spec_;
+  Pins pins_;
   const double* tensor_ = nullptr;
   CpdResult result_;
 };
@@ -140,7 +141,7 @@ class CpdJob : public Job {
 // Adds the second moments of patches of one batch to one matrix a group.
 class MomentsJob : public Job {
  public:
-  MomentsJob(Napi::Env env, const Napi::Object& options) : Job(env) {
+  MomentsJob(Napi::Env env, const Napi::Object& options) {
     const std::vector<std::int64_t> dims = integers_property(options, "dims");
     const std::vector<std::int64_t> kernel = integers_property(options, "kernel");
     patches_.strides = integers_property(options, "strides");
@@ -156,20 +157,23 @@ class MomentsJob : public Job {
     patches_.dims = dims;
     patches_.kernel = kernel;
     const Span<float> input = float32_array(options.Get("input"), "input");
-    if (wanted_length(dims) != static_cast<std::int64_t>(input.length)) argument_error("input", "as many elements as dims hold");
+    if (wanted_length(dims) != static_cast<std::int64_t>(input.length))
+      argument_error("input", "as many elements as dims hold");
     patches_.input = input.data;
-    pin(options.Get("input"));
+    pins_.add(env, options.Get("input"));
     patches_.positions = integers_property(options, "positions");
     if (patches_.positions.size() % (axes + 1) != 0) argument_error("positions", "image and position of each patch");
     const Napi::Array moments = array_property(options, "moments");
     const std::int64_t size = patches_.length();
-    if (moments.Length() != static_cast<std::uint32_t>(patches_.groups)) argument_error("moments", "one matrix a group");
+    if (moments.Length() != static_cast<std::uint32_t>(patches_.groups))
+      argument_error("moments", "one matrix a group");
     for (std::uint32_t g = 0; g < moments.Length(); ++g) {
       const Napi::Value matrix = moments.Get(g);
       const Span<double> values = float64_array(matrix, "moments");
-      if (static_cast<std::int64_t>(values.length) != size * size) argument_error("moments", "square matrices of the patches' length");
+      if (static_cast<std::int64_t>(values.length) != size * size)
+        argument_error("moments", "square matrices of the patches' length");
       moments_.push_back(values.data);
-      pin(matrix);
+      pins_.add(env, matrix);
     }
   }
 
@@ -177,6 +181,7 @@ class MomentsJob : public Job {
 
  private:
   solver::Patches patches_;
+  Pins pins_;
   std::vector<double*> moments_;
   int threads_ = 1;
 };

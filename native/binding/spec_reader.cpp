@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "dense_spec_reader.h"
 
 namespace polyadic::binding {
 namespace {
@@ -47,9 +48,21 @@ Maxout read_maxout(const Napi::Object& object) {
 
 ActivationSpec read_activation(const Napi::Object& object) {
   using Kind = ActivationSpec::Kind;
-  static const std::pair<const char*, Kind> kKinds[] = {
-      {"none", Kind::none}, {"relu", Kind::relu},       {"leaky_relu", Kind::leaky_relu},
-      {"clip", Kind::clip}, {"sigmoid", Kind::sigmoid}, {"tanh", Kind::tanh}};
+  static const std::pair<const char*, Kind> kKinds[] = {{"none", Kind::none},
+                                                        {"relu", Kind::relu},
+                                                        {"leaky_relu", Kind::leaky_relu},
+                                                        {"clip", Kind::clip},
+                                                        {"sigmoid", Kind::sigmoid},
+                                                        {"tanh", Kind::tanh},
+                                                        {"hard_sigmoid", Kind::hard_sigmoid},
+                                                        {"hard_swish", Kind::hard_swish},
+                                                        {"elu", Kind::elu},
+                                                        {"selu", Kind::selu},
+                                                        {"softplus", Kind::softplus},
+                                                        {"swish", Kind::swish},
+                                                        {"gelu", Kind::gelu},
+                                                        {"gelu_tanh", Kind::gelu_tanh},
+                                                        {"mish", Kind::mish}};
   const std::string name = string_property(object, "kind");
   for (const auto& [key, kind] : kKinds) {
     if (name == key) {
@@ -62,7 +75,7 @@ ActivationSpec read_activation(const Napi::Object& object) {
 
 Op read_op(const Napi::Object& object) {
   const std::string name = string_property(object, "op");
-  for (int i = 0; i <= static_cast<int>(Op::lrn); ++i) {
+  for (int i = 0; i <= static_cast<int>(kLastOp); ++i) {
     if (name == op_name(static_cast<Op>(i))) return static_cast<Op>(i);
   }
   argument_error("op", "a known operator, got \"" + name + "\"");
@@ -82,6 +95,7 @@ StepSpec read_step(const Napi::Object& object) {
   if (has_property(object, "maxout")) step.maxout = read_maxout(object_property(object, "maxout"));
   switch (step.op) {
     case Op::convolution:
+    case Op::conv_transpose:
       step.convolution = read_convolution(object);
       break;
     case Op::cp_block: {
@@ -113,6 +127,7 @@ StepSpec read_step(const Napi::Object& object) {
       step.bias = static_cast<float>(number_property(object, "bias"));
       break;
     default:
+      if (step.op == Op::elementwise || is_dense_op(step.op)) step.dense = read_dense_spec(object);
       break;
   }
   return step;
@@ -147,7 +162,9 @@ PlanSpec read_plan_spec(const Napi::Value& value) {
   spec.training = bool_property(object, "training");
   each_object(object, "values", [&](const Napi::Object& item) {
     spec.values.push_back({bounded(integer_property(item, "n"), 1, "n"), bounded(integer_property(item, "c"), 1, "c"),
-                           bounded(integer_property(item, "h"), 1, "h"), bounded(integer_property(item, "w"), 1, "w")});
+                           bounded(integer_property(item, "h"), 1, "h"), bounded(integer_property(item, "w"), 0, "w"),
+                           has_property(item, "dense") && bool_property(item, "dense"),
+                           has_property(item, "parameter") ? read_index(item, "parameter") : -1});
   });
   each_object(object, "parameters", [&](const Napi::Object& item) {
     const Span<float> data = float32_array(property(item, "data"), "parameter");

@@ -44,8 +44,7 @@ struct DoubleTile {
 };
 
 template <int Rows, int Columns>
-void gemm_tile(std::int64_t k, const double* a, const double* b, double* c, std::ptrdiff_t ldc,
-               bool add) {
+void gemm_tile(std::int64_t k, const double* a, const double* b, double* c, std::ptrdiff_t ldc, bool add) {
   DoubleTile<Rows, Columns> tile;
   tile.clear();
   for (std::int64_t i = 0; i < k; ++i, a += Rows, b += Columns) {
@@ -96,13 +95,9 @@ double double_peak(std::int64_t rounds) {
 
 template <int Rows, int Columns>
 constexpr polyadic::DoubleKernels double_kernels() {
-  return {Rows,
-          Columns,
-          VecD::kLanes,
-          gemm_tile<Rows, Columns>,
-          gemm_rows<Rows, Columns>,
-          gemm_strips<Rows, Columns>,
-          double_peak};
+  return {
+      Rows,       Columns, VecD::kLanes, gemm_tile<Rows, Columns>, gemm_rows<Rows, Columns>, gemm_strips<Rows, Columns>,
+      double_peak};
 }
 
 }  // namespace

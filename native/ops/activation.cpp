@@ -22,6 +22,21 @@ void map_gradient(const float* x, const float* y, const float* dy, float* dx, st
   }
 }
 
+float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+
+float hard_sigmoid(float x, float alpha, float beta) { return std::min(1.0f, std::max(0.0f, alpha * x + beta)); }
+
+float elu(float x, float alpha) { return x < 0 ? alpha * std::expm1(x) : x; }
+
+float softplus(float x) { return x > 20 ? x : std::log1p(std::exp(x)); }
+
+// Φ, the normal distribution's cumulative function.
+float normal(float x) { return 0.5f * (1.0f + std::erf(x * 0.70710678f)); }
+
+constexpr float kRoot = 0.79788456f;  // √(2/π)
+
+float gelu_inner(float x) { return std::tanh(kRoot * (x + 0.044715f * x * x * x)); }
+
 }  // namespace
 
 void apply_activation(const ActivationSpec& activation, const float* x, float* y, std::int64_t count) {
@@ -39,6 +54,24 @@ void apply_activation(const ActivationSpec& activation, const float* x, float* y
       return map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
     case Kind::tanh:
       return map(x, y, count, [](float v) { return std::tanh(v); });
+    case Kind::hard_sigmoid:
+      return map(x, y, count, [=](float v) { return hard_sigmoid(v, alpha, beta); });
+    case Kind::hard_swish:
+      return map(x, y, count, [](float v) { return v * hard_sigmoid(v, 1.0f / 6, 0.5f); });
+    case Kind::elu:
+      return map(x, y, count, [=](float v) { return elu(v, alpha); });
+    case Kind::selu:
+      return map(x, y, count, [=](float v) { return beta * elu(v, alpha); });
+    case Kind::softplus:
+      return map(x, y, count, [](float v) { return softplus(v); });
+    case Kind::swish:
+      return map(x, y, count, [=](float v) { return v * sigmoid(alpha * v); });
+    case Kind::gelu:
+      return map(x, y, count, [](float v) { return v * normal(v); });
+    case Kind::gelu_tanh:
+      return map(x, y, count, [](float v) { return 0.5f * v * (1.0f + gelu_inner(v)); });
+    case Kind::mish:
+      return map(x, y, count, [](float v) { return v * std::tanh(softplus(v)); });
   }
 }
 
@@ -59,6 +92,33 @@ void activation_gradient(const ActivationSpec& activation, const float* x, const
       return with([](float, float v) { return v * (1.0f - v); });
     case Kind::tanh:
       return with([](float, float v) { return 1.0f - v * v; });
+    case Kind::hard_sigmoid:
+      return with([=](float, float v) { return v > 0 && v < 1 ? alpha : 0.0f; });
+    case Kind::hard_swish:
+      return with([](float v, float) { return v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f; });
+    case Kind::elu:
+      return with([=](float v, float result) { return v < 0 ? result + alpha : 1.0f; });
+    case Kind::selu:
+      return with([=](float v, float result) { return v < 0 ? result + alpha * beta : beta; });
+    case Kind::softplus:
+      return with([](float v, float) { return sigmoid(v); });
+    case Kind::swish:
+      return with([=](float v, float) {
+        const float s = sigmoid(alpha * v);
+        return s + alpha * v * s * (1 - s);
+      });
+    case Kind::gelu:
+      return with([](float v, float) { return normal(v) + v * 0.39894228f * std::exp(-0.5f * v * v); });
+    case Kind::gelu_tanh:
+      return with([](float v, float) {
+        const float t = gelu_inner(v);
+        return 0.5f * (1 + t) + 0.5f * v * (1 - t * t) * kRoot * (1 + 3 * 0.044715f * v * v);
+      });
+    case Kind::mish:
+      return with([](float v, float) {
+        const float t = std::tanh(softplus(v));
+        return t + v * (1 - t * t) * sigmoid(v);
+      });
   }
 }
 
@@ -72,6 +132,16 @@ class Activation : public Step {
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
   void forward(const Context& context) override {
+    if (in_.layout.block == 1 && out_.layout.block == 1 && in_.layout.size() == in_.layout.w) {
+      constexpr std::int64_t kPart = 1 << 13;  // one long row: a dense value
+      const std::int64_t size = in_.layout.size();
+      context.parallel((size + kPart - 1) / kPart, [&](std::int64_t part, int) {
+        const std::int64_t first = part * kPart;
+        apply_activation(activation_, in_.data + first, out_.data + out_.layout.at(0) + first,
+                         std::min(kPart, size - first));
+      });
+      return;
+    }
     each_row(context, in_.layout, out_.layout, [&](std::int64_t in, std::int64_t out, std::int64_t count) {
       apply_activation(activation_, in_.data + in, out_.data + out, count);
     });

@@ -1,7 +1,9 @@
 // The CP block: a chain of thin convolutions (reduce 1×1 → depthwise k×1 → depthwise 1×k → expand 1×1, or a part of it)
 // run as one operator over bands of output rows. The values between the stages live in scratch memory sized for the
-// second-level cache and never reach main memory; rows that the next band needs are kept, not computed again.
+// second-level cache and never reach main memory; rows that the next band needs are kept, not computed again. Where it
+// pays, the rank is blocked too: see choose_order.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -31,6 +33,7 @@ struct Stage {
   // Between this stage and the next: where its output lies in scratch memory. Unused for the last stage.
   Layout layout;
   std::int64_t offset = 0;
+  bool front = false;  // there is room for one panel of its channels, which the next stage takes at once
 
   // Input rows that output rows need.
   Rows input_rows(Rows out) const {
@@ -41,20 +44,32 @@ struct Stage {
 
   std::int64_t capacity = 0;  // output rows of a full band
 
-  // Output rows [0, rows) of some images. Only full bands of several images are one range of the pixel grid.
-  void run(const float* src, const Layout& from, float* dst, const Layout& to, std::int64_t images, std::int64_t rows,
-           int options, float* scratch) const {
-    const bool one_range = images == 1 || rows == capacity;
-    const std::int64_t pixels = rows * shape.out_w * (one_range ? images : 1);
-    for (std::int64_t n = 0; n < (one_range ? 1 : images); ++n, src += from.image(), dst += to.image()) {
-      if (depthwise) {
-        narrow.run_range(src, dst, 0, pixels, options);
-      } else {
-        wide.run_range(src, dst, 0, pixels, options, scratch);
-      }
-    }
+  // f(first, end) for the ranges of the pixel grid that output rows [0, rows) of some images are: one range, where the
+  // band is full.
+  template <class F>
+  void each_range(std::int64_t images, std::int64_t rows, F&& f) const {
+    const std::int64_t whole = capacity * shape.out_w;
+    if (rows == capacity) return f(0, images * whole);
+    for (std::int64_t n = 0; n < images; ++n) f(n * whole, n * whole + rows * shape.out_w);
+  }
+
+  // Output rows [0, rows) of some images.
+  void run(const float* src, float* dst, std::int64_t images, std::int64_t rows, int options, float* scratch) const {
+    if (depthwise) return narrow.run_blocks(src, dst, images, rows, {0, layout.blocks(), 0, 0}, options);
+    each_range(images, rows,
+               [&](std::int64_t first, std::int64_t end) { wide.run_range(src, dst, first, end, options, scratch); });
   }
 };
+
+// What a stage does for a band.
+struct Part {
+  const float* src = nullptr;
+  float* dst = nullptr;
+  std::int64_t rows = 0;
+};
+
+constexpr std::size_t kMaxStages = 8;
+using BandRows = std::array<Rows, kMaxStages>;
 
 class CpBlock : public Step {
  public:
@@ -64,7 +79,7 @@ class CpBlock : public Step {
         epilogue_(spec, resources) {
     if (resources.training) throw Error(ErrorCode::argument, "cp_block: training plans take its stages one by one");
     make_shapes(spec, resources);
-    choose_band();
+    choose_order();
     make_kernels(spec.maxout);
   }
 
@@ -102,7 +117,8 @@ class CpBlock : public Step {
     std::string text = "fused";
     for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
     return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
-           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" + epilogue_.name();
+           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" +
+           (by_panels_ ? ", a panel of the rank at a time" : "") + epilogue_.name();
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
@@ -110,10 +126,12 @@ class CpBlock : public Step {
       bytes += stage.depthwise ? stage.narrow.weight_bytes() : stage.wide.weight_bytes();
     return bytes;
   }
-  std::size_t scratch_floats() const override { return Gather::scratch_floats() + between_floats_; }
+  std::size_t scratch_floats() const override { return Gather::scratch_floats() + between_floats_ + list_floats_; }
 
  private:
   void make_shapes(const StepSpec& spec, StepResources resources) {
+    if (spec.stages.size() > kMaxStages)
+      throw Error(ErrorCode::unsupported, "cp_block: more than " + std::to_string(kMaxStages) + " stages");
     Layout in = in_.layout;
     for (const ConvolutionSpec& conv : spec.stages) {
       Stage stage;
@@ -130,6 +148,8 @@ class CpBlock : public Step {
           (stage.bias && static_cast<std::int64_t>(stage.bias->data.size()) != channels)) {
         throw Error(ErrorCode::shape, "cp_block: a stage's weight or bias has the wrong number of elements");
       }
+      const bool last = stages_.size() + 1 == spec.stages.size();
+      stage.depthwise = stage.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == out_.layout.block);
       stages_.push_back(std::move(stage));
       in.c = channels;
       in.h = out_h;
@@ -142,15 +162,19 @@ class CpBlock : public Step {
     }
   }
 
-  // Lays the values between the stages out for a band of rows of some images; returns the floats they take.
-  std::int64_t lay_out(std::int64_t band, std::int64_t images) {
+  // Lays the values between the stages out for a band of rows of some images; returns the floats they take. With
+  // `front`, the stages before the last but one have room for one panel of the rank only.
+  std::int64_t lay_out(std::int64_t band, std::int64_t images, bool front) {
     std::int64_t floats = 0, rows = band;
-    for (std::size_t i = stages_.size() - 1; i-- > 0;) {
+    const std::size_t last = stages_.size() - 1;
+    for (std::size_t i = last; i-- > 0;) {
       const Stage& next = stages_[i + 1];
       Stage& stage = stages_[i];
       rows = next.input_rows({0, rows}).count();
       const Window& w = next.shape.window;
+      stage.front = front && i + 1 < last;
       stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, out_.layout.block, {}};
+      if (stage.front) stage.layout.c = std::min<std::int64_t>(stage.layout.c, panel_channels());
       stage.layout.halo.left = w.pads[1];
       const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
       stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));
@@ -160,19 +184,47 @@ class CpBlock : public Step {
     return floats;
   }
 
-  // As many rows as half of the second-level cache holds; of small images, several together, so that the expand stage
-  // has enough pixels for its tiles.
-  void choose_band() {
-    const std::int64_t budget = second_level_cache_bytes() / 2 / static_cast<std::int64_t>(sizeof(float));
+  // Channels of the largest panel.
+  static std::int64_t panel_channels() { return kernels().f32.blocks * kernels().f32.block; }
+
+  // In which order, with how many rows and images at a time.
+  //
+  // Stage by stage, the values between the stages have to stay in the second-level cache: as many rows as half of it
+  // holds and, of small images, several together, so that the expand stage has enough pixels for its tiles.
+  // By panels of the rank, most of them stay in the first level, but each panel reads the whole input of the band,
+  // which is then what the second level has to hold.
+  // By panels with a front, over a whole image at once, nothing but the expand stage's input is ever complete. That is
+  // written once and read once, in order, and may spill: bands of very few rows cost more.
+  void choose_order() {
+    constexpr std::int64_t kFloat = sizeof(float);
+    const std::int64_t cache = second_level_cache_bytes() / kFloat, budget = cache / 2;
     const std::int64_t height = out_.layout.h, area = height * out_.layout.w;
+    const std::size_t last = stages_.size() - 1;
+    const bool panels = last > 1 && !stages_[0].depthwise &&
+                        std::all_of(stages_.begin() + 1, stages_.end() - 1, [](const Stage& s) { return s.depthwise; });
+    const auto input = [&] { return images_ * input_rows(band_).count() * in_.layout.row() * in_.layout.blocks(); };
+    const std::int64_t wanted =
+        std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
     band_ = height;
-    while (band_ > 1 && lay_out(band_, 1) > budget) band_ = (band_ + 1) / 2;
-    if (band_ == height) {
-      const std::int64_t wanted =
-          std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
-      while (images_ < wanted && lay_out(band_, images_ + 1) <= budget) ++images_;
+    bool front = panels && wanted == 1 && input() <= cache && lay_out(height, 1, true) <= 3 * cache;
+    if (!front) {
+      while (band_ > 1 && lay_out(band_, 1, false) > budget) band_ = (band_ + 1) / 2;
+      if (band_ == height) {
+        while (images_ < wanted && lay_out(band_, images_ + 1, false) <= budget) ++images_;
+      }
     }
-    between_floats_ = static_cast<std::size_t>(lay_out(band_, images_));
+    by_panels_ = front || (panels && input() <= cache);
+    between_floats_ = static_cast<std::size_t>(lay_out(band_, images_, front));
+    constexpr std::int64_t kPixel = 2 * sizeof(void*) / kFloat;  // floats of a listed pixel
+    const Layout& first = stages_[0].layout;
+    list_floats_ = by_panels_ ? static_cast<std::size_t>(images_ * first.h * first.w * kPixel) : 0;
+  }
+
+  // Input rows of a band.
+  Rows input_rows(std::int64_t band) const {
+    Rows rows{0, band};
+    for (std::size_t i = stages_.size(); i-- > 0;) rows = {0, stages_[i].input_rows(rows).count()};
+    return rows;
   }
 
   void make_kernels(Maxout maxout) {
@@ -184,42 +236,50 @@ class CpBlock : public Step {
       local.out_h = stage.capacity = rows;
       local.in_h = rows = stage.input_rows({0, rows}).count();
       local.window.pads[0] = local.window.pads[2] = 0;
-      Layout src = i == 0 ? in_.layout : stages_[i - 1].layout;
-      const Layout& dst = last ? out_.layout : stage.layout;
-      stage.depthwise = stage.shape.depthwise() && src.block == dst.block && !last;
+      const Layout src = i == 0 ? in_.layout : whole(stages_[i - 1]);
+      const Layout dst = last ? out_.layout : whole(stage);
       if (stage.depthwise) {
         stage.narrow = Depthwise(local, Gather::Direction::forward, src, dst);
       } else {
         stage.wide = Gather(local, Gather::Direction::forward, src, dst, last ? maxout : Maxout{});
+        if (stage.front) stage.wide.share_front();
       }
     }
+  }
+
+  // The layout of a stage's output as it would be with all its channels.
+  static Layout whole(const Stage& stage) {
+    Layout layout = stage.layout;
+    layout.c = stage.shape.out_channels;
+    return layout;
   }
 
   void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
     float* between = scratch + Gather::scratch_floats();
     for (std::size_t i = 0; i + 1 < stages_.size(); ++i) clear_halo(stages_[i].layout, between + stages_[i].offset);
-    std::vector<Rows> held(stages_.size());  // rows of each stage's output that scratch holds
+    BandRows held;  // rows of each stage's output that scratch holds
     for (std::int64_t y = chunk.begin; y < chunk.end; y += band_) {
       run_band(image, images, {y, std::min(chunk.end, y + band_)}, held, scratch);
     }
   }
 
-  // Stage by stage from the top; before that, from the bottom, which rows each stage has to hold and which it lacks.
-  void run_band(std::int64_t image, std::int64_t images, Rows band, std::vector<Rows>& held, float* scratch) const {
+  // From the bottom: which rows each stage has to hold and which it lacks. Then those are computed.
+  void run_band(std::int64_t image, std::int64_t images, Rows band, BandRows& held, float* scratch) const {
     float* between = scratch + Gather::scratch_floats();
     const std::size_t last = stages_.size() - 1;
-    std::vector<Rows> missing(stages_.size());
+    BandRows missing;
     missing[last] = band;
     for (std::size_t i = last; i-- > 0;) {
       const Rows wanted = stages_[i + 1].input_rows(missing[i + 1]);
       missing[i] = keep(stages_[i], between + stages_[i].offset, held[i], wanted);
       held[i] = wanted;
     }
+    std::array<Part, kMaxStages> parts;
     for (std::size_t i = 0; i <= last; ++i) {
       const Stage& stage = stages_[i];
       // Rows outside of the image are the next stage's padding.
-      Rows rows{std::clamp<std::int64_t>(missing[i].begin, 0, stage.shape.out_h),
-                std::clamp<std::int64_t>(missing[i].end, 0, stage.shape.out_h)};
+      Rows rows{std::clamp<std::int64_t>(0, missing[i].begin, missing[i].end),
+                std::clamp(stage.shape.out_h, missing[i].begin, missing[i].end)};
       if (i < last) {
         float* data = between + stage.offset;
         zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);
@@ -227,13 +287,48 @@ class CpBlock : public Step {
       }
       if (rows.count() <= 0) continue;
       const std::int64_t source = stage.input_rows(rows).begin;
-      const float* src =
-          i == 0 ? in_.data + image * in_.layout.image() + source * in_.layout.row()
-                 : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
-      float* dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
-                             : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
-      stage.run(src, i == 0 ? in_.layout : stages_[i - 1].layout, dst, i == last ? out_.layout : stage.layout, images,
-                rows.count(), i == last ? epilogue_.fused_options() : 0, scratch);
+      parts[i].src = i == 0
+                         ? in_.data + image * in_.layout.image() + source * in_.layout.row()
+                         : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
+      parts[i].dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
+                               : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
+      parts[i].rows = rows.count();
+    }
+    std::size_t next = 0;
+    if (by_panels_) {
+      run_panels(parts, images, scratch);
+      next = last;
+    }
+    for (; next <= last; ++next) {
+      const Part& part = parts[next];
+      const int options = next == last ? epilogue_.fused_options() : 0;
+      if (part.rows > 0) stages_[next].run(part.src, part.dst, images, part.rows, options, scratch);
+    }
+  }
+
+  // All stages but the last, a panel of the rank at a time.
+  void run_panels(const std::array<Part, kMaxStages>& parts, std::int64_t images, float* scratch) const {
+    const Stage& first = stages_[0];
+    const std::int64_t pixels = images * parts[0].rows * first.shape.out_w;
+    float* lists = scratch + Gather::scratch_floats() + between_floats_;
+    const float** from = reinterpret_cast<const float**>(lists);
+    float** to = const_cast<float**>(from) + pixels;
+    if (pixels > 0) {
+      std::int64_t listed = 0;
+      first.each_range(images, parts[0].rows, [&](std::int64_t begin, std::int64_t end) {
+        first.wide.list(parts[0].src, parts[0].dst, begin, end, from + listed, to + listed);
+        listed += end - begin;
+      });
+    }
+    for (std::size_t panel = 0; panel < first.wide.panels(); ++panel) {
+      first.wide.run_listed(panel, from, to, pixels, 0, scratch);
+      const auto [block0, block1] = first.wide.panel_range(panel);
+      for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
+        const Part& part = parts[i];
+        const Depthwise::Blocks blocks{block0, block1, stages_[i - 1].front ? 0 : block0,
+                                       stages_[i].front ? 0 : block0};
+        if (part.rows > 0) stages_[i].narrow.run_blocks(part.src, part.dst, images, part.rows, blocks, 0);
+      }
     }
   }
 
@@ -263,7 +358,8 @@ class CpBlock : public Step {
   Epilogue epilogue_;
   std::vector<Stage> stages_;
   std::int64_t band_ = 1, images_ = 1;
-  std::size_t between_floats_ = 0;
+  std::size_t between_floats_ = 0, list_floats_ = 0;
+  bool by_panels_ = false;
 };
 
 }  // namespace

@@ -37,7 +37,7 @@ void Depthwise::pack(const float* weights, const float* bias) {
 }
 
 void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::int64_t begin, std::int64_t end,
-                         std::int64_t block0, std::int64_t block1, int options) const {
+                         const Blocks& blocks, int options) const {
   const FloatKernels& f32 = table_->f32;
   const float* from[kBand];
   float* to[kBand];
@@ -51,9 +51,9 @@ void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::
                                               : 0) |
                (options & Gather::kApplyRelu ? kRelu : 0);
   const int count = static_cast<int>(end - begin);
-  for (std::int64_t b = block0; b < block1; ++b) {
-    args.src_offset = b * src_.plane();
-    args.dst_offset = b * dst_.plane();
+  for (std::int64_t b = blocks.first; b < blocks.last; ++b) {
+    args.src_offset = (b - blocks.first + blocks.src) * src_.plane();
+    args.dst_offset = (b - blocks.first + blocks.dst) * dst_.plane();
     args.weights = packed_.data() + phase.weights + b * args.k * dst_.block;
     args.bias = bias_.data() + b * dst_.block;
     for (int p = 0; p < count; p += f32.depthwise_pixels) {
@@ -65,19 +65,65 @@ void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::
 }
 
 void Depthwise::run(const Context& context, const float* src, float* dst, int options) const {
+  if (takes_rows() && !(options & Gather::kAccumulate)) {
+    const std::int64_t blocks = dst_.blocks();
+    context.parallel(dst_.n * blocks, [&](std::int64_t plane, int) {
+      const std::int64_t b = plane % blocks;
+      run_rows(src, dst, plane / blocks, phases_[0].gather.dst.y.count, {b, b + 1, b, b}, options);
+    });
+    return;
+  }
   for (const Phase& phase : phases_) {
     const std::int64_t bands = (phase.gather.dst.size() + kBand - 1) / kBand;
     context.parallel(bands, [&](std::int64_t band, int) {
-      run_band(phase, src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, phase.gather.dst.size()), 0,
-               dst_.blocks(), options);
+      run_band(phase, src, dst, band * kBand, std::min<std::int64_t>((band + 1) * kBand, phase.gather.dst.size()),
+               {0, dst_.blocks(), 0, 0}, options);
     });
   }
 }
 
-void Depthwise::run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options) const {
-  for (; begin < end; begin += kBand) {
-    run_band(phases_[0], src, dst, begin, std::min<std::int64_t>(begin + kBand, end), 0, dst_.blocks(), options);
+bool Depthwise::takes_rows() const {
+  constexpr std::int64_t kFewest = 5;  // narrower maps fill the tiles of a pixel list better
+  const GatherPhase& gather = phases_[0].gather;
+  return phases_.size() == 1 && gather.src.x.step == 1 && gather.dst.x.step == 1 && gather.dst.x.count >= kFewest;
+}
+
+void Depthwise::run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, const Blocks& blocks,
+                         int options) const {
+  const Phase& phase = phases_[0];
+  const PixelGrid& from = phase.gather.src;
+  const PixelGrid& to = phase.gather.dst;
+  RowArgs args{};
+  args.rows = rows;
+  args.pixels = to.x.count;
+  args.src_row = from.y.step * src_.row();
+  args.dst_row = to.y.step * dst_.row();
+  args.offsets = phase.offsets.data();
+  args.k = static_cast<std::int64_t>(phase.offsets.size());
+  args.flags = (has_bias_ ? kFromBias : 0) | (options & Gather::kApplyRelu ? kRelu : 0);
+  for (std::int64_t b = blocks.first; b < blocks.last; ++b) {
+    args.src = src + src_.at(image, b - blocks.first + blocks.src) + src_.pixel(from.y.first, from.x.first);
+    args.dst = dst + dst_.at(image, b - blocks.first + blocks.dst) + dst_.pixel(to.y.first, to.x.first);
+    args.weights = packed_.data() + phase.weights + b * args.k * dst_.block;
+    args.bias = bias_.data() + b * dst_.block;
+    table_->f32.depthwise_rows(args);
   }
+}
+
+void Depthwise::run_blocks(const float* src, float* dst, std::int64_t images, std::int64_t rows, const Blocks& blocks,
+                           int options) const {
+  const PixelGrid& grid = phases_[0].gather.dst;
+  const std::int64_t image = grid.y.count * grid.x.count;
+  if (takes_rows()) {
+    for (std::int64_t n = 0; n < images; ++n) run_rows(src, dst, n, rows, blocks, options);
+    return;
+  }
+  const auto run_range = [&](std::int64_t begin, std::int64_t end) {
+    for (; begin < end; begin += kBand)
+      run_band(phases_[0], src, dst, begin, std::min<std::int64_t>(begin + kBand, end), blocks, options);
+  };
+  if (rows == grid.y.count) return run_range(0, images * image);  // one range of the grid
+  for (std::int64_t n = 0; n < images; ++n) run_range(n * image, n * image + rows * grid.x.count);
 }
 
 void Depthwise::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,

@@ -1,6 +1,7 @@
 #include "step.h"
 
 #include "../core/status.h"
+#include "dense/dense.h"
 
 namespace polyadic {
 
@@ -36,6 +37,38 @@ const char* op_name(Op op) {
       return "concat";
     case Op::lrn:
       return "lrn";
+    case Op::conv_transpose:
+      return "conv_transpose";
+    case Op::to_dense:
+      return "to_dense";
+    case Op::to_blocked:
+      return "to_blocked";
+    case Op::elementwise:
+      return "elementwise";
+    case Op::copy:
+      return "copy";
+    case Op::take:
+      return "take";
+    case Op::interpolate:
+      return "interpolate";
+    case Op::reduce:
+      return "reduce";
+    case Op::along:
+      return "along";
+    case Op::normalise:
+      return "normalise";
+    case Op::gather:
+      return "gather";
+    case Op::scatter:
+      return "scatter";
+    case Op::top_k:
+      return "top_k";
+    case Op::pool:
+      return "pool";
+    case Op::matmul:
+      return "matmul";
+    case Op::recurrent:
+      return "recurrent";
   }
   return "unknown";
 }
@@ -69,6 +102,36 @@ std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources) {
       return make_concat(spec, resources);
     case Op::lrn:
       return make_lrn(spec, resources);
+    case Op::conv_transpose:
+      return make_conv_transpose(spec, resources);
+    case Op::to_dense:
+    case Op::to_blocked:
+      return make_conversion(spec, resources);
+    case Op::elementwise:
+      return make_elementwise(spec, resources);
+    case Op::copy:
+      return make_copy(spec, resources);
+    case Op::take:
+      return make_take(spec, resources);
+    case Op::interpolate:
+      return make_interpolate(spec, resources);
+    case Op::reduce:
+      return make_reduce(spec, resources);
+    case Op::along:
+      return make_along(spec, resources);
+    case Op::normalise:
+      return make_normalise(spec, resources);
+    case Op::gather:
+    case Op::scatter:
+      return make_gather(spec, resources);
+    case Op::top_k:
+      return make_top_k(spec, resources);
+    case Op::pool:
+      return make_dense_pool(spec, resources);
+    case Op::matmul:
+      return make_matmul(spec, resources);
+    case Op::recurrent:
+      return make_recurrent(spec, resources);
   }
   throw Error(ErrorCode::native, "step: unknown operator");
 }

@@ -19,6 +19,7 @@ struct Value {
   Layout grad_layout;
   float* grad = nullptr;
   bool needs_grad = false;
+  bool constant = false;  // dense: does not depend on the plan's inputs
 };
 
 struct Parameter {
@@ -70,6 +71,7 @@ std::unique_ptr<Step> make_softmax(const StepSpec& spec, StepResources resources
 std::unique_ptr<Step> make_flatten(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_concat(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_conv_transpose(const StepSpec& spec, StepResources resources);
 
 // Leaves a gradient where an earlier consumer of the value may have left its own.
 inline void deposit(float& to, float gradient, bool add) { to = add ? to + gradient : gradient; }

@@ -5,6 +5,7 @@
 #include "../core/dispatch.h"
 #include "../core/status.h"
 #include "arena.h"
+#include "slices.h"
 
 namespace polyadic {
 namespace {
@@ -15,31 +16,15 @@ const ConvolutionSpec& first_convolution(const StepSpec& step) {
   return step.op == Op::cp_block ? step.stages.front() : step.convolution;
 }
 
-// Parameters a step reads.
-std::vector<int> step_parameters(const StepSpec& step) {
-  std::vector<int> list;
-  const auto add = [&](int index) {
-    if (index >= 0) list.push_back(index);
-  };
-  if (step.op == Op::convolution) {
-    add(step.convolution.weight);
-    add(step.convolution.bias);
-  }
-  for (const ConvolutionSpec& stage : step.stages) {
-    add(stage.weight);
-    add(stage.bias);
-  }
-  if (step.op == Op::affine) {
-    add(step.scale);
-    add(step.shift);
-  }
-  return list;
-}
-
 }  // namespace
 
 Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   check_indices();
+  batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
+  slice_ = images_at_a_time(spec_);
+  if (slice_ < batch_) {
+    for (ValueSpec& value : spec_.values) value.n = slice_;
+  }
   for (std::size_t i = 0; i < spec_.parameters.size(); ++i) {
     Parameter parameter;
     const std::vector<float>& data = spec_.parameters[i];
@@ -55,6 +40,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   spec_.parameters.clear();
   spec_.parameters.shrink_to_fit();
   choose_layouts();
+  mark_constants();
   if (spec_.training) {
     mark_gradients();
     assign_training_memory();
@@ -70,12 +56,6 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   }
 }
 
-std::vector<int> Plan::consumed(const StepSpec& step) const {
-  std::vector<int> list = step.inputs;
-  if (step.residual >= 0) list.push_back(step.residual);
-  return list;
-}
-
 void Plan::check_indices() const {
   const auto check = [](int index, std::size_t count, const char* what) {
     if (index < 0 || static_cast<std::size_t>(index) >= count)
@@ -84,25 +64,37 @@ void Plan::check_indices() const {
   if (spec_.threads < 1 || spec_.threads > 1024)
     throw Error(ErrorCode::argument, "threads: expected an integer from 1 to 1024");
   for (const ValueSpec& value : spec_.values) {
-    if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < 1)
+    if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < (value.dense ? 0 : 1))
       throw Error(ErrorCode::shape, "plan: a value without elements");
+    if (value.dense && (value.n != 1 || value.c != 1 || value.h != 1))
+      throw Error(ErrorCode::argument, "plan: a dense value is 1×1×1×elements");
+    if (value.parameter < 0) continue;
+    check(value.parameter, spec_.parameters.size(), "parameter");
+    const std::vector<float>& data = spec_.parameters[static_cast<std::size_t>(value.parameter)];
+    if (!value.dense || static_cast<std::int64_t>(data.size()) != value.w)
+      throw Error(ErrorCode::argument, "plan: a constant must be dense and have its parameter's elements");
   }
   std::vector<bool> written(spec_.values.size(), false);
+  for (std::size_t i = 0; i < spec_.values.size(); ++i) written[i] = spec_.values[i].parameter >= 0;
   for (const int input : spec_.inputs) {
     check(input, spec_.values.size(), "value");
     written[static_cast<std::size_t>(input)] = true;
   }
   for (const StepSpec& step : spec_.steps) {
-    for (const int value : consumed(step)) {
+    for (const int value : step_values(step)) {
       check(value, spec_.values.size(), "value");
       if (!written[static_cast<std::size_t>(value)])
         throw Error(ErrorCode::argument, "plan: a value is read before it is written");
     }
     check(step.output, spec_.values.size(), "value");
     if (step.inputs.empty()) throw Error(ErrorCode::argument, "plan: a step without input");
+    if (spec_.values[static_cast<std::size_t>(step.output)].parameter >= 0)
+      throw Error(ErrorCode::argument, "plan: a step must not write to a constant");
+    check_kinds(step);
     written[static_cast<std::size_t>(step.output)] = true;
     for (const int parameter : step_parameters(step)) check(parameter, spec_.parameters.size(), "parameter");
-    if (step.op == Op::convolution) check(step.convolution.weight, spec_.parameters.size(), "weight");
+    if (step.op == Op::convolution || step.op == Op::conv_transpose)
+      check(step.convolution.weight, spec_.parameters.size(), "weight");
     if (step.op == Op::cp_block && step.stages.size() < 2)
       throw Error(ErrorCode::argument, "cp_block: fewer than two stages");
     const bool fused =
@@ -118,6 +110,38 @@ void Plan::check_indices() const {
   }
 }
 
+// Dense steps take dense values, the others blocked ones; element-wise functions and activations take either, but not
+// both.
+void Plan::check_kinds(const StepSpec& step) const {
+  const auto dense = [&](int value) { return spec_.values[static_cast<std::size_t>(value)].dense; };
+  const bool either = step.op == Op::elementwise || step.op == Op::activation;
+  const bool to = either ? dense(step.output) : is_dense_op(step.op) || step.op == Op::to_dense;
+  const bool from = either ? to : is_dense_op(step.op) || step.op == Op::to_blocked;
+  for (const int value : step_values(step)) {
+    if (dense(value) != from) throw Error(ErrorCode::argument, std::string(op_name(step.op)) + ": wrong kind of input");
+  }
+  if (dense(step.output) != to)
+    throw Error(ErrorCode::argument, std::string(op_name(step.op)) + ": wrong kind of output");
+}
+
+// Steps without a backward pass stand between no parameter and the loss.
+void Plan::mark_constants() {
+  once_.assign(spec_.steps.size(), false);
+  for (std::size_t i = 0; i < spec_.values.size(); ++i) {
+    const int parameter = spec_.values[i].parameter;
+    values_[i].constant = parameter >= 0;
+    if (parameter >= 0) values_[i].data = parameters_[static_cast<std::size_t>(parameter)].data.data();
+  }
+  for (std::size_t i = 0; i < spec_.steps.size(); ++i) {
+    const StepSpec& step = spec_.steps[i];
+    if (!spec_.values[static_cast<std::size_t>(step.output)].dense) continue;
+    const bool constant = std::all_of(step.inputs.begin(), step.inputs.end(),
+                                      [&](int value) { return values_[static_cast<std::size_t>(value)].constant; });
+    once_[i] = constant;
+    values_[static_cast<std::size_t>(step.output)].constant = constant;
+  }
+}
+
 // Blocked everywhere, but plain for an input of few channels that only convolutions read: padding it to a block would
 // multiply its memory.
 void Plan::choose_layouts() {
@@ -127,18 +151,25 @@ void Plan::choose_layouts() {
     plain[static_cast<std::size_t>(input)] = spec_.values[static_cast<std::size_t>(input)].c < block;
   }
   for (const StepSpec& step : spec_.steps) {
-    for (const int value : consumed(step)) {
+    for (const int value : step_values(step)) {
       if (!is_convolution(step.op) || value == step.residual) plain[static_cast<std::size_t>(value)] = false;
     }
   }
   for (std::size_t i = 0; i < spec_.values.size(); ++i) {
     const ValueSpec& v = spec_.values[i];
     Value value;
-    value.layout = Layout{v.n, v.c, v.h, v.w, plain[i] ? 1 : block, {}};
+    value.layout = Layout{v.n, v.c, v.h, v.w, plain[i] || v.dense ? 1 : block, {}};
     value.grad_layout = Layout{v.n, v.c, v.h, v.w, block, {}};
     values_.push_back(value);
   }
-  for (const StepSpec& step : spec_.steps) {
+  for (StepSpec& step : spec_.steps) {
+    step.dense_values = spec_.values[static_cast<std::size_t>(step.output)].dense;
+    if (step.op == Op::conv_transpose) {
+      Value& in = values_[static_cast<std::size_t>(step.inputs[0])];
+      const Layout& out = values_[static_cast<std::size_t>(step.output)].layout;
+      in.layout.halo.grow(
+          backward_halo(convolution_shape(step.convolution, out, in.layout.c, in.layout.h, in.layout.w), in.layout.n));
+    }
     if (!is_convolution(step.op)) continue;
     const ConvolutionSpec& conv = first_convolution(step);
     Value& in = values_[static_cast<std::size_t>(step.inputs[0])];
@@ -156,7 +187,7 @@ void Plan::mark_gradients() {
     bool needs = false;
     for (const int parameter : step_parameters(step))
       needs = needs || parameters_[static_cast<std::size_t>(parameter)].trainable;
-    for (const int value : consumed(step)) needs = needs || values_[static_cast<std::size_t>(value)].needs_grad;
+    for (const int value : step_values(step)) needs = needs || values_[static_cast<std::size_t>(value)].needs_grad;
     values_[static_cast<std::size_t>(step.output)].needs_grad = needs;
   }
 }
@@ -172,17 +203,26 @@ void Plan::assign_inference_memory() {
   };
   for (const int input : spec_.inputs) live(input, 0);
   for (int i = 0; i < static_cast<int>(spec_.steps.size()); ++i) {
-    for (const int value : consumed(spec_.steps[static_cast<std::size_t>(i)])) live(value, i + 1);
+    for (const int value : step_values(spec_.steps[static_cast<std::size_t>(i)])) live(value, i + 1);
     live(spec_.steps[static_cast<std::size_t>(i)].output, i + 1);
+    if (!once_[static_cast<std::size_t>(i)]) continue;
+    live(spec_.steps[static_cast<std::size_t>(i)].output, 0);
+    live(spec_.steps[static_cast<std::size_t>(i)].output, end);
   }
   for (const int output : spec_.outputs) live(output, end);
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (spec_.values[i].parameter >= 0) lifetimes[i] = {0, end, end, 0};
+  }
   const std::int64_t floats = assign_arena(lifetimes);
   memory_.emplace_back(static_cast<std::size_t>(floats));
-  for (std::size_t i = 0; i < values_.size(); ++i) values_[i].data = memory_[0].data() + lifetimes[i].offset;
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (spec_.values[i].parameter < 0) values_[i].data = memory_[0].data() + lifetimes[i].offset;
+  }
 }
 
 void Plan::assign_training_memory() {
   for (Value& value : values_) {
+    if (value.data) continue;  // a constant
     memory_.emplace_back(static_cast<std::size_t>(value.layout.size()));
     value.data = memory_.back().data();
     if (!value.needs_grad) continue;
@@ -227,9 +267,12 @@ void Plan::pack() {
 
 void Plan::release_packed_parameters() {
   std::vector<bool> kept(parameters_.size(), false);
+  for (const ValueSpec& value : spec_.values) {
+    if (value.parameter >= 0) kept[static_cast<std::size_t>(value.parameter)] = true;
+  }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     steps_[i]->packed_for_good();
-    if (is_convolution(spec_.steps[i].op)) continue;
+    if (is_convolution(spec_.steps[i].op) || spec_.steps[i].op == Op::conv_transpose) continue;
     for (const int parameter : step_parameters(spec_.steps[i])) kept[static_cast<std::size_t>(parameter)] = true;
   }
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
@@ -248,20 +291,28 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
   }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (control) control->check();
+    if (once_[i] && constants_done_) continue;
     const Value& out = values_[static_cast<std::size_t>(spec_.steps[i].output)];
     clear_halo(out.layout, out.data);
     steps_[i]->forward(*context_);
   }
   if (control) control->check();
+  constants_done_ = true;
 }
 
 void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  forward(inputs, control);
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
-    context_->parallel(value.layout.n,
-                       [&](std::int64_t n, int) { to_nchw(value.layout, value.data, outputs[i], n, n + 1); });
+  std::vector<const float*> from(inputs.size());
+  for (std::int64_t done = 0; done < batch_; done += slice_) {
+    // The last slice goes over images of the one before it again, where the batch is no multiple.
+    const std::int64_t first = std::min(done, batch_ - slice_);
+    for (std::size_t i = 0; i < inputs.size(); ++i) from[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
+    forward(from, control);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
+      float* to = outputs[i] + first * dense_size(spec_.outputs[i]) / slice_;
+      context_->parallel(value.layout.n, [&](std::int64_t n, int) { to_nchw(value.layout, value.data, to, n, n + 1); });
+    }
   }
 }
 
@@ -299,9 +350,11 @@ std::vector<std::pair<std::string, std::string>> Plan::describe() const {
   return lines;
 }
 
-std::size_t Plan::dense_size(int value) const {
+std::size_t Plan::whole_size(int value) const { return static_cast<std::size_t>(dense_size(value) * batch_ / slice_); }
+
+std::int64_t Plan::dense_size(int value) const {
   const ValueSpec& v = spec_.values[static_cast<std::size_t>(value)];
-  return static_cast<std::size_t>(v.n * v.c * v.h * v.w);
+  return v.n * v.c * v.h * v.w;
 }
 
 }  // namespace polyadic

@@ -31,15 +31,19 @@ class Plan {
   Context& context() { return *context_; }
   void weights_changed() { packed_ = false; }
 
+  // Images that go through the network at a time.
+  std::int64_t slice() const { return slice_; }
   std::size_t arena_bytes() const;
   std::size_t weight_bytes() const;
   std::vector<std::pair<std::string, std::string>> describe() const;
-  std::size_t input_size(std::size_t i) const { return dense_size(spec_.inputs[i]); }
-  std::size_t output_size(std::size_t i) const { return dense_size(spec_.outputs[i]); }
+  std::size_t input_size(std::size_t i) const { return whole_size(spec_.inputs[i]); }
+  std::size_t output_size(std::size_t i) const { return whole_size(spec_.outputs[i]); }
 
  private:
   void check_indices() const;
+  void check_kinds(const StepSpec& step) const;
   void choose_layouts();
+  void mark_constants();
   void mark_gradients();
   void assign_inference_memory();
   void assign_training_memory();
@@ -47,18 +51,23 @@ class Plan {
   void find_backward_path();
   void release_packed_parameters();
   void pack();
-  std::size_t dense_size(int value) const;
-  std::vector<int> consumed(const StepSpec& step) const;
+  // Elements of a value: of a slice, and of the whole batch.
+  std::int64_t dense_size(int value) const;
+  std::size_t whole_size(int value) const;
 
-  PlanSpec spec_;
+  PlanSpec spec_;  // its values are those of a slice
+  // A run takes the batch in slices of so many images, see slices.h.
+  std::int64_t batch_ = 1, slice_ = 1;
   std::vector<Value> values_;
   std::vector<Parameter> parameters_;
   std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<bool> once_;     // steps over constants alone: they run before everything else, once
   std::vector<bool> on_path_;  // steps between trainable parameters and output 0
   std::vector<Buffer> memory_;
   std::unique_ptr<Context> context_;
   std::mutex mutex_;
   bool packed_ = false;
+  bool constants_done_ = false;
 };
 
 }  // namespace polyadic

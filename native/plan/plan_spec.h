@@ -7,15 +7,34 @@
 
 #include "../ops/gather.h"
 #include "../ops/geometry.h"
+#include "dense_spec.h"
 
 namespace polyadic {
 
 struct ValueSpec {
   std::int64_t n, c, h, w;
+  bool dense = false;  // row-major, 1×1×1×elements, never blocked
+  int parameter = -1;  // dense: the elements are this parameter's
 };
 
 struct ActivationSpec {
-  enum class Kind { none, relu, leaky_relu, clip, sigmoid, tanh };
+  enum class Kind {
+    none,
+    relu,
+    leaky_relu,
+    clip,
+    sigmoid,
+    tanh,
+    hard_sigmoid,
+    hard_swish,
+    elu,
+    selu,
+    softplus,
+    swish,
+    gelu,
+    gelu_tanh,
+    mish
+  };
   Kind kind = Kind::none;
   float alpha = 0, beta = 0;
 };
@@ -41,8 +60,29 @@ enum class Op {
   log_softmax,
   flatten,
   concat,
-  lrn
+  lrn,
+  conv_transpose,
+  // From here on over dense values, but for the two conversions and for elementwise, which takes either.
+  to_dense,
+  to_blocked,
+  elementwise,
+  copy,
+  take,
+  interpolate,
+  reduce,
+  along,
+  normalise,
+  gather,
+  scatter,
+  top_k,
+  pool,
+  matmul,
+  recurrent
 };
+
+constexpr Op kLastOp = Op::recurrent;
+
+inline bool is_dense_op(Op op) { return op >= Op::copy; }
 
 struct StepSpec {
   Op op{};
@@ -58,6 +98,8 @@ struct StepSpec {
   int scale = -1, shift = -1;           // affine
   std::int64_t size = 0;                // lrn
   float alpha = 0, beta = 0, bias = 0;  // lrn
+  DenseSpec dense;                      // elementwise and all over dense values
+  bool dense_values = false;            // elementwise: set by the plan from its output
 };
 
 struct PlanSpec {
@@ -71,5 +113,9 @@ struct PlanSpec {
 };
 
 const char* op_name(Op op);
+
+// Indices of the parameters that a step reads, and of the values: its inputs and its residual.
+std::vector<int> step_parameters(const StepSpec& step);
+std::vector<int> step_values(const StepSpec& step);
 
 }  // namespace polyadic

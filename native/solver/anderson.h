@@ -31,9 +31,9 @@ class Anderson {
   int count_ = 0;  // differences held
   int next_ = 0;   // where the next one goes
   bool primed_ = false;
-  std::vector<double> x_, step_;                // pushed last
-  std::vector<std::vector<double>> d_step_;     // ΔF_i
-  std::vector<std::vector<double>> d_image_;    // Δx_i + ΔF_i
+  std::vector<double> x_, step_;              // pushed last
+  std::vector<std::vector<double>> d_step_;   // ΔF_i
+  std::vector<std::vector<double>> d_image_;  // Δx_i + ΔF_i
 };
 
 }  // namespace polyadic::solver

@@ -92,8 +92,7 @@ StopReason run_method(Problem& problem, Factors& factors) {
   if (spec.method == Method::als) return als(problem, factors);
   // Random factors scaled to fit are nearly zero, where a ridge can extinguish components: one linear sweep leads away.
   constexpr double kNothing = 0.98;  // of ‖T‖²: what is left where factors that were given explain nothing
-  const bool far = spec.init != Init::given ||
-                   (spec.ridge > 0 && 2 * problem.direct_objective(factors) > kNothing);
+  const bool far = spec.init != Init::given || (spec.ridge > 0 && 2 * problem.direct_objective(factors) > kNothing);
   if (far) als_sweep(problem, factors);
   return nls(problem, factors);
 }

@@ -23,8 +23,8 @@ struct CpdSpec {
   std::uint64_t seed = 0;
   std::int64_t max_iterations = 100;
   double tolerance = 1e-6;
-  double ridge = 0;       // γ, relative to ‖T‖^(2−2/N)
-  double correction = 0;  // allowed growth of the error, 1.001 say; 0: no correction
+  double ridge = 0;                    // γ, relative to ‖T‖^(2−2/N)
+  double correction = 0;               // allowed growth of the error, 1.001 say; 0: no correction
   const double* covariance = nullptr;  // (I_2·…·I_N)² of them: the metric to refine in, kept by the caller
   int threads = 1;
 };
@@ -43,9 +43,9 @@ struct CpdResult {
   std::int64_t iterations = 0;
   StopReason stop_reason = StopReason::converged;
   std::vector<TraceEntry> trace;
-  double output_error = 0;  // √(tr(E·C·Eᵀ)/tr(T·C·Tᵀ)), where a covariance C is given
+  double output_error = 0;         // √(tr(E·C·Eᵀ)/tr(T·C·Tᵀ)), where a covariance C is given
   double output_error_before = 0;  // the same of the plain solution that the refinement began with
-  double output_power = 0;  // tr(T·C·Tᵀ)
+  double output_power = 0;         // tr(T·C·Tᵀ)
   double sensitivity = 0;
   double sensitivity_before = 0;
   double congruence = 0;

@@ -119,8 +119,9 @@ void Gemm::pack_right(std::int64_t n, std::int64_t k, Strided b, PackedRight& ds
   });
 }
 
-// Runs task(first row, begin and end in k, C, its leading dimension, whether to add to C, thread) over blocks of rows and, where they are
-// few, over splits of k, which are summed in order. The shape alone decides, so the bits do not depend on threads.
+// Runs task(first row, begin and end in k, C, its leading dimension, whether to add to C, thread) over blocks of rows
+// and, where they are few, over splits of k, which are summed in order. The shape alone decides, so the bits do not
+// depend on threads.
 template <class Task>
 void Gemm::split_depth(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t block, double* c, std::int64_t ldc,
                        bool add, const Task& task) {

@@ -46,7 +46,7 @@ class PanelMatrix {
 
   std::int64_t rows() const { return rows_; }
   std::int64_t columns() const { return columns_; }
-  std::int64_t width() const { return width_; }                     // of a panel: mr of the table in use
+  std::int64_t width() const { return width_; }  // of a panel: mr of the table in use
   std::int64_t panels() const { return (columns_ + width_ - 1) / width_; }
   std::int64_t hop() const { return hop_; }  // doubles from panel to panel
   const double* panel(std::int64_t p) const { return buffer_.data() + p * hop_; }

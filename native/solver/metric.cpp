@@ -10,8 +10,8 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr double kTraceLeft = 0.15;    // of the trace, where the factorisation ends
-constexpr double kNegative = -1e-6;    // of the largest diagonal entry: more than rounding
+constexpr double kTraceLeft = 0.15;  // of the trace, where the factorisation ends
+constexpr double kNegative = -1e-6;  // of the largest diagonal entry: more than rounding
 constexpr std::int64_t kStretch = 1024;
 
 // Columns of L one after another, each of `dim`. Returns the trace that is left.

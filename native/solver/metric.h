@@ -9,8 +9,8 @@
 
 namespace polyadic::solver {
 
-// C scaled so that the tensor at hand has norm 1, and C ≈ L·Lᵀ + floor·I: values and gradients use the whole of C, steps
-// are found with the approximation, of which a product costs a fraction.
+// C scaled so that the tensor at hand has norm 1, and C ≈ L·Lᵀ + floor·I: values and gradients use the whole of C,
+// steps are found with the approximation, of which a product costs a fraction.
 struct Metric {
   const double* covariance = nullptr;  // C, D×D, to be multiplied by scale; kept by the caller
   double scale = 1;
@@ -24,7 +24,8 @@ struct Metric {
 
 // covariance: D×D, symmetric and positive semi-definite; tensor: rows×D, times scale. L comes from Cholesky's method
 // with pivots, which ends when what is left of the trace is a small part of it; that part becomes the floor.
-// Throws Error(numeric) when covariance is not positive semi-definite, Error(argument) when the tensor has norm 0 in it.
+// Throws Error(numeric) when covariance is not positive semi-definite, Error(argument) when the tensor has norm 0 in
+// it.
 Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, std::int64_t rows,
                    double scale);
 

@@ -71,10 +71,10 @@ class Weighted final : public Objective {
   Mttkrp tree_;  // I_1 against the rest
   Point here_, trial_;
   std::vector<std::vector<double>> blocks_;
-  std::vector<double> z_;               // Z of the point, q×R
-  std::vector<double> work_, work2_;    // q×R
-  std::vector<double> zz_;              // ZᵀZ, R×R
-  std::vector<double> square_;          // R×R
+  std::vector<double> z_;                 // Z of the point, q×R
+  std::vector<double> work_, work2_;      // q×R
+  std::vector<double> zz_;                // ZᵀZ, R×R
+  std::vector<double> square_;            // R×R
   std::vector<double> tangent_, primal_;  // D×R
   PackedRight packed_;
 };
@@ -170,8 +170,7 @@ void Weighted::apply(const Factors& x, const Factors& p, Factors& dst) {
   const Strided z = row_major(z_.data(), rank_);
   // Mode 1: P_1·ZᵀZ + A_1·Z'ᵀZ; δΓ of the first term is in what the Gramians gave.
   double* first = dst.mode(0);
-  gemm_.multiply(rows_, rank_, rank_, row_major(p.mode(0), rank_), row_major(zz_.data(), rank_), first, rank_,
-                 true);
+  gemm_.multiply(rows_, rank_, rank_, row_major(p.mode(0), rank_), row_major(zz_.data(), rank_), first, rank_, true);
   gemm_.multiply(rank_, rank_, q, row_major(slope, rank_).transposed(), z, square_.data(), rank_);
   gemm_.multiply(rows_, rank_, rank_, row_major(x.mode(0), rank_), row_major(square_.data(), rank_), first, rank_,
                  true);

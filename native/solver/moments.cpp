@@ -9,8 +9,8 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr std::int64_t kRowsAtOnce = 256;    // patches held at a time
-constexpr std::int64_t kColumnsAtOnce = 512; // of the moments: only blocks that reach the upper triangle are computed
+constexpr std::int64_t kRowsAtOnce = 256;     // patches held at a time
+constexpr std::int64_t kColumnsAtOnce = 512;  // of the moments: only blocks that reach the upper triangle are computed
 
 // Up to three spatial axes, those that are missing of extent 1 in front.
 struct Geometry {
@@ -32,7 +32,8 @@ Geometry geometry_of(const Patches& patches) {
 }
 
 // dst = the patch of group g at one position, row-major over channels and kernel.
-void gather(const Patches& patches, const Geometry& geometry, std::int64_t g, const std::int64_t* position, double* dst) {
+void gather(const Patches& patches, const Geometry& geometry, std::int64_t g, const std::int64_t* position,
+            double* dst) {
   const std::int64_t channels = patches.dims[1], own = channels / patches.groups;
   const auto& [depth, height, width] = geometry.extent;
   std::array<std::int64_t, 3> origin{};

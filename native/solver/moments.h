@@ -10,8 +10,8 @@ namespace polyadic::solver {
 
 // Patches of one batch of a convolution's input, and where they are taken.
 struct Patches {
-  const float* input = nullptr;   // N×C×spatial, row-major
-  std::vector<std::int64_t> dims; // [N, C, spatial extents]
+  const float* input = nullptr;                                // N×C×spatial, row-major
+  std::vector<std::int64_t> dims;                              // [N, C, spatial extents]
   std::vector<std::int64_t> kernel, strides, pads, dilations;  // one a spatial axis; pads at the begin
   std::int64_t groups = 1;
   std::vector<std::int64_t> positions;  // [image, output position along each axis], one behind the other

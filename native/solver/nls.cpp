@@ -21,10 +21,11 @@ constexpr double kForcing = 0.1;  // of CG, in the norm of the preconditioner
 constexpr double kTightest = 1e-3;
 constexpr std::int64_t kFewInner = 15;
 constexpr std::int64_t kManyInner = 100;
-constexpr std::int64_t kMetricSteps = 12;  // outer ones in the norm of a covariance: later ones gain little and cost as much
+constexpr std::int64_t kMetricSteps =
+    12;  // outer ones in the norm of a covariance: later ones gain little and cost as much
 constexpr std::int64_t kMetricInner = 6;
-constexpr int kWindow = 6;            // outer steps that are accelerated over
-constexpr double kImbalance = 16;     // of squared column norms over modes, beyond which columns are balanced
+constexpr int kWindow = 6;         // outer steps that are accelerated over
+constexpr double kImbalance = 16;  // of squared column norms over modes, beyond which columns are balanced
 constexpr int kMaxRejections = 25;
 
 struct CgResult {

@@ -1,5 +1,6 @@
 // What NLS minimises: ½·(squared distance of T and M in some norm), its gradient and its Gauss–Newton matrix. A trial
-// point is evaluated, and then either accepted, whereupon the gradient may be asked for, or dropped by evaluating another.
+// point is evaluated, and then either accepted, whereupon the gradient may be asked for, or dropped by evaluating
+// another.
 #pragma once
 
 #include <memory>

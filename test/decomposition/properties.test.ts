@@ -112,13 +112,15 @@ t.test('the norm of a covariance: the plain one for the identity, a lower output
   const power = (x: (i: number) => number): number => {
     let sum = 0
     for (let row = 0; row < 9; row++)
-      for (let a = 0; a < size; a++)
-        for (let b = 0; b < size; b++) sum += x(row * size + a) * covariance[a * size + b]! * x(row * size + b)
+      for (let a = 0; a < size; a++) for (let b = 0; b < size; b++) sum += x(row * size + a) * covariance[a * size + b]! * x(row * size + b)
     return sum
   }
   const error = Math.sqrt(power((i) => Number(tensor.data[i]) - Number(model.data[i])) / power((i) => Number(tensor.data[i])))
   t.ok(Math.abs(error - (aware.outputError as number)) < 1e-9, 'and it is so')
-  await t.rejects(cpd(tensor, { rank: 2, metric: { covariance: new Float64Array(4) } }), { code: 'POLYADIC_SHAPE', subject: 'metric.covariance' })
+  await t.rejects(cpd(tensor, { rank: 2, metric: { covariance: new Float64Array(4) } }), {
+    code: 'POLYADIC_SHAPE',
+    subject: 'metric.covariance'
+  })
   await t.rejects(cpd(tensor, { rank: 2, method: 'als', metric: { covariance } }), { code: 'POLYADIC_ARGUMENT', subject: 'metric' })
   await t.rejects(cpd(tensor, { rank: 2, metric: { covariance: covariance.map((x) => -x) } }), { code: /POLYADIC_(NUMERIC|ARGUMENT)/ })
 })

@@ -1,26 +1,8 @@
-import type { Graph } from '../../lib/graph/graph.js'
-import { float, int, NetworkBuilder } from './network-builder.js'
-
-/** A small network and the shapes of its inputs for one run after another (the same session, so batches may change). */
-export interface NetworkCase {
-  readonly name: string
-  readonly graph: Graph
-  readonly runs: readonly (readonly (readonly number[])[])[]
-}
+import { denseCases } from './dense-cases.js'
+import { type NetworkCase, single } from './network-case.js'
+import { float, int, type NetworkBuilder } from './network-builder.js'
 
 type Dims = readonly number[]
-type Build = (b: NetworkBuilder, x: string) => string
-
-/** One input whose batch is free; runs with the batch of `dims`, then with another one. */
-function single(name: string, dims: Dims, build: Build, opset = 17): NetworkCase {
-  const b = new NetworkBuilder(
-    opset,
-    dims.reduce((sum, dim) => sum * 31 + dim, name.length)
-  )
-  const output = build(b, b.input(['batch', ...dims.slice(1)]))
-  const other = [(dims[0] as number) + 2, ...dims.slice(1)]
-  return { name, graph: b.graph(output), runs: [[dims], [other], [dims]] }
-}
 
 const conv = (name: string, dims: Dims, weight: Dims, attributes: Parameters<NetworkBuilder['conv']>[2] = {}, bias = true): NetworkCase =>
   single(`conv ${name}`, dims, (b, x) => b.conv(x, weight, attributes, bias))
@@ -328,5 +310,6 @@ export const networkCases: readonly NetworkCase[] = [
   ...maxoutCases,
   ...matrixCases,
   ...cpCases,
-  ...dialectCases
+  ...dialectCases,
+  ...denseCases
 ]

@@ -125,6 +125,8 @@ function activate(activation: PlanActivation, v: number): number {
       return 1 / (1 + Math.exp(-v))
     case 'tanh':
       return Math.tanh(v)
+    default:
+      throw new Error(`no reference of ${kind}`)
   }
 }
 

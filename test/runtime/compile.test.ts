@@ -105,8 +105,8 @@ void t.test('CharNet: four convolutions with maxout', (t) => {
     { op: 'convolution', maxout: { pieces: 4, order: 'adjacent' } },
     { op: 'softmax' }
   ])
-  t.same(inputs, [{ name: 'patches', dims: [64, 1, 24, 24] }])
-  t.same(outputs, [{ name: graphOutput(charNet()), dims: [64, 36] }])
+  t.same(inputs, [{ name: 'patches', dims: [64, 1, 24, 24], dtype: 'float32' }])
+  t.same(outputs, [{ name: graphOutput(charNet()), dims: [64, 36], dtype: 'float32' }])
   t.same(spec.values.at(-1), { n: 64, c: 36, h: 1, w: 1 })
   t.end()
 })
@@ -140,34 +140,91 @@ void t.test('maxout needs all channels', (t) => {
       [2, 4]
     ]
   ] as [number, number][][]) {
-    throwsError(t, () => stepsOf([1, 6, 2, 2], (b, x) => slices(b, x, ...ranges)), 'POLYADIC_UNSUPPORTED', 'Max', 'maxout')
+    t.match(opsOf([1, 6, 2, 2], (b, x) => slices(b, x, ...ranges)).at(-1), 'elementwise', 'otherwise it is a maximum')
   }
   t.end()
 })
 
-void t.test('views that nobody understands are refused by name', (t) => {
+void t.test('views that a step does not take over are copied', (t) => {
+  const ops = (build: Build): string[] => opsOf([1, 6, 4, 4], build)
+  const half = (b: NetworkBuilder, x: string): string => b.node('Slice', [x, b.ints(0), b.ints(3), b.ints(1)])
+  const pads = (b: NetworkBuilder): string => b.ints(0, 0, 1, 1, 0, 0, 1, 1)
+  const conv = (b: NetworkBuilder, x: string): string => b.conv(x, [6, 6, 1, 1])
+  t.same(
+    ops((b, x) => b.node('Relu', [half(b, conv(b, x))])),
+    ['convolution', 'to_dense', 'copy', 'activation'],
+    'a part of the channels'
+  )
+  t.same(
+    ops((b, x) => b.conv(b.node('Pad', [x, pads(b)]), [6, 6, 3, 3])),
+    ['convolution'],
+    'a convolution pads by itself'
+  )
+  t.same(
+    ops((b, x) => b.node('Relu', [b.node('Pad', [x, pads(b)])])),
+    ['copy', 'activation']
+  )
+  t.same(
+    ops((b, x) => b.node('MaxPool', [b.node('Pad', [x, pads(b)])], { kernel_shape: [2, 2] })),
+    ['copy', 'to_blocked', 'max_pool'],
+    'zeros are not what a maximum pads with'
+  )
+  t.same(
+    ops((b, x) => b.node('Relu', [b.node('Reshape', [conv(b, x), b.ints(1, 3, 8, 4)])])),
+    ['convolution', 'to_dense', 'activation']
+  )
+  t.same(
+    ops((b, x) => conv(b, b.node('Transpose', [b.node('Transpose', [x], { perm: [0, 2, 3, 1] })], { perm: [0, 3, 1, 2] }))),
+    ['to_blocked', 'convolution'],
+    'to N×H×W×C and back is nothing'
+  )
+  t.same(
+    ops((b, x) => b.node('Add', [conv(b, x), b.node('GlobalAveragePool', [x])])),
+    ['convolution', 'global_average_pool', 'elementwise'],
+    'blocks are broadcast over the map'
+  )
+  t.same(
+    ops((b, x) => [b.node('Relu', [half(b, x)]), b.node('Tanh', [half(b, x)])]),
+    ['copy', 'activation', 'activation'],
+    'a copy is made once'
+  )
+  t.end()
+})
+
+void t.test('dense steps are not trained', (t) => {
   const refuse = (build: Build, ...parts: string[]): void =>
-    throwsError(t, () => stepsOf([1, 6, 4, 4], build), 'POLYADIC_UNSUPPORTED', ...parts)
-  refuse(
-    (b, x) => b.node('Relu', [b.node('Slice', [b.conv(x, [6, 6, 1, 1]), b.ints(0), b.ints(3), b.ints(1)])]),
-    '"relu2"',
-    'part of the channels',
-    'Max'
+    throwsError(t, () => stepsOf([1, 6, 4, 4], build, { training: true }), 'POLYADIC_UNSUPPORTED', 'training', ...parts)
+  refuse((b, x) => b.node('Relu', [b.node('Transpose', [b.conv(x, [6, 6, 1, 1])], { perm: [0, 2, 3, 1] })]), 'Transpose', 'to_dense')
+  refuse((b, x) => b.node('Exp', [b.conv(x, [6, 6, 1, 1])]), 'Exp', 'elementwise')
+  refuse((b, x) => b.node('ConvTranspose', [x, b.weight(6, 4, 3, 3)]), 'ConvTranspose', 'conv_transpose')
+  refuse((b, x) => b.node('Where', [b.node('Greater', [x, b.scalar(0)]), b.conv(x, [6, 6, 1, 1]), x]), 'Greater')
+  t.same(
+    opsOf([1, 6, 4, 4], (b, x) => b.conv(b.node('Exp', [b.node('Transpose', [x], { perm: [0, 3, 2, 1] })]), [2, 4, 3, 3]), {
+      training: true
+    }),
+    ['elementwise', 'to_blocked', 'convolution'],
+    'in front of every parameter they are welcome'
   )
-  refuse((b, x) => b.node('Relu', [b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)])]), 'padded value', 'convolution or pooling')
-  refuse(
-    (b, x) => b.node('MaxPool', [b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)])], { kernel_shape: [2, 2] }),
-    'MaxPool',
-    'constant 0'
+  t.end()
+})
+
+void t.test('constants', (t) => {
+  const { spec, outputs, constants } = compile(
+    graphOf([2, 6, 4, 4], (b, x) => [
+      b.node('Shape', [x]),
+      b.node('Identity', [b.weight(2, 2)]),
+      b.conv(x, [4, 6, 1, 1]),
+      b.conv(x, [4, 6, 1, 1], {}, false),
+      b.node('Conv', [x, b.node('Exp', [b.weight(5, 6, 1, 1)])])
+    ])
   )
-  refuse((b, x) => b.node('Relu', [b.node('Reshape', [b.conv(x, [6, 6, 1, 1]), b.ints(1, 3, 8, 4)])]), 'reshaped to [1, 3, 8, 4]')
-  refuse((b, x) => b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)], { mode: 'reflect' }), '"reflect"')
-  refuse((b, x) => b.node('Transpose', [x], { perm: [0, 2, 3, 1] }), 'Transpose of [1, 6, 4, 4]', 'N×C×H×W')
-  refuse((b, x) => b.node('Add', [x, b.conv(x, [6, 6, 4, 4])]), 'broadcasting', '[1, 6, 1, 1]')
-  refuse((b, x) => b.node('Softmax', [x]), 'axis 3')
-  refuse((b, x) => b.node('Conv', [x, b.node('Sigmoid', [x])]), 'weight that is computed')
-  refuse((b, x) => b.node('Concat', [x, x], { axis: int(2) }), 'axis 2', 'axis 1 (channels)')
-  refuse((b) => b.node('Identity', [b.weight(2, 2)]), 'does not depend on any input')
+  t.same([...constants.keys()], ['shape0', 'identity1'])
+  t.equal(outputs.length, 3)
+  t.same(
+    spec.steps.map((step) => step.op),
+    ['convolution', 'convolution', 'convolution'],
+    'weights that are computed from others are computed once, when the plan is made'
+  )
   t.end()
 })
 

@@ -7,7 +7,8 @@ import { sameDims } from '../../../lib/operators/operator.js'
 import { compile } from '../../../lib/runtime/compile.js'
 import { Session } from '../../../lib/runtime/session.js'
 import { elementCount, floatTensor, type FloatTensor } from '../../../lib/tensor.js'
-import { type NetworkCase, networkCases } from '../../helpers/network-cases.js'
+import type { NetworkCase } from '../../helpers/network-case.js'
+import { networkCases } from '../../helpers/network-cases.js'
 import { generator } from '../../helpers/plan-builder.js'
 
 // float32 sums in two orders; the tolerance is relative to the largest output.
@@ -57,7 +58,9 @@ async function check({ name, graph, runs }: NetworkCase): Promise<void> {
     for (const [output, tensor] of Object.entries(actual)) {
       const wanted = expected[output] as ort.Tensor
       if (!sameDims(tensor.dims, wanted.dims)) throw new Error(`dims ${tensor.dims.join('×')}, onnxruntime has ${wanted.dims.join('×')}`)
-      const errors = [tensor.data, plain[output] as Float32Array].map((data) => relativeError(data, wanted.data as Float32Array))
+      const errors = [tensor.data as Float32Array, plain[output] as Float32Array].map((data) =>
+        relativeError(data, wanted.data as Float32Array)
+      )
       const error = Math.max(...errors)
       worst = Math.max(worst, error)
     }

@@ -1,0 +1,62 @@
+import { intAttribute } from '../graph/rewrite.js'
+import type { DataType } from '../tensor.js'
+import { dataType } from './casting.js'
+import { apply, type Dense, refOf, reshape, scalar, take } from './dense.js'
+import { dequantized, quantized, ranges } from './quantised-constants.js'
+import { type NodeContext, type Operator, type PlanWriter, axisOf, newestOpset, nodeError, requiredInput, unsupported } from './operator.js'
+
+/*
+ * Quantisation, computed in float32. Weights that are dequantised are computed once, when a plan is made.
+ */
+
+/** A scale or zero point as it is broadcast: one for all, one for each position of the axis, or one for each block of positions. */
+function spreadOut(context: NodeContext, plan: PlanWriter, index: number): Dense {
+  const { dims } = requiredInput(context, 0)
+  const x = plan.dense(index)
+  if (x.dims.length === 0 || (x.dims.length === 1 && x.dims[0] === 1 && dims.length !== 1)) return reshape(plan, x, [])
+  const axis = axisOf(context, intAttribute(context.node, 'axis', 1), dims.length)
+  const block = intAttribute(context.node, 'block_size', 0)
+  if (block === 0) {
+    if (x.dims.length !== 1 || x.dims[0] !== dims[axis]) throw nodeError(context, `a scale of [${x.dims}] for axis ${axis} of [${dims}]`)
+    return reshape(plan, x, [x.dims[0] as number, ...dims.slice(axis + 1).map(() => 1)])
+  }
+  const positions = dims.map((dim, other) => Array.from({ length: dim }, (_, i) => (other === axis ? Math.floor(i / block) : i)))
+  return take(plan, x, positions)
+}
+
+const dequantize: Operator = {
+  opType: 'DequantizeLinear',
+  opsets: [10, newestOpset],
+  hasGradient: false,
+  dims: (context) => [requiredInput(context, 0).dims],
+  dtypes: (context) => [requiredInput(context, 1).dtype],
+  fold: dequantized,
+  lower(context, plan) {
+    const x = context.inputs[2] === undefined ? plan.dense(0) : apply(plan, 'subtract', [plan.dense(0), spreadOut(context, plan, 2)])
+    return [refOf(apply(plan, 'multiply', [x, spreadOut(context, plan, 1)]))]
+  }
+}
+
+function quantizedType(context: NodeContext): DataType {
+  const code = intAttribute(context.node, 'output_dtype', 0)
+  return context.inputs[2]?.dtype ?? (code === 0 ? 'uint8' : dataType(context, code))
+}
+
+const quantize: Operator = {
+  opType: 'QuantizeLinear',
+  opsets: [10, newestOpset],
+  hasGradient: false,
+  dims: (context) => [requiredInput(context, 0).dims],
+  dtypes: (context) => [quantizedType(context)],
+  fold: quantized,
+  lower(context, plan) {
+    const dtype = quantizedType(context)
+    const range = ranges[dtype]
+    if (range === undefined) throw unsupported(context, `quantisation to ${dtype}`, `one of ${Object.keys(ranges).join(', ')} is needed`)
+    const rounded = apply(plan, 'round', [apply(plan, 'divide', [plan.dense(0), spreadOut(context, plan, 1)])])
+    const shifted = context.inputs[2] === undefined ? rounded : apply(plan, 'add', [rounded, spreadOut(context, plan, 2)])
+    return [refOf(apply(plan, 'clip', [shifted, scalar(plan, range[0]), scalar(plan, range[1])]))]
+  }
+}
+
+export const quantisations: readonly Operator[] = [dequantize, quantize]

@@ -1,0 +1,272 @@
+import { show } from '../errors.js'
+import { floatAttribute, floatsAttribute, intAttribute, intsAttribute, stringAttribute } from '../graph/rewrite.js'
+import { elementCount, toFloat32 } from '../tensor.js'
+import { around, type Dense, pad, refOf, slice, take } from './dense.js'
+import {
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  allOpsets,
+  axisOf,
+  constantInput,
+  integersInput,
+  newestOpset,
+  nodeError,
+  requiredInput,
+  shapeError
+} from './operator.js'
+
+/** How one axis is resized. */
+interface AxisResize {
+  readonly size: number
+  readonly output: number
+  readonly scale: number
+  /** Part of the axis that tf_crop_and_resize takes. */
+  readonly roi: readonly [number, number]
+}
+
+interface Resize {
+  readonly mode: 'nearest' | 'linear' | 'cubic'
+  readonly coordinates: string
+  readonly nearest: string
+  readonly cubic: number
+  readonly excludesOutside: boolean
+  readonly antialias: boolean
+  readonly extrapolation: number
+  readonly axes: readonly AxisResize[]
+}
+
+/** Numbers of an input that must be known; an empty one counts as omitted. */
+function numbers(context: NodeContext, index: number, what: string): number[] | undefined {
+  const tensor = constantInput(context, index, what)
+  return tensor === undefined || tensor.data.length === 0 ? undefined : Array.from(toFloat32(tensor, context.node.inputs[index] ?? what))
+}
+
+function perAxis<T>(context: NodeContext, rank: number, values: readonly T[], rest: (axis: number) => T): T[] {
+  const axes = context.node.attributes.has('axes')
+    ? intsAttribute(context.node, 'axes').map((axis) => axisOf(context, axis, rank))
+    : Array.from({ length: rank }, (_, axis) => axis)
+  if (values.length !== axes.length) throw nodeError(context, `${values.length} scales or sizes for ${axes.length} axes`)
+  return Array.from({ length: rank }, (_, axis) => (axes.includes(axis) ? (values[axes.indexOf(axis)] as T) : rest(axis)))
+}
+
+/** Upsample has scales only: an attribute before opset 9. Resize 10 had scales; since 11 there are a region, scales and sizes. */
+function scaling(context: NodeContext): { readonly scales?: number[]; readonly sizes?: number[]; readonly roi?: number[] } {
+  const { node, opset } = context
+  if (node.opType === 'Upsample')
+    return { scales: opset < 9 ? [...floatsAttribute(node, 'scales')] : (numbers(context, 1, 'list of scales') ?? []) }
+  if (opset < 11) return { scales: numbers(context, 1, 'list of scales') ?? [] }
+  const [roi, scales] = [numbers(context, 1, 'region'), numbers(context, 2, 'list of scales')]
+  const sizes = context.inputs[3] === undefined ? undefined : integersInput(context, 3, 'list of sizes')
+  return {
+    ...(roi === undefined ? {} : { roi }),
+    ...(scales === undefined ? {} : { scales }),
+    ...(sizes === undefined || scales !== undefined ? {} : { sizes })
+  }
+}
+
+/** Sizes that keep the ratio of the axes: the smallest scale (`not_larger`) or the largest one for all of them. */
+function keepRatio(context: NodeContext, dims: readonly number[], sizes: readonly number[]): number[] {
+  const policy = stringAttribute(context.node, 'keep_aspect_ratio_policy', 'stretch')
+  if (policy === 'stretch') return [...sizes]
+  const resized = sizes.map((size, axis) => ({ size, axis })).filter(({ axis }) => isResized(context, dims.length, axis))
+  const ratios = resized.map(({ size, axis }) => size / (dims[axis] as number))
+  const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
+  return sizes.map((size, axis) => (isResized(context, dims.length, axis) ? Math.floor(scale * (dims[axis] as number) + 0.5) : size))
+}
+
+function isResized(context: NodeContext, rank: number, axis: number): boolean {
+  if (!context.node.attributes.has('axes')) return true
+  return intsAttribute(context.node, 'axes').some((own) => axisOf(context, own, rank) === axis)
+}
+
+function axesOf(context: NodeContext): AxisResize[] {
+  const { dims } = requiredInput(context, 0)
+  const rank = dims.length
+  const { scales, sizes, roi } = scaling(context)
+  const [begin, end] = [roi?.slice(0, roi.length / 2), roi?.slice(roi.length / 2)]
+  const from = begin === undefined ? dims.map(() => 0) : perAxis(context, rank, begin, () => 0)
+  const to = end === undefined ? dims.map(() => 1) : perAxis(context, rank, end, () => 1)
+  const crops = stringAttribute(context.node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize'
+  if (sizes !== undefined) {
+    const given = keepRatio(
+      context,
+      dims,
+      perAxis(context, rank, sizes, (axis) => dims[axis] as number)
+    )
+    const policy = stringAttribute(context.node, 'keep_aspect_ratio_policy', 'stretch')
+    const asked = perAxis(context, rank, sizes, (axis) => dims[axis] as number)
+    const ratios = asked.flatMap((size, axis) => (isResized(context, rank, axis) ? [size / (dims[axis] as number)] : []))
+    const common = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
+    return dims.map((size, axis) => {
+      const output = given[axis] as number
+      const scale = policy === 'stretch' || !isResized(context, rank, axis) ? output / size : common
+      return { size, output, scale, roi: [from[axis] as number, to[axis] as number] }
+    })
+  }
+  if (scales === undefined) throw nodeError(context, 'neither scales nor sizes are given')
+  const own = perAxis(context, rank, scales, () => 1)
+  return dims.map((size, axis) => {
+    const scale = own[axis] as number
+    const region = crops ? (to[axis] as number) - (from[axis] as number) : 1
+    if (!(scale > 0)) throw nodeError(context, `a scale of ${scale}`)
+    return { size, output: Math.floor(size * region * scale), scale, roi: [from[axis] as number, to[axis] as number] }
+  })
+}
+
+function resizeOf(context: NodeContext): Resize {
+  const { node, opset } = context
+  const mode = stringAttribute(node, 'mode', 'nearest')
+  if (mode !== 'nearest' && mode !== 'linear' && mode !== 'cubic') throw nodeError(context, `mode ${show(mode)} does not exist`)
+  const isOld = node.opType === 'Upsample' || opset < 11
+  return {
+    mode,
+    coordinates: isOld ? 'asymmetric' : stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel'),
+    nearest: isOld ? 'floor' : stringAttribute(node, 'nearest_mode', 'round_prefer_floor'),
+    cubic: floatAttribute(node, 'cubic_coeff_a', -0.75),
+    excludesOutside: intAttribute(node, 'exclude_outside', 0) !== 0,
+    antialias: intAttribute(node, 'antialias', 0) !== 0,
+    extrapolation: floatAttribute(node, 'extrapolation_value', 0),
+    axes: axesOf(context)
+  }
+}
+
+/** The place in the input of output position x. */
+function coordinate(context: NodeContext, { coordinates }: Resize, axis: AxisResize, x: number): number {
+  const { size, output, scale, roi } = axis
+  // Not rounded: what the specification's reference does with scales that give no whole size.
+  const resized = scale * size
+  switch (coordinates) {
+    case 'half_pixel':
+      return (x + 0.5) / scale - 0.5
+    case 'half_pixel_symmetric': {
+      const adjustment = output / resized
+      return (size / 2) * (1 - adjustment) + (x + 0.5) / scale - 0.5
+    }
+    case 'pytorch_half_pixel':
+      return output > 1 ? (x + 0.5) / scale - 0.5 : 0
+    case 'align_corners':
+      return output > 1 ? (x * (size - 1)) / (resized - 1) : 0
+    case 'asymmetric':
+      return x / scale
+    case 'tf_half_pixel_for_nn':
+      return (x + 0.5) / scale
+    case 'tf_crop_and_resize':
+      return output > 1 ? roi[0] * (size - 1) + (x * (roi[1] - roi[0]) * (size - 1)) / (output - 1) : 0.5 * (roi[0] + roi[1]) * (size - 1)
+    default:
+      throw nodeError(context, `coordinate_transformation_mode ${show(coordinates)} does not exist`)
+  }
+}
+
+function nearestOf(context: NodeContext, mode: string, x: number): number {
+  if (mode === 'round_prefer_floor') return Math.ceil(x - 0.5)
+  if (mode === 'round_prefer_ceil') return Math.floor(x + 0.5)
+  if (mode === 'floor') return Math.floor(x)
+  if (mode === 'ceil') return Math.ceil(x)
+  throw nodeError(context, `nearest_mode ${show(mode)} does not exist`)
+}
+
+/** Weights by distance to the neighbours: linear reaches 1, cubic 2. With antialias and a scale below 1 both are stretched. */
+function kernel(resize: Resize, distance: number): number {
+  const d = Math.abs(distance)
+  if (resize.mode === 'linear') return Math.max(0, 1 - d)
+  const a = resize.cubic
+  if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1
+  return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0
+}
+
+interface Taps {
+  readonly count: number
+  readonly positions: number[]
+  readonly weights: number[]
+  /** Outputs that lie outside of the region. */
+  readonly outside: boolean[]
+}
+
+function tapsOf(context: NodeContext, resize: Resize, axis: AxisResize): Taps {
+  const stretch = resize.antialias ? Math.max(1, 1 / axis.scale) : 1
+  const reach = (resize.mode === 'linear' ? 1 : 2) * stretch
+  const count = 2 * Math.ceil(reach)
+  const [positions, weights, outside]: [number[], number[], boolean[]] = [[], [], []]
+  for (let x = 0; x < axis.output; x++) {
+    const place = coordinate(context, resize, axis, x)
+    outside.push(resize.coordinates === 'tf_crop_and_resize' && (place < 0 || place > axis.size - 1))
+    const first = Math.floor(place) - Math.ceil(reach) + 1
+    const taps = Array.from({ length: count }, (_, i) => first + i)
+    const own = taps.map((at) => {
+      const isOutside = at < 0 || at >= axis.size
+      return resize.excludesOutside && isOutside ? 0 : kernel(resize, (place - at) / stretch)
+    })
+    const sum = own.reduce((total, weight) => total + weight, 0)
+    const divisor = resize.excludesOutside || stretch > 1 ? sum : 1
+    positions.push(...taps.map((at) => Math.min(axis.size - 1, Math.max(0, at))))
+    weights.push(...own.map((weight) => weight / divisor))
+  }
+  return { count, positions, weights, outside }
+}
+
+function interpolated(context: NodeContext, plan: PlanWriter, resize: Resize): Dense {
+  const outsides: boolean[][] = []
+  const result = resize.axes.reduce((x, axis, i) => {
+    const isSame = axis.output === axis.size && axis.scale === 1 && resize.coordinates !== 'tf_crop_and_resize'
+    outsides.push(new Array<boolean>(axis.output).fill(false))
+    if (isSame) return x
+    const { count, positions, weights, outside } = tapsOf(context, resize, axis)
+    outsides[i] = outside
+    const { value, dims } = plan.contiguous(x)
+    const sizes = [...around(dims, i), count]
+    return plan.emitDense(
+      { op: 'interpolate', inputs: [value], sizes, tables: [Int32Array.from(positions)], numbers: Float32Array.from(weights) },
+      dims.with(i, axis.output)
+    )
+  }, plan.dense(0))
+  return outsides.some((axis) => axis.some(Boolean)) ? extrapolated(plan, result, outsides, resize.extrapolation) : result
+}
+
+/** What lies outside is at both ends of an axis: cut off and filled. */
+function extrapolated(plan: PlanWriter, x: Dense, outsides: readonly (readonly boolean[])[], fill: number): Dense {
+  const first = outsides.map((axis) => Math.max(0, axis.indexOf(false)))
+  const count = outsides.map((axis) => axis.filter((outside) => !outside).length)
+  const inside = slice(
+    x,
+    count.map((size, axis) => ({ axis, start: first[axis] as number, step: 1, count: size }))
+  )
+  return pad(
+    plan,
+    inside,
+    first,
+    x.dims.map((dim, axis) => dim - (first[axis] as number) - (count[axis] as number)),
+    fill
+  )
+}
+
+function nearest(context: NodeContext, plan: PlanWriter, resize: Resize): Dense {
+  const tables = resize.axes.map((axis) =>
+    Array.from({ length: axis.output }, (_, x) => {
+      const place = coordinate(context, resize, axis, x)
+      if (resize.coordinates === 'tf_crop_and_resize' && (place < 0 || place > axis.size - 1)) return -1
+      return Math.min(axis.size - 1, Math.max(0, nearestOf(context, resize.nearest, place)))
+    })
+  )
+  return take(plan, plan.dense(0), tables, resize.extrapolation)
+}
+
+function resizing(opType: string, opsets: readonly [number, number], constants: readonly number[]): Operator {
+  return {
+    opType,
+    opsets,
+    hasGradient: false,
+    constants,
+    dims(context) {
+      const dims = axesOf(context).map(({ output }) => output)
+      if (elementCount(dims) === 0) throw shapeError(context, `nothing is left of ${show(requiredInput(context, 0).dims)}`)
+      return [dims]
+    },
+    lower(context, plan) {
+      const resize = resizeOf(context)
+      return [refOf(resize.mode === 'nearest' ? nearest(context, plan, resize) : interpolated(context, plan, resize))]
+    }
+  }
+}
+
+export const resizes: readonly Operator[] = [resizing('Resize', [10, newestOpset], [1, 2, 3]), resizing('Upsample', [allOpsets[0], 9], [1])]

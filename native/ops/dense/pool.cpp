@@ -1,0 +1,122 @@
+// Pooling over any number of spatial axes, with the indices of maxima where asked for: what the blocked pools do not
+// do.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "../../core/status.h"
+#include "dense.h"
+#include "nest.h"
+
+namespace polyadic {
+namespace {
+
+// sizes: planes. tables: spatial extents of the input, of the output, kernel, strides, dilations, pads at the
+// beginning, at the end. function: maximum, average, norm. flags: pads count in averages, indices behind the output,
+// indices in column-major order. numbers: p of the norm.
+class DensePool : public DenseStep {
+ public:
+  DensePool(const StepSpec& spec, StepResources resources) : DenseStep(spec, resources) {
+    expect_sizes(1);
+    if (spec_.tables.size() != 7) throw Error(ErrorCode::argument, "pool: seven tables are needed");
+    axes_ = spec_.tables[0].size();
+    for (const Dims& table : spec_.tables) {
+      if (table.size() != axes_ || axes_ < 1 || axes_ > 8) throw Error(ErrorCode::argument, "pool: 1 to 8 axes");
+    }
+    for (std::size_t axis = 0; axis < axes_; ++axis) {
+      if (kernel(axis) < 1 || stride(axis) < 1 || dilation(axis) < 1)
+        throw Error(ErrorCode::argument, "pool: kernel, strides and dilations of at least 1 are needed");
+    }
+    area_ = product(spec_.tables[0]);
+    out_area_ = product(spec_.tables[1]);
+    expect_count(in(), spec_.sizes[0] * area_, "pool");
+    expect_count(out_, spec_.sizes[0] * out_area_ * (spec_.flags[1] ? 2 : 1), "pool");
+    steps_ = row_major(spec_.tables[0]);
+    column_major_.assign(axes_, 1);
+    for (std::size_t axis = 1; axis < axes_; ++axis)
+      column_major_[axis] = column_major_[axis - 1] * spec_.tables[0][axis - 1];
+    maximum_ = spec_.function == "maximum";
+    average_ = spec_.function == "average";
+    power_ = spec_.numbers.empty() ? 2 : static_cast<double>(spec_.numbers[0]);
+  }
+
+  void forward(const Context& context) override {
+    context.parallel(spec_.sizes[0], [&](std::int64_t plane, int) {
+      std::array<std::int64_t, 8> position{};
+      for (std::int64_t i = 0; i < out_area_; ++i) {
+        window(plane, i, position);
+        for (std::size_t k = axes_; k-- > 0 && ++position[k] == spec_.tables[1][k];) position[k] = 0;
+      }
+    });
+  }
+
+  std::string kernel() const override { return spec_.function; }
+
+ private:
+  std::int64_t kernel(std::size_t axis) const { return spec_.tables[2][axis]; }
+  std::int64_t stride(std::size_t axis) const { return spec_.tables[3][axis]; }
+  std::int64_t dilation(std::size_t axis) const { return spec_.tables[4][axis]; }
+
+  void window(std::int64_t plane, std::int64_t index, const std::array<std::int64_t, 8>& position) {
+    std::array<std::int64_t, 8> first{}, begin{}, end{}, at{};  // kernel positions [begin, end) lie inside
+    std::int64_t padded = 1, inside = 1;
+    for (std::size_t k = 0; k < axes_; ++k) {
+      const std::int64_t size = spec_.tables[0][k], step = dilation(k);
+      first[k] = position[k] * stride(k) - spec_.tables[5][k];
+      begin[k] = first[k] < 0 ? (-first[k] + step - 1) / step : 0;
+      end[k] = std::min(kernel(k), (size - first[k] + step - 1) / step);
+      padded *= std::min(kernel(k), (size + spec_.tables[6][k] - first[k] + step - 1) / step);
+      inside *= std::max<std::int64_t>(0, end[k] - begin[k]);
+      at[k] = begin[k];
+    }
+    const float* x = in().data + plane * area_;
+    float best = -std::numeric_limits<float>::infinity();
+    std::int64_t place = 0;
+    double sum = 0;
+    for (std::int64_t i = 0; i < inside; ++i) {
+      std::int64_t offset = 0;
+      for (std::size_t k = 0; k < axes_; ++k) offset += (first[k] + at[k] * dilation(k)) * steps_[k];
+      const float value = x[offset];
+      if (maximum_) {
+        if (i == 0 || value > best) {
+          best = value;
+          place = offset;
+        }
+      } else {
+        sum += average_ ? static_cast<double>(value) : std::pow(std::abs(static_cast<double>(value)), power_);
+      }
+      for (std::size_t k = axes_; k-- > 0 && ++at[k] == end[k];) at[k] = begin[k];
+    }
+    const std::int64_t to = plane * out_area_ + index;
+    if (maximum_) {
+      out_.data[to] = best;
+      if (spec_.flags[1]) out_.data[spec_.sizes[0] * out_area_ + to] = static_cast<float>(place_of(plane, place));
+    } else if (average_) {
+      out_.data[to] = static_cast<float>(sum / static_cast<double>(spec_.flags[0] ? padded : inside));
+    } else {
+      out_.data[to] = static_cast<float>(std::pow(sum, 1 / power_));
+    }
+  }
+
+  std::int64_t place_of(std::int64_t plane, std::int64_t offset) const {
+    if (!spec_.flags[2]) return plane * area_ + offset;
+    std::int64_t place = 0;
+    for (std::size_t k = 0; k < axes_; ++k) place += offset / steps_[k] % spec_.tables[0][k] * column_major_[k];
+    return plane * area_ + place;
+  }
+
+  std::size_t axes_ = 0;
+  std::int64_t area_ = 0, out_area_ = 0;
+  Dims steps_, column_major_;
+  bool maximum_ = false, average_ = false;
+  double power_ = 2;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_dense_pool(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<DensePool>(spec, resources);
+}
+
+}  // namespace polyadic
