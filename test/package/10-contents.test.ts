@@ -32,8 +32,7 @@ t.test('everything and nothing else', async (t) => {
 })
 
 t.test('under 3 MB with every prebuilt binary that is here', async (t) => {
-  for (const [platform, files] of prebuilds())
-    for (const file of files) t.ok(contents.has(`prebuilds/${platform}/${file}`), `${platform}/${file}`)
+  for (const [platform, files] of prebuilds()) for (const file of files) t.ok(contents.has(`prebuilds/${platform}/${file}`), `${platform}/${file}`)
   t.ok(tarball.size < 3e6, `${(tarball.size / 1e6).toFixed(2)} MB: ${[...prebuilds().keys()].join(', ')}`)
 })
 

@@ -36,19 +36,12 @@ async function one(start, check) {
 
 let left = total
 const lanes = Array.from({ length: 4 }, async () => {
-  while (left-- > 0)
-    await one(
-      (signal) => session.run({ x }, { signal }),
-      ({ y }) => assert(same(y.data, expected))
-    )
+  while (left-- > 0) await one((signal) => session.run({ x }, { signal }), ({ y }) => assert(same(y.data, expected)))
 })
 await Promise.all(lanes)
 const tensor = floatTensor(values(16 * 12 * 9 * 9), [16, 12, 9, 9])
 for (let i = 0; i < total / 40; i++)
-  await one(
-    (signal) => cpd(tensor, { rank: 6, maxIterations: 30, seed: i, signal }),
-    ({ relativeError }) => assert(relativeError <= 1)
-  )
+  await one((signal) => cpd(tensor, { rank: 6, maxIterations: 30, seed: i, signal }), ({ relativeError }) => assert(relativeError <= 1))
 assert(same((await session.run({ x })).y.data, expected))
 assert(outcomes.aborted > total / 8 && outcomes.done > total / 8, JSON.stringify(outcomes))
 console.log(JSON.stringify(outcomes))

@@ -15,11 +15,7 @@ if (cluster.isPrimary) {
   workers[0].process.kill('SIGKILL')
   for (const worker of workers.slice(1)) worker.send('stop')
   const codes = await Promise.all(exits)
-  assert.deepEqual(codes, [
-    [null, 'SIGKILL'],
-    [0, null],
-    [0, null]
-  ])
+  assert.deepEqual(codes, [[null, 'SIGKILL'], [0, null], [0, null]])
   assert(same((await session.run({ x })).y.data, expected))
   console.log(JSON.stringify({ workers: codes.length }))
 } else {

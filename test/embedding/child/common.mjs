@@ -9,11 +9,7 @@ export const values = (count, seed = 1) => Float32Array.from({ length: count }, 
 export function network(size = 24, channels = 16) {
   const conv = (input, weight, output) =>
     makeNode({ opType: 'Conv', inputs: [input, weight], outputs: [output], attributes: { pads: [1, 1, 1, 1] } })
-  const weight = (out, inside, seed) =>
-    floatTensor(
-      values(out * inside * 9, seed).map((v) => v / inside),
-      [out, inside, 3, 3]
-    )
+  const weight = (out, inside, seed) => floatTensor(values(out * inside * 9, seed).map((v) => v / inside), [out, inside, 3, 3])
   return makeGraph({
     inputs: [{ name: 'x', dtype: 'float32', dims: ['N', 8, size, size] }],
     outputs: [{ name: 'y', dtype: 'float32', dims: ['N', 8, size, size] }],

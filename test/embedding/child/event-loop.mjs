@@ -18,6 +18,4 @@ delay.disable()
 // A run takes many milliseconds. Were the loop blocked by it, there would be one sample a run.
 assert(delay.count > 2 * runs, `${delay.count} samples in ${runs} runs`)
 const ms = (value) => Math.round(value / 1e3) / 1e3
-console.log(
-  JSON.stringify({ samples: delay.count, ms: { p50: ms(delay.percentile(50)), p99: ms(delay.percentile(99)), max: ms(delay.max) } })
-)
+console.log(JSON.stringify({ samples: delay.count, ms: { p50: ms(delay.percentile(50)), p99: ms(delay.percentile(99)), max: ms(delay.max) } }))

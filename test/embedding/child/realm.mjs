@@ -5,30 +5,13 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import vm from 'node:vm'
 
-const context = vm.createContext({
-  process,
-  console,
-  setImmediate,
-  performance,
-  AbortController,
-  AbortSignal,
-  URL,
-  TextDecoder,
-  TextEncoder,
-  Buffer
-})
+const context = vm.createContext({ process, console, setImmediate, performance, AbortController, AbortSignal, URL, TextDecoder, TextEncoder, Buffer })
 const modules = new Map()
 
 async function builtin(name) {
   const namespace = await import(name)
   const names = Object.keys(namespace)
-  return new vm.SyntheticModule(
-    names,
-    function () {
-      for (const key of names) this.setExport(key, namespace[key])
-    },
-    { context, identifier: name }
-  )
+  return new vm.SyntheticModule(names, function () { for (const key of names) this.setExport(key, namespace[key]) }, { context, identifier: name })
 }
 
 function source(url) {

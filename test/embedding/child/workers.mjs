@@ -11,10 +11,7 @@ async function inWorker() {
   const runs = Array.from({ length: workerData === 'terminate running' ? 1 : 16 }, () => session.run({ x }))
   parentPort.postMessage('running')
   if (workerData === 'exit') setImmediate(() => process.exit(0))
-  if (workerData === 'throw')
-    setImmediate(() => {
-      throw new Error('on purpose')
-    })
+  if (workerData === 'throw') setImmediate(() => { throw new Error('on purpose') })
   if (workerData === 'close and exit') {
     session.close()
     process.exit(0)
