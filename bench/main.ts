@@ -6,9 +6,10 @@ import { significant } from '../lib/report/format.js'
 import { charnet } from './charnet.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { benchReport, peakGflops } from './harness.js'
+import { training } from './training.js'
 
 // A new suite is one file that exports a Suite, and its name here.
-const suites: readonly Suite[] = [charnet]
+const suites: readonly Suite[] = [charnet, training]
 
 const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
 
