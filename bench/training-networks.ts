@@ -16,9 +16,14 @@ export interface TrainingNetwork {
 }
 
 /** Speed does not depend on the weights: a chain starts from random factors, not from a decomposition. */
-export function trainingNetworks(): TrainingNetwork[] {
-  return (['dense', 'cp'] as const).flatMap((form) => [charNet(form), alexNet(form), resNet18(form), vgg10(form)])
-}
+export const trainingNetworks: readonly { readonly name: string; readonly form: 'dense' | 'cp'; readonly make: () => TrainingNetwork }[] = (
+  ['dense', 'cp'] as const
+).flatMap((form) => [
+  { name: 'CharNet', form, make: () => charNet(form) },
+  { name: 'AlexNet', form, make: () => alexNet(form) },
+  { name: 'ResNet-18', form, make: () => resNet18(form) },
+  { name: 'VGG-10', form, make: () => vgg10(form) }
+])
 
 /** CharNet; conv2 and conv3 at rank 64. */
 export function charNet(form: 'dense' | 'cp'): TrainingNetwork {

@@ -14,10 +14,8 @@ const sgd = { learningRate: 1e-3, momentum: 0.9, nesterov: true }
 export const training: Suite = {
   name: 'training',
   async *run(context) {
-    for (const network of trainingNetworks()) {
-      const wanted = process.env.POLYADIC_BENCH_NETWORK
-      if (wanted === undefined || new RegExp(wanted, 'i').test(`${network.name} ${network.form}`)) yield* measure(network, context)
-    }
+    const wanted = new RegExp(process.env.POLYADIC_BENCH_NETWORK ?? '', 'i')
+    for (const { name, form, make } of trainingNetworks) if (wanted.test(`${name} ${form}`)) yield* measure(make(), context)
   }
 }
 

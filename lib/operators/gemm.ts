@@ -74,6 +74,27 @@ function gemmBias(context: NodeContext, plan: PlanWriter, columns: number): numb
   return beta === 1 ? plan.parameter(bias) : plan.derived(scaled(bias, beta).data as Float32Array)
 }
 
+function gemmForInference(context: NodeContext, plan: PlanWriter, product: Product): readonly ValueRef[] {
+  return emitProduct(context, plan, product, gemmWeight(context, plan, product), gemmBias(context, plan, product.columns))
+}
+
+/** B and C stay parameters of their own: beta·((alpha/beta)·A·B' + C). */
+function gemmForTraining(context: NodeContext, plan: PlanWriter, product: Product): readonly ValueRef[] {
+  const [alpha, beta] = [floatAttribute(context.node, 'alpha', 1), floatAttribute(context.node, 'beta', 1)]
+  const [weight, bias] = [floatInput(context, 1, 'matrix B'), context.inputs[2]?.constant]
+  const { columns } = product
+  const trains = bias === undefined || beta === 0 || bias.data.length === columns
+  if ((alpha === 1 && beta === 1) || !trains) return gemmForInference(context, plan, product)
+  const parameter = product.isTransposed ? plan.parameter(weight) : plan.transposed(weight)
+  const [{ value } = { value: 0 }] = emitProduct(context, plan, product, parameter, -1)
+  const constant = (fill: number): number => plan.derived(new Float32Array(columns).fill(fill))
+  const affine = (input: number, scale: number, shift: number): ValueRef =>
+    plan.emit({ op: 'affine', input, scale: constant(scale), shift }, plan.shape(input))
+  if (bias === undefined || beta === 0) return [affine(value, alpha, constant(0))]
+  const sum = affine(value, alpha / beta, plan.parameter(floatInput(context, 2, 'matrix C')))
+  return [beta === 1 ? sum : affine(sum.value, beta, constant(0))]
+}
+
 /** Y = alpha·A·B' + beta·C with constant B and C. */
 const gemm: Operator = {
   opType: 'Gemm',
@@ -87,7 +108,7 @@ const gemm: Operator = {
   macs: (context, outputDims) => elementCount(outputDims) * gemmProduct(context).inner,
   lower(context, plan) {
     const product = gemmProduct(context)
-    return emitProduct(context, plan, product, gemmWeight(context, plan, product), gemmBias(context, plan, product.columns))
+    return plan.training === undefined ? gemmForInference(context, plan, product) : gemmForTraining(context, plan, product)
   }
 }
 

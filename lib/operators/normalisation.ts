@@ -1,5 +1,6 @@
 import { show } from '../errors.js'
 import { floatAttribute, intAttribute } from '../graph/rewrite.js'
+import type { Tensor } from '../tensor.js'
 import { type NodeContext, type Operator, allOpsets, floatInput, nodeError, requiredInput, shapeError, unsupported } from './operator.js'
 
 function channelInput(context: NodeContext, index: number, what: string): Float32Array {
@@ -9,7 +10,7 @@ function channelInput(context: NodeContext, index: number, what: string): Float3
   throw shapeError(context, `${what} ${show(context.node.inputs[index])}: expected ${channels} elements, got ${data.length}`)
 }
 
-/** Inference form: y = scale · (x − mean) / √(var + epsilon) + bias, by channel, with the running statistics. */
+/** y = scale · (x − mean) / √(var + epsilon) + bias, by channel: in inference folded with the running statistics. */
 const batchNormalization: Operator = {
   opType: 'BatchNormalization',
   opsets: allOpsets,
@@ -23,9 +24,21 @@ const batchNormalization: Operator = {
     if (intAttribute(node, 'spatial', 1) === 0) throw unsupported(context, 'spatial=0', 'one scale a channel is needed')
     const epsilon = floatAttribute(node, 'epsilon', 1e-5)
     const [scale, bias, mean, variance] = ['scale', 'bias', 'mean', 'variance'].map((what, i) => channelInput(context, i + 1, what))
+    const input = plan.plain(0)
+    if (plan.training !== undefined) {
+      const [scaleOf, biasOf, meanOf, varianceOf] = [1, 2, 3, 4].map((i) => floatInput(context, i, 'statistics')) as [Tensor, Tensor, Tensor, Tensor]
+      const parameters = {
+        scale: plan.parameter(scaleOf),
+        bias: plan.parameter(biasOf),
+        mean: plan.statistics(meanOf),
+        variance: plan.statistics(varianceOf)
+      }
+      const { batchStatistics } = plan.training
+      const momentum = floatAttribute(node, 'momentum', 0.9)
+      return [plan.emit({ op: 'batch_norm', input, ...parameters, epsilon, momentum, batchStatistics }, plan.shape(input))]
+    }
     const factor = (scale as Float32Array).map((value, c) => value / Math.sqrt(((variance as Float32Array)[c] as number) + epsilon))
     const shift = (bias as Float32Array).map((value, c) => value - ((mean as Float32Array)[c] as number) * (factor[c] as number))
-    const input = plan.plain(0)
     return [plan.emit({ op: 'affine', input, scale: plan.derived(factor), shift: plan.derived(shift) }, plan.shape(input))]
   }
 }

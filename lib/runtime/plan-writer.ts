@@ -5,6 +5,7 @@ import {
   type NewStep,
   type NodeContext,
   type PlanWriter,
+  type TrainingMode,
   type ValueRef,
   nodeError,
   planShape,
@@ -19,7 +20,7 @@ import type { PlanStep, PlanValue } from './plan-spec.js'
 export class DraftWriter {
   readonly #inputs: DraftInput[] = []
   readonly #analysis: Analysis
-  readonly #training: boolean
+  readonly #training: TrainingMode | undefined
   readonly #values: PlanValue[] = []
   readonly #steps: PlanStep[] = []
   readonly #parameters: DraftParameter[] = []
@@ -27,7 +28,7 @@ export class DraftWriter {
   readonly #parameterOf = new Map<object, { readonly index: number; readonly layout: DraftParameter['layout'] }[]>()
   readonly #initializerOf = new Map<object, string>()
 
-  constructor(graph: Graph, analysis: Analysis, training: boolean) {
+  constructor(graph: Graph, analysis: Analysis, training: TrainingMode | undefined) {
     this.#analysis = analysis
     this.#training = training
     for (const name of graph.initializers.keys()) this.#initializerOf.set((analysis.constants.get(name) as Tensor).data, name)
@@ -41,7 +42,7 @@ export class DraftWriter {
 
   write(analysed: AnalysedNode): void {
     const { node, operator, context } = analysed
-    if (this.#training && !operator.hasGradient) throw unsupported(context, 'training', 'this operator has no gradient')
+    if (this.#training !== undefined && !operator.hasGradient) throw unsupported(context, 'training', 'this operator has no gradient')
     const refs = operator.lower(context, this.#writer(context))
     node.outputs.forEach((name, i) => {
       const ref = refs[i]
@@ -69,12 +70,14 @@ export class DraftWriter {
 
   #writer(context: NodeContext): PlanWriter {
     return {
+      training: this.#training,
       ref: (index) => this.#ref(context, index),
       plain: (index) => this.#plain(context, index),
       shape: (value) => this.#values[value] as PlanValue,
       reshapedInput: (value, shape) => this.#reshapedInput(value, shape),
       parameter: (tensor) => this.#parameter(context, tensor, 'same'),
       transposed: (tensor) => this.#parameter(context, tensor, 'transposed'),
+      statistics: (tensor) => this.#parameter(context, tensor, 'same', false),
       derived: (data) => this.#addParameter({ data, trainable: false, initializers: [], layout: 'derived' }),
       emit: (step, shape) => this.#emit(step, shape)
     }
@@ -120,18 +123,18 @@ export class DraftWriter {
     return known?.value ?? this.#addInput(input.name, shape)
   }
 
-  #parameter(context: NodeContext, tensor: Tensor, layout: 'same' | 'transposed'): number {
+  #parameter(context: NodeContext, tensor: Tensor, layout: 'same' | 'transposed', trained = true): number {
     const known = this.#parameterOf.get(tensor.data) ?? []
     const same = known.find((entry) => entry.layout === layout)
     if (same !== undefined) return same.index
     const initializer = this.#initializerOf.get(tensor.data)
-    if (this.#training && known.length > 0 && initializer !== undefined) {
+    if (this.#training !== undefined && known.length > 0 && initializer !== undefined) {
       throw unsupported(context, `training ${show(initializer)}, which is used both as it is and transposed,`, 'one of the two is needed')
     }
     const data = asFloat32(tensor, initializer ?? context.node.name)
     const index = this.#addParameter({
       data: layout === 'same' ? data : transposed(data, tensor.dims),
-      trainable: this.#training && initializer !== undefined,
+      trainable: this.#training !== undefined && trained && initializer !== undefined,
       initializers: initializer === undefined ? [] : [initializer],
       layout: initializer === undefined ? 'derived' : layout
     })

@@ -62,7 +62,7 @@ ActivationSpec read_activation(const Napi::Object& object) {
 
 Op read_op(const Napi::Object& object) {
   const std::string name = string_property(object, "op");
-  for (int i = 0; i <= static_cast<int>(Op::lrn); ++i) {
+  for (int i = 0; i <= static_cast<int>(Op::dropout); ++i) {
     if (name == op_name(static_cast<Op>(i))) return static_cast<Op>(i);
   }
   argument_error("op", "a known operator, got \"" + name + "\"");
@@ -105,6 +105,18 @@ StepSpec read_step(const Napi::Object& object) {
     case Op::affine:
       step.scale = read_index(object, "scale");
       step.shift = read_index(object, "shift");
+      break;
+    case Op::batch_norm:
+      step.scale = read_index(object, "scale");
+      step.shift = read_index(object, "bias");
+      step.mean = read_index(object, "mean");
+      step.variance = read_index(object, "variance");
+      step.epsilon = static_cast<float>(number_property(object, "epsilon"));
+      step.momentum = static_cast<float>(number_property(object, "momentum"));
+      step.batch_statistics = bool_property(object, "batchStatistics");
+      break;
+    case Op::dropout:
+      step.ratio = static_cast<float>(number_property(object, "ratio"));
       break;
     case Op::lrn:
       step.size = bounded(integer_property(object, "size"), 1, "size");

@@ -4,9 +4,10 @@
 
 #include "double_body.h"
 #include "float_body.h"
+#include "training_body.h"
 
 namespace polyadic {
 
-const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 3>(), {8, 16, gemm_tile<8, 16>}};
+const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 3>(), {8, 16, gemm_tile<8, 16>}, training_kernels()};
 
 }  // namespace polyadic

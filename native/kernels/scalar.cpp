@@ -4,9 +4,10 @@
 
 #include "double_body.h"
 #include "float_body.h"
+#include "training_body.h"
 
 namespace polyadic {
 
-const KernelTable kernels_scalar = {"scalar", float_kernels<8, 4, 2, 2, 2>(), {4, 4, gemm_tile<4, 4>}};
+const KernelTable kernels_scalar = {"scalar", float_kernels<8, 4, 2, 2, 2>(), {4, 4, gemm_tile<4, 4>}, training_kernels()};
 
 }  // namespace polyadic

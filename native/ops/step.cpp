@@ -36,6 +36,10 @@ const char* op_name(Op op) {
       return "concat";
     case Op::lrn:
       return "lrn";
+    case Op::batch_norm:
+      return "batch_norm";
+    case Op::dropout:
+      return "dropout";
   }
   return "unknown";
 }
@@ -69,6 +73,10 @@ std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources) {
       return make_concat(spec, resources);
     case Op::lrn:
       return make_lrn(spec, resources);
+    case Op::batch_norm:
+      return make_batch_norm(spec, resources);
+    case Op::dropout:
+      return make_dropout(spec, resources);
   }
   throw Error(ErrorCode::native, "step: unknown operator");
 }

@@ -41,7 +41,9 @@ enum class Op {
   log_softmax,
   flatten,
   concat,
-  lrn
+  lrn,
+  batch_norm,  // training only
+  dropout      // training only
 };
 
 struct StepSpec {
@@ -55,9 +57,13 @@ struct StepSpec {
   int residual = -1;                    // convolution, cp_block
   Window window;                        // pools
   bool count_include_pad = false;       // average_pool
-  int scale = -1, shift = -1;           // affine
+  int scale = -1, shift = -1;           // affine, batch_norm
   std::int64_t size = 0;                // lrn
   float alpha = 0, beta = 0, bias = 0;  // lrn
+  int mean = -1, variance = -1;         // batch_norm
+  float epsilon = 0, momentum = 0;      // batch_norm
+  bool batch_statistics = false;        // batch_norm
+  float ratio = 0;                      // dropout
 };
 
 struct PlanSpec {
