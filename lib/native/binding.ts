@@ -19,6 +19,7 @@ export interface NativePlan {
   /** What was chosen: bytes of the arena and of packed weights, and a line for each step. */
   describe(): {
     readonly isa: string
+    readonly imagesAtATime: number
     readonly arenaBytes: number
     readonly weightBytes: number
     readonly steps: readonly { readonly op: string; readonly kernel: string }[]

@@ -25,7 +25,11 @@ export interface SessionDescription {
   /** The kernel table in use, such as `avx2`. */
   readonly isa: string
   readonly threads: number
+  /** Images of the batch that go through the network together: what the second-level cache has room for. */
+  readonly imagesAtATime: number
+  /** Working memory: values between steps and scratch. */
   readonly arenaBytes: number
+  /** Packed weights. */
   readonly weightBytes: number
   readonly inputs: readonly CompiledValue[]
   readonly outputs: readonly CompiledValue[]

@@ -48,6 +48,7 @@ class RunJob : public BufferJob {
 Napi::Object describe(Napi::Env env, const Plan& plan) {
   const Napi::Object result = Napi::Object::New(env);
   result.Set("isa", kernels().name);
+  result.Set("imagesAtATime", Napi::Number::New(env, static_cast<double>(plan.slice())));
   result.Set("arenaBytes", Napi::Number::New(env, static_cast<double>(plan.arena_bytes())));
   result.Set("weightBytes", Napi::Number::New(env, static_cast<double>(plan.weight_bytes())));
   const auto lines = plan.describe();

@@ -59,6 +59,23 @@ using ConvGradTile = void (*)(const GradArgs&);
 //   dst[p][l] = Σ_k src[p][offsets[k] + l] · weights[k][l]
 using DepthwiseTile = void (*)(const TileArgs&);
 
+// Rows of neighbouring pixels, for a depthwise convolution without a stride along the row.
+struct RowArgs {
+  const float* src;
+  float* dst;
+  std::int64_t rows, pixels;        // pixels: of a row
+  std::ptrdiff_t src_row, dst_row;  // floats from one row to the next
+  const std::int32_t* offsets;      // k offsets from a pixel, in floats
+  std::int64_t k;
+  const float* weights;  // [k][block]
+  const float* bias;     // [block], read with kFromBias
+  int flags;             // of TileFlags: kFromBias and kRelu
+};
+
+// Depthwise rows, one channel block: for y < rows, x < pixels, lane l:
+//   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·block + offsets[k] + l] · weights[k][l]
+using DepthwiseRows = void (*)(const RowArgs&);
+
 // Depthwise weight gradient: for j < taps, lane l: grad[j][l] += Σ_p src[p][offsets[j] + l] · diff[p][l]
 using DepthwiseGradTile = void (*)(const GradArgs&);
 
@@ -75,8 +92,9 @@ struct FloatKernels {
   ConvTile conv[kMaxBlocks][kMaxPixels];           // [blocks − 1][pixels − 1], null beyond `pixels`
   ConvGradTile conv_grad[kMaxBlocks][kMaxPixels];  // [blocks − 1][taps − 1]
   DepthwiseTile depthwise[kMaxPixels];             // [pixels − 1]
-  DepthwiseGradTile depthwise_grad[kMaxPixels];    // [taps − 1]
-  PeakLoop peak;                                   // 12 · 2 · block operations a round
+  DepthwiseRows depthwise_rows;
+  DepthwiseGradTile depthwise_grad[kMaxPixels];  // [taps − 1]
+  PeakLoop peak;                                 // 12 · 2 · block operations a round
 };
 
 }  // namespace polyadic

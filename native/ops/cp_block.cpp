@@ -2,6 +2,7 @@
 // run as one operator over bands of output rows. The values between the stages live in scratch memory sized for the
 // second-level cache and never reach main memory; rows that the next band needs are kept, not computed again.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -41,20 +42,32 @@ struct Stage {
 
   std::int64_t capacity = 0;  // output rows of a full band
 
-  // Output rows [0, rows) of some images. Only full bands of several images are one range of the pixel grid.
-  void run(const float* src, const Layout& from, float* dst, const Layout& to, std::int64_t images, std::int64_t rows,
-           int options, float* scratch) const {
-    const bool one_range = images == 1 || rows == capacity;
-    const std::int64_t pixels = rows * shape.out_w * (one_range ? images : 1);
-    for (std::int64_t n = 0; n < (one_range ? 1 : images); ++n, src += from.image(), dst += to.image()) {
-      if (depthwise) {
-        narrow.run_range(src, dst, 0, pixels, options);
-      } else {
-        wide.run_range(src, dst, 0, pixels, options, scratch);
-      }
-    }
+  // f(first, end) for the ranges of the pixel grid that output rows [0, rows) of some images are: one range, where the
+  // band is full.
+  template <class F>
+  void each_range(std::int64_t images, std::int64_t rows, F&& f) const {
+    const std::int64_t whole = capacity * shape.out_w;
+    if (rows == capacity) return f(0, images * whole);
+    for (std::int64_t n = 0; n < images; ++n) f(n * whole, n * whole + rows * shape.out_w);
+  }
+
+  // Output rows [0, rows) of some images.
+  void run(const float* src, float* dst, std::int64_t images, std::int64_t rows, int options, float* scratch) const {
+    if (depthwise) return narrow.run_blocks(src, dst, images, rows, 0, layout.blocks(), options);
+    each_range(images, rows,
+               [&](std::int64_t first, std::int64_t end) { wide.run_range(src, dst, first, end, options, scratch); });
   }
 };
+
+// What a stage does for a band.
+struct Part {
+  const float* src = nullptr;
+  float* dst = nullptr;
+  std::int64_t rows = 0;
+};
+
+constexpr std::size_t kMaxStages = 8;
+using BandRows = std::array<Rows, kMaxStages>;
 
 class CpBlock : public Step {
  public:
@@ -66,6 +79,7 @@ class CpBlock : public Step {
     make_shapes(spec, resources);
     choose_band();
     make_kernels(spec.maxout);
+    choose_order();
   }
 
   void pack(const Context& context) override {
@@ -110,10 +124,12 @@ class CpBlock : public Step {
       bytes += stage.depthwise ? stage.narrow.weight_bytes() : stage.wide.weight_bytes();
     return bytes;
   }
-  std::size_t scratch_floats() const override { return Gather::scratch_floats() + between_floats_; }
+  std::size_t scratch_floats() const override { return Gather::scratch_floats() + between_floats_ + list_floats_; }
 
  private:
   void make_shapes(const StepSpec& spec, StepResources resources) {
+    if (spec.stages.size() > kMaxStages)
+      throw Error(ErrorCode::unsupported, "cp_block: more than " + std::to_string(kMaxStages) + " stages");
     Layout in = in_.layout;
     for (const ConvolutionSpec& conv : spec.stages) {
       Stage stage;
@@ -195,26 +211,41 @@ class CpBlock : public Step {
     }
   }
 
+  // By panels of the rank, the values between the stages stay in the first-level cache. Each panel reads the whole
+  // input of the band, which the second-level cache has to hold for that.
+  void choose_order() {
+    const std::size_t last = stages_.size() - 1;
+    const Stage& first = stages_[0];
+    const std::int64_t pixels = images_ * first.capacity * first.shape.out_w;
+    const std::int64_t input = images_ * first.input_rows({0, first.capacity}).count() * in_.layout.row() *
+                               in_.layout.blocks() * static_cast<std::int64_t>(sizeof(float));
+    by_panels_ = last > 1 && !first.depthwise && first.wide.panels() > 1 && input <= second_level_cache_bytes() / 2 &&
+                 std::all_of(stages_.begin() + 1, stages_.end() - 1, [](const Stage& s) { return s.depthwise; });
+    constexpr std::int64_t kFloats = 2 * sizeof(void*) / sizeof(float);  // of a listed pixel
+    list_floats_ = by_panels_ ? static_cast<std::size_t>(pixels * kFloats) : 0;
+  }
+
   void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
     float* between = scratch + Gather::scratch_floats();
     for (std::size_t i = 0; i + 1 < stages_.size(); ++i) clear_halo(stages_[i].layout, between + stages_[i].offset);
-    std::vector<Rows> held(stages_.size());  // rows of each stage's output that scratch holds
+    BandRows held;  // rows of each stage's output that scratch holds
     for (std::int64_t y = chunk.begin; y < chunk.end; y += band_) {
       run_band(image, images, {y, std::min(chunk.end, y + band_)}, held, scratch);
     }
   }
 
-  // Stage by stage from the top; before that, from the bottom, which rows each stage has to hold and which it lacks.
-  void run_band(std::int64_t image, std::int64_t images, Rows band, std::vector<Rows>& held, float* scratch) const {
+  // From the bottom: which rows each stage has to hold and which it lacks. Then those are computed.
+  void run_band(std::int64_t image, std::int64_t images, Rows band, BandRows& held, float* scratch) const {
     float* between = scratch + Gather::scratch_floats();
     const std::size_t last = stages_.size() - 1;
-    std::vector<Rows> missing(stages_.size());
+    BandRows missing;
     missing[last] = band;
     for (std::size_t i = last; i-- > 0;) {
       const Rows wanted = stages_[i + 1].input_rows(missing[i + 1]);
       missing[i] = keep(stages_[i], between + stages_[i].offset, held[i], wanted);
       held[i] = wanted;
     }
+    std::array<Part, kMaxStages> parts;
     for (std::size_t i = 0; i <= last; ++i) {
       const Stage& stage = stages_[i];
       // Rows outside of the image are the next stage's padding.
@@ -227,13 +258,46 @@ class CpBlock : public Step {
       }
       if (rows.count() <= 0) continue;
       const std::int64_t source = stage.input_rows(rows).begin;
-      const float* src =
-          i == 0 ? in_.data + image * in_.layout.image() + source * in_.layout.row()
-                 : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
-      float* dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
-                             : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
-      stage.run(src, i == 0 ? in_.layout : stages_[i - 1].layout, dst, i == last ? out_.layout : stage.layout, images,
-                rows.count(), i == last ? epilogue_.fused_options() : 0, scratch);
+      parts[i].src = i == 0
+                         ? in_.data + image * in_.layout.image() + source * in_.layout.row()
+                         : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
+      parts[i].dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
+                               : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
+      parts[i].rows = rows.count();
+    }
+    std::size_t next = 0;
+    if (by_panels_) {
+      run_panels(parts, images, scratch);
+      next = last;
+    }
+    for (; next <= last; ++next) {
+      const Part& part = parts[next];
+      const int options = next == last ? epilogue_.fused_options() : 0;
+      if (part.rows > 0) stages_[next].run(part.src, part.dst, images, part.rows, options, scratch);
+    }
+  }
+
+  // All stages but the last, a panel of the rank at a time.
+  void run_panels(const std::array<Part, kMaxStages>& parts, std::int64_t images, float* scratch) const {
+    const Stage& first = stages_[0];
+    const std::int64_t pixels = images * parts[0].rows * first.shape.out_w;
+    float* lists = scratch + Gather::scratch_floats() + between_floats_;
+    const float** from = reinterpret_cast<const float**>(lists);
+    float** to = const_cast<float**>(from) + pixels;
+    if (pixels > 0) {
+      std::int64_t listed = 0;
+      first.each_range(images, parts[0].rows, [&](std::int64_t begin, std::int64_t end) {
+        first.wide.list(parts[0].src, parts[0].dst, begin, end, from + listed, to + listed);
+        listed += end - begin;
+      });
+    }
+    for (std::size_t panel = 0; panel < first.wide.panels(); ++panel) {
+      first.wide.run_listed(panel, from, to, pixels, 0, scratch);
+      const auto [block0, block1] = first.wide.panel_range(panel);
+      for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
+        if (parts[i].rows > 0)
+          stages_[i].narrow.run_blocks(parts[i].src, parts[i].dst, images, parts[i].rows, block0, block1, 0);
+      }
     }
   }
 
@@ -263,7 +327,8 @@ class CpBlock : public Step {
   Epilogue epilogue_;
   std::vector<Stage> stages_;
   std::int64_t band_ = 1, images_ = 1;
-  std::size_t between_floats_ = 0;
+  std::size_t between_floats_ = 0, list_floats_ = 0;
+  bool by_panels_ = false;
 };
 
 }  // namespace

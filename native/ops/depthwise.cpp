@@ -65,6 +65,13 @@ void Depthwise::run_band(const Phase& phase, const float* src, float* dst, std::
 }
 
 void Depthwise::run(const Context& context, const float* src, float* dst, int options) const {
+  if (takes_rows() && !(options & Gather::kAccumulate)) {
+    const std::int64_t blocks = dst_.blocks();
+    context.parallel(dst_.n * blocks, [&](std::int64_t plane, int) {
+      run_rows(src, dst, plane / blocks, phases_[0].gather.dst.y.count, plane % blocks, options);
+    });
+    return;
+  }
   for (const Phase& phase : phases_) {
     const std::int64_t bands = (phase.gather.dst.size() + kBand - 1) / kBand;
     context.parallel(bands, [&](std::int64_t band, int) {
@@ -74,9 +81,47 @@ void Depthwise::run(const Context& context, const float* src, float* dst, int op
   }
 }
 
-void Depthwise::run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options) const {
-  for (; begin < end; begin += kBand) {
-    run_band(phases_[0], src, dst, begin, std::min<std::int64_t>(begin + kBand, end), 0, dst_.blocks(), options);
+bool Depthwise::takes_rows() const {
+  constexpr std::int64_t kFewest = 5;  // narrower maps fill the tiles of a pixel list better
+  const GatherPhase& gather = phases_[0].gather;
+  return phases_.size() == 1 && gather.src.x.step == 1 && gather.dst.x.step == 1 && gather.dst.x.count >= kFewest;
+}
+
+void Depthwise::run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, std::int64_t block,
+                         int options) const {
+  const Phase& phase = phases_[0];
+  const PixelGrid& from = phase.gather.src;
+  const PixelGrid& to = phase.gather.dst;
+  RowArgs args{};
+  args.src = src + src_.at(image, block) + src_.pixel(from.y.first, from.x.first);
+  args.dst = dst + dst_.at(image, block) + dst_.pixel(to.y.first, to.x.first);
+  args.rows = rows;
+  args.pixels = to.x.count;
+  args.src_row = from.y.step * src_.row();
+  args.dst_row = to.y.step * dst_.row();
+  args.offsets = phase.offsets.data();
+  args.k = static_cast<std::int64_t>(phase.offsets.size());
+  args.weights = packed_.data() + phase.weights + block * args.k * dst_.block;
+  args.bias = bias_.data() + block * dst_.block;
+  args.flags = (has_bias_ ? kFromBias : 0) | (options & Gather::kApplyRelu ? kRelu : 0);
+  table_->f32.depthwise_rows(args);
+}
+
+void Depthwise::run_blocks(const float* src, float* dst, std::int64_t images, std::int64_t rows, std::int64_t block0,
+                           std::int64_t block1, int options) const {
+  const PixelGrid& grid = phases_[0].gather.dst;
+  for (std::int64_t n = 0; n < images; ++n) {
+    if (takes_rows()) {
+      for (std::int64_t block = block0; block < block1; ++block) run_rows(src, dst, n, rows, block, options);
+    } else {
+      // With all their rows, several images are one range of the grid.
+      const bool together = rows == grid.y.count;
+      const std::int64_t begin = n * grid.y.count * grid.x.count;
+      const std::int64_t end = together ? images * grid.y.count * grid.x.count : begin + rows * grid.x.count;
+      for (std::int64_t at = begin; at < end; at += kBand)
+        run_band(phases_[0], src, dst, at, std::min<std::int64_t>(at + kBand, end), block0, block1, options);
+      if (together) return;
+    }
   }
 }
 

@@ -22,8 +22,9 @@ class Depthwise {
   void pack(const float* weights, const float* bias);
   // Options as Gather's.
   void run(const Context& context, const float* src, float* dst, int options) const;
-  // Pixels [begin, end) of phase 0, all channels, on the calling thread.
-  void run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options) const;
+  // The first `rows` output rows of some images and channel blocks [block0, block1), forward, on the calling thread.
+  void run_blocks(const float* src, float* dst, std::int64_t images, std::int64_t rows, std::int64_t block0,
+                  std::int64_t block1, int options) const;
   // Adds to grad, [C][1][kH][kW].
   void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
                        float* grad) const;
@@ -38,6 +39,10 @@ class Depthwise {
   };
   void run_band(const Phase& phase, const float* src, float* dst, std::int64_t begin, std::int64_t end,
                 std::int64_t block0, std::int64_t block1, int options) const;
+  // Whether whole rows go to the kernel: neighbouring pixels, enough of them for its tile.
+  bool takes_rows() const;
+  void run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, std::int64_t block,
+                int options) const;
 
   const KernelTable* table_ = nullptr;
   ConvolutionShape shape_;

@@ -216,10 +216,11 @@ void Gather::run_bands(const Context& context, const float* src, float* dst, int
     const GatherPhase& phase = phases_[static_cast<std::size_t>(panels_[runs[r].first].phase)];
     const std::int64_t begin = (index - begins[r]) * kBand;
     const std::int64_t end = std::min(begin + kBand, phase.dst.size());
-    Band band;
-    band.count = static_cast<int>(end - begin);
-    list_pixels(phase.src, src_, src, begin, end, band.src);
-    list_pixels(phase.dst, dst_, dst, begin, end, band.dst);
+    const float* from[kBand];
+    float* to[kBand];
+    list_pixels(phase.src, src_, src, begin, end, from);
+    list_pixels(phase.dst, dst_, dst, begin, end, to);
+    const Band band{from, to, static_cast<int>(end - begin)};
     for (std::size_t p = runs[r].first; p < runs[r].second; ++p) {
       run_whole(panels_[p], band, options, context.scratch(thread));
     }
@@ -250,12 +251,13 @@ void Gather::run_positions(const Context& context, const float* src, float* dst,
                         src_.pixel(phase.src.y.first + y * phase.src.y.step, phase.src.x.first + x * phase.src.x.step);
     float* to = dst + dst_.origin() +
                 dst_.pixel(phase.dst.y.first + y * phase.dst.y.step, phase.dst.x.first + x * phase.dst.x.step);
-    Band band;
-    for (std::int64_t n = 0; n < phase.dst.images; n += band.count) {
-      band.count = static_cast<int>(std::min<std::int64_t>(kBand, phase.dst.images - n));
+    const float* sources[kBand];
+    float* targets[kBand];
+    for (std::int64_t n = 0; n < phase.dst.images; n += kBand) {
+      const Band band{sources, targets, static_cast<int>(std::min<std::int64_t>(kBand, phase.dst.images - n))};
       for (int i = 0; i < band.count; ++i) {
-        band.src[i] = from + (n + i) * src_.image();
-        band.dst[i] = to + (n + i) * dst_.image();
+        sources[i] = from + (n + i) * src_.image();
+        targets[i] = to + (n + i) * dst_.image();
       }
       run_panel(panel, band, ranges.data(), ranges.size(), options, context.scratch(thread));
     }
@@ -264,14 +266,32 @@ void Gather::run_positions(const Context& context, const float* src, float* dst,
 
 void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options,
                        float* scratch) const {
-  Band band;
+  const float* from[kBand];
+  float* to[kBand];
   for (std::int64_t at = begin; at < end; at += kBand) {
     const std::int64_t stop = std::min(at + kBand, end);
-    band.count = static_cast<int>(stop - at);
-    list_pixels(phases_[0].src, src_, src, at, stop, band.src);
-    list_pixels(phases_[0].dst, dst_, dst, at, stop, band.dst);
-    for (const Panel& panel : panels_) run_whole(panel, band, options, scratch);
+    list(src, dst, at, stop, from, to);
+    for (const Panel& panel : panels_) run_whole(panel, {from, to, static_cast<int>(stop - at)}, options, scratch);
   }
+}
+
+void Gather::list(const float* src, float* dst, std::int64_t begin, std::int64_t end, const float** from,
+                  float** to) const {
+  list_pixels(phases_[0].src, src_, src, begin, end, from);
+  list_pixels(phases_[0].dst, dst_, dst, begin, end, to);
+}
+
+void Gather::run_listed(std::size_t panel, const float* const* from, float* const* to, std::int64_t pixels, int options,
+                        float* scratch) const {
+  for (std::int64_t at = 0; at < pixels; at += kBand) {
+    const Band band{from + at, to + at, static_cast<int>(std::min<std::int64_t>(kBand, pixels - at))};
+    run_whole(panels_[panel], band, options, scratch);
+  }
+}
+
+std::pair<std::int64_t, std::int64_t> Gather::panel_range(std::size_t panel) const {
+  const Panel& p = panels_[panel];
+  return {p.first_block, p.first_block + p.blocks / (p.flags & kMaxPairs ? 2 : 1)};
 }
 
 }  // namespace polyadic

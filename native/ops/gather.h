@@ -43,6 +43,14 @@ class Gather {
   // Pixels [begin, end) of phase 0's grid, all channels, on the calling thread; needs scratch_floats() of scratch.
   void run_range(const float* src, float* dst, std::int64_t begin, std::int64_t end, int options, float* scratch) const;
 
+  // The same in two parts: the pixels listed once, in `from` and `to`, for each panel to run over.
+  void list(const float* src, float* dst, std::int64_t begin, std::int64_t end, const float** from, float** to) const;
+  void run_listed(std::size_t panel, const float* const* from, float* const* to, std::int64_t pixels, int options,
+                  float* scratch) const;
+  std::size_t panels() const { return panels_.size(); }
+  // [first, last) of the destination's channel blocks that a panel computes.
+  std::pair<std::int64_t, std::int64_t> panel_range(std::size_t panel) const;
+
   // The weight gradient in the order of packed weights, packed_size() floats that are overwritten; forward gathers only.
   void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
                        float* grad) const;
@@ -72,9 +80,10 @@ class Gather {
     std::int64_t bias;     // where its bias begins in bias_
     std::vector<std::int32_t> offsets;
   };
+  // Pixels taken together, at most kBand.
   struct Band {
-    const float* src[kBand];
-    float* dst[kBand];
+    const float* const* src;
+    float* const* dst;
     int count;
   };
 

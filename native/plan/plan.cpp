@@ -5,6 +5,7 @@
 #include "../core/dispatch.h"
 #include "../core/status.h"
 #include "arena.h"
+#include "slices.h"
 
 namespace polyadic {
 namespace {
@@ -15,34 +16,15 @@ const ConvolutionSpec& first_convolution(const StepSpec& step) {
   return step.op == Op::cp_block ? step.stages.front() : step.convolution;
 }
 
-// Parameters a step reads.
-std::vector<int> step_parameters(const StepSpec& step) {
-  std::vector<int> list;
-  const auto add = [&](int index) {
-    if (index >= 0) list.push_back(index);
-  };
-  if (step.op == Op::convolution) {
-    add(step.convolution.weight);
-    add(step.convolution.bias);
-  }
-  for (const ConvolutionSpec& stage : step.stages) {
-    add(stage.weight);
-    add(stage.bias);
-  }
-  if (step.op == Op::affine) {
-    add(step.scale);
-    add(step.shift);
-  }
-  if (step.op == Op::batch_norm) {
-    for (const int index : {step.scale, step.shift, step.mean, step.variance}) add(index);
-  }
-  return list;
-}
-
 }  // namespace
 
 Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   check_indices();
+  batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
+  slice_ = images_at_a_time(spec_);
+  if (slice_ < batch_) {
+    for (ValueSpec& value : spec_.values) value.n = slice_;
+  }
   for (std::size_t i = 0; i < spec_.parameters.size(); ++i) {
     Parameter parameter;
     const std::vector<float>& data = spec_.parameters[i];
@@ -77,12 +59,6 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   }
 }
 
-std::vector<int> Plan::consumed(const StepSpec& step) const {
-  std::vector<int> list = step.inputs;
-  if (step.residual >= 0) list.push_back(step.residual);
-  return list;
-}
-
 void Plan::check_indices() const {
   const auto check = [](int index, std::size_t count, const char* what) {
     if (index < 0 || static_cast<std::size_t>(index) >= count)
@@ -100,7 +76,7 @@ void Plan::check_indices() const {
     written[static_cast<std::size_t>(input)] = true;
   }
   for (const StepSpec& step : spec_.steps) {
-    for (const int value : consumed(step)) {
+    for (const int value : step_values(step)) {
       check(value, spec_.values.size(), "value");
       if (!written[static_cast<std::size_t>(value)])
         throw Error(ErrorCode::argument, "plan: a value is read before it is written");
@@ -138,7 +114,7 @@ void Plan::choose_layouts() {
     plain[static_cast<std::size_t>(input)] = spec_.values[static_cast<std::size_t>(input)].c < block;
   }
   for (const StepSpec& step : spec_.steps) {
-    for (const int value : consumed(step)) {
+    for (const int value : step_values(step)) {
       if (!is_convolution(step.op) || value == step.residual) plain[static_cast<std::size_t>(value)] = false;
     }
   }
@@ -167,7 +143,7 @@ void Plan::mark_gradients() {
     bool needs = false;
     for (const int parameter : step_parameters(step))
       needs = needs || parameters_[static_cast<std::size_t>(parameter)].trainable;
-    for (const int value : consumed(step)) needs = needs || values_[static_cast<std::size_t>(value)].needs_grad;
+    for (const int value : step_values(step)) needs = needs || values_[static_cast<std::size_t>(value)].needs_grad;
     values_[static_cast<std::size_t>(step.output)].needs_grad = needs;
   }
 }
@@ -183,7 +159,7 @@ void Plan::assign_inference_memory() {
   };
   for (const int input : spec_.inputs) live(input, 0);
   for (int i = 0; i < static_cast<int>(spec_.steps.size()); ++i) {
-    for (const int value : consumed(spec_.steps[static_cast<std::size_t>(i)])) live(value, i + 1);
+    for (const int value : step_values(spec_.steps[static_cast<std::size_t>(i)])) live(value, i + 1);
     live(spec_.steps[static_cast<std::size_t>(i)].output, i + 1);
   }
   for (const int output : spec_.outputs) live(output, end);
@@ -273,11 +249,17 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
 
 void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  forward(inputs, control);
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
-    context_->parallel(value.layout.n,
-                       [&](std::int64_t n, int) { to_nchw(value.layout, value.data, outputs[i], n, n + 1); });
+  std::vector<const float*> from(inputs.size());
+  for (std::int64_t done = 0; done < batch_; done += slice_) {
+    // The last slice goes over images of the one before it again, where the batch is no multiple.
+    const std::int64_t first = std::min(done, batch_ - slice_);
+    for (std::size_t i = 0; i < inputs.size(); ++i) from[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
+    forward(from, control);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
+      float* to = outputs[i] + first * dense_size(spec_.outputs[i]) / slice_;
+      context_->parallel(value.layout.n, [&](std::int64_t n, int) { to_nchw(value.layout, value.data, to, n, n + 1); });
+    }
   }
 }
 
@@ -323,9 +305,11 @@ std::vector<std::pair<std::string, std::string>> Plan::describe() const {
   return lines;
 }
 
-std::size_t Plan::dense_size(int value) const {
+std::size_t Plan::whole_size(int value) const { return static_cast<std::size_t>(dense_size(value) / slice_ * batch_); }
+
+std::int64_t Plan::dense_size(int value) const {
   const ValueSpec& v = spec_.values[static_cast<std::size_t>(value)];
-  return static_cast<std::size_t>(v.n * v.c * v.h * v.w);
+  return v.n * v.c * v.h * v.w;
 }
 
 }  // namespace polyadic

@@ -34,11 +34,13 @@ class Plan {
   Context& context() { return *context_; }
   void weights_changed() { packed_ = false; }
 
+  // Images that go through the network at a time.
+  std::int64_t slice() const { return slice_; }
   std::size_t arena_bytes() const;
   std::size_t weight_bytes() const;
   std::vector<std::pair<std::string, std::string>> describe() const;
-  std::size_t input_size(std::size_t i) const { return dense_size(spec_.inputs[i]); }
-  std::size_t output_size(std::size_t i) const { return dense_size(spec_.outputs[i]); }
+  std::size_t input_size(std::size_t i) const { return whole_size(spec_.inputs[i]); }
+  std::size_t output_size(std::size_t i) const { return whole_size(spec_.outputs[i]); }
 
  private:
   void check_indices() const;
@@ -50,10 +52,13 @@ class Plan {
   void find_backward_path();
   void release_packed_parameters();
   void pack();
-  std::size_t dense_size(int value) const;
-  std::vector<int> consumed(const StepSpec& step) const;
+  // Elements of a value: of a slice, and of the whole batch.
+  std::int64_t dense_size(int value) const;
+  std::size_t whole_size(int value) const;
 
-  PlanSpec spec_;
+  PlanSpec spec_;  // its values are those of a slice
+  // A run takes the batch in slices of so many images, see slices.h.
+  std::int64_t batch_ = 1, slice_ = 1;
   std::vector<Value> values_;
   std::vector<Parameter> parameters_;
   std::vector<std::unique_ptr<Step>> steps_;

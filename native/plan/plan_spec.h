@@ -78,4 +78,8 @@ struct PlanSpec {
 
 const char* op_name(Op op);
 
+// Indices of the parameters that a step reads, and of the values: its inputs and its residual.
+std::vector<int> step_parameters(const StepSpec& step);
+std::vector<int> step_values(const StepSpec& step);
+
 }  // namespace polyadic

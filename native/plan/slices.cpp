@@ -1,0 +1,73 @@
+#include "slices.h"
+
+#include <algorithm>
+
+#include "../core/cpu_features.h"
+#include "../core/dispatch.h"
+
+namespace polyadic {
+namespace {
+
+// Every value has the batch as its first axis, and no step looks from one image at another.
+bool images_are_independent(const PlanSpec& spec) {
+  if (spec.training || spec.values.empty()) return false;
+  const std::int64_t batch = spec.values[0].n;
+  return std::all_of(spec.values.begin(), spec.values.end(), [&](const ValueSpec& v) { return v.n == batch; });
+}
+
+// What a step moves, in bytes.
+struct Traffic {
+  double weights = 0;      // once a slice
+  double activations = 0;  // once an image: inputs and output as they lie in memory
+};
+
+std::vector<Traffic> traffic_of(const PlanSpec& spec) {
+  const std::int64_t block = kernels().f32.block;
+  const auto bytes = [&](int index) {
+    const ValueSpec& v = spec.values[static_cast<std::size_t>(index)];
+    return static_cast<double>((v.c + block - 1) / block * block * v.h * v.w) * sizeof(float);
+  };
+  std::vector<Traffic> list;
+  for (const StepSpec& step : spec.steps) {
+    Traffic traffic;
+    for (const int parameter : step_parameters(step))
+      traffic.weights +=
+          static_cast<double>(spec.parameters[static_cast<std::size_t>(parameter)].size()) * sizeof(float);
+    for (const int value : step_values(step)) traffic.activations += bytes(value);
+    traffic.activations += bytes(step.output);
+    list.push_back(traffic);
+  }
+  return list;
+}
+
+}  // namespace
+
+std::int64_t images_at_a_time(const PlanSpec& spec) {
+  if (!images_are_independent(spec)) return spec.values.empty() ? 1 : spec.values[0].n;
+  const std::int64_t batch = spec.values[0].n;
+  const double cache = static_cast<double>(second_level_cache_bytes());
+  // Beginning a step costs as much as reading this many bytes; several threads meet before and after it as well.
+  const double begin = spec.threads == 1 ? 2e3 : 50e3;
+  // Weights that fit the cache beside the values come from there, at about a third of the price.
+  constexpr double kNear = 0.3;
+  const std::vector<Traffic> steps = traffic_of(spec);
+  std::int64_t best = batch;
+  double least = 0;
+  for (std::int64_t passes = 1; passes <= batch; ++passes) {
+    const std::int64_t slice = (batch + passes - 1) / passes;
+    if (passes > 1 && (slice == best || slice < spec.threads)) continue;
+    double cost = 0;
+    for (const Traffic& step : steps) {
+      cost += (step.weights * (step.weights > cache / 4 ? 1 : kNear) + begin) / static_cast<double>(slice);
+      const double held = step.activations * static_cast<double>(slice) / spec.threads;
+      if (held > cache * 3 / 4) cost += step.activations;
+    }
+    if (passes == 1 || cost < least) {
+      least = cost;
+      best = slice;
+    }
+  }
+  return best;
+}
+
+}  // namespace polyadic

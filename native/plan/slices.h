@@ -1,0 +1,15 @@
+// How many images of a batch go through the whole network at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "plan_spec.h"
+
+namespace polyadic {
+
+// Few images at a time keep the values between two steps in the second-level cache; many at a time make more of each
+// reading of the weights. Returns the number, from 1 to the batch, for which a small model of that traffic is least:
+// the whole batch when the images are not independent of each other or there is only one.
+std::int64_t images_at_a_time(const PlanSpec& spec);
+
+}  // namespace polyadic
