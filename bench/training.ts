@@ -33,8 +33,8 @@ async function* measure(network: TrainingNetwork, context: SuiteContext): AsyncG
     frozen: undefined
   })
   const { trainer } = prepared
-  const options = { ...sgd, clipNorm: 0, weightDecay: new Float32Array(prepared.parameters.length), rateScale: prepared.rateScale }
-  const step = () => runJob(() => trainer.step([inputs], targets, 0, options))
+  const options = { kind: 'sgd', ...sgd, weightDecay: new Float32Array(prepared.parameters.length), rateScale: prepared.rateScale } as const
+  const step = () => runJob(() => trainer.step([inputs], [{ kind: 'cross_entropy', output: 0, target: targets }], options))
   const python = findPyTorch()
   const peers: PyTorchPeer[] = []
   try {
