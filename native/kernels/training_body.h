@@ -9,23 +9,32 @@ namespace {
 constexpr int kLanes = Vec::kLanes;
 
 void relu_rows(const float* y, float* dy, std::int64_t pixels, float alpha, float* sums) {
-  float total[kLanes];
-  for (int l = 0; l < kLanes; ++l) total[l] = sums[l];
-  for (std::int64_t p = 0; p < pixels; ++p, dy += kLanes) {
-    if (y) {
-      for (int l = 0; l < kLanes; ++l) dy[l] = y[l] > 0 ? dy[l] : alpha * dy[l];
-      y += kLanes;
-    }
-    for (int l = 0; l < kLanes; ++l) total[l] += dy[l];
+  const Vec slope = Vec::broadcast(alpha);
+  Vec total = Vec::load(sums);
+  if (!y) {
+    for (std::int64_t p = 0; p < pixels; ++p, dy += kLanes) total = total + Vec::load(dy);
+    return total.store(sums);
   }
-  for (int l = 0; l < kLanes; ++l) sums[l] = total[l];
+  for (std::int64_t p = 0; p < pixels; ++p, dy += kLanes, y += kLanes) {
+    const Vec gradient = Vec::load(dy);
+    const Vec value = if_positive(Vec::load(y), gradient, slope * gradient);
+    value.store(dy);
+    total = total + value;
+  }
+  total.store(sums);
 }
 
 void relu_gradient(const float* y, const float* dy, float* dx, std::int64_t count, float alpha, bool add) {
-  if (add) {
-    for (std::int64_t i = 0; i < count; ++i) dx[i] += y[i] > 0 ? dy[i] : alpha * dy[i];
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0 ? dy[i] : alpha * dy[i];
+  const Vec slope = Vec::broadcast(alpha);
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const Vec gradient = Vec::load(dy + i);
+    const Vec value = if_positive(Vec::load(y + i), gradient, slope * gradient);
+    (add ? value + Vec::load(dx + i) : value).store(dx + i);
+  }
+  for (; i < count; ++i) {
+    const float value = y[i] > 0 ? dy[i] : alpha * dy[i];
+    dx[i] = add ? dx[i] + value : value;
   }
 }
 
@@ -46,28 +55,27 @@ void scale_rows(const float* x, float* y, std::int64_t pixels, const float* scal
 }
 
 void moments(const float* x, std::int64_t pixels, const float* mean, float* sums, float* squares) {
-  float s[kLanes], q[kLanes];
-  for (int l = 0; l < kLanes; ++l) s[l] = sums[l], q[l] = squares[l];
+  const Vec centre = Vec::load(mean);
+  Vec s = Vec::load(sums), q = Vec::load(squares);
   for (std::int64_t p = 0; p < pixels; ++p, x += kLanes) {
-    for (int l = 0; l < kLanes; ++l) {
-      const float d = x[l] - mean[l];
-      s[l] += d;
-      q[l] += d * d;
-    }
+    const Vec d = Vec::load(x) - centre;
+    s = s + d;
+    q = fma(d, d, q);
   }
-  for (int l = 0; l < kLanes; ++l) sums[l] = s[l], squares[l] = q[l];
+  s.store(sums);
+  q.store(squares);
 }
 
 void products(const float* x, const float* dy, std::int64_t pixels, const float* mean, float* sums, float* result) {
-  float s[kLanes], q[kLanes];
-  for (int l = 0; l < kLanes; ++l) s[l] = sums[l], q[l] = result[l];
+  const Vec centre = Vec::load(mean);
+  Vec s = Vec::load(sums), q = Vec::load(result);
   for (std::int64_t p = 0; p < pixels; ++p, x += kLanes, dy += kLanes) {
-    for (int l = 0; l < kLanes; ++l) {
-      s[l] += dy[l];
-      q[l] += dy[l] * (x[l] - mean[l]);
-    }
+    const Vec gradient = Vec::load(dy);
+    s = s + gradient;
+    q = fma(gradient, Vec::load(x) - centre, q);
   }
-  for (int l = 0; l < kLanes; ++l) sums[l] = s[l], result[l] = q[l];
+  s.store(sums);
+  q.store(result);
 }
 
 void combine_rows(const float* x, const float* dy, float* dx, std::int64_t pixels, const float* a, const float* b,
@@ -95,22 +103,41 @@ void maxout(const polyadic::MaxoutArgs& args) {
   }
 }
 
-void maxout_gradient(const polyadic::MaxoutArgs& args, bool add) {
+// No branches: which piece wins is as good as random.
+inline float kept(float value, bool keep) {
+  union {
+    float f;
+    std::uint32_t u;
+  } bits;
+  bits.f = value;
+  bits.u &= 0u - static_cast<std::uint32_t>(keep);
+  return bits.f;
+}
+
+template <bool Add>
+void maxout_pair_gradient(const polyadic::MaxoutArgs& given) {
+  const polyadic::MaxoutArgs args = given;
   const float* x = args.x;
   const float* dy = args.dy;
   float* dx = args.dx;
   for (std::int64_t p = 0; p < args.pixels; ++p, x += kLanes, dy += kLanes, dx += kLanes) {
-    if (args.count == 2) {
-      for (int l = 0; l < args.lanes; ++l) {
-        const bool second = x[args.pieces[kLanes + l]] > x[args.pieces[l]];
-        float* a = dx + args.dx_pieces[l];
-        float* b = dx + args.dx_pieces[kLanes + l];
-        const float to_a = second ? 0.0f : dy[l], to_b = second ? dy[l] : 0.0f;
-        *a = add ? *a + to_a : to_a;
-        *b = add ? *b + to_b : to_b;
-      }
-      continue;
+    for (int l = 0; l < args.lanes; ++l) {
+      const bool second = x[args.pieces[kLanes + l]] > x[args.pieces[l]];
+      const float to_a = kept(dy[l], !second), to_b = kept(dy[l], second);
+      float* a = dx + args.dx_pieces[l];
+      float* b = dx + args.dx_pieces[kLanes + l];
+      *a = Add ? *a + to_a : to_a;
+      *b = Add ? *b + to_b : to_b;
     }
+  }
+}
+
+void maxout_gradient(const polyadic::MaxoutArgs& args, bool add) {
+  if (args.count == 2) return add ? maxout_pair_gradient<true>(args) : maxout_pair_gradient<false>(args);
+  const float* x = args.x;
+  const float* dy = args.dy;
+  float* dx = args.dx;
+  for (std::int64_t p = 0; p < args.pixels; ++p, x += kLanes, dy += kLanes, dx += kLanes) {
     for (int l = 0; l < args.lanes; ++l) {
       std::int64_t best = 0;
       for (std::int64_t j = 1; j < args.count; ++j)
@@ -122,29 +149,24 @@ void maxout_gradient(const polyadic::MaxoutArgs& args, bool add) {
 }
 
 void max_pool_gradient(const polyadic::PoolGradientArgs& args) {
-  float rest[kLanes], best[kLanes];  // a lane's gradient until its maximum is found, then 0
-  for (int l = 0; l < kLanes; ++l) rest[l] = args.dy[l], best[l] = args.y[l];
+  const Vec best = Vec::load(args.y), zero = Vec::zero();
+  Vec rest = Vec::load(args.dy);  // a lane's gradient until its maximum is found, then 0
   for (std::int64_t r = 0; r < args.rows; ++r) {
     const float* x = args.x + r * args.x_row;
     float* dx = args.dx + r * args.dx_row;
     for (std::int64_t c = 0; c < args.columns; ++c, x += args.x_column, dx += args.dx_column) {
-      for (int l = 0; l < kLanes; ++l) {
-        const float hit = x[l] == best[l] ? rest[l] : 0.0f;
-        dx[l] += hit;
-        rest[l] = x[l] == best[l] ? 0.0f : rest[l];
-      }
+      const Vec value = Vec::load(x);
+      (Vec::load(dx) + if_equal(value, best, rest, zero)).store(dx);
+      rest = if_equal(value, best, zero, rest);
     }
   }
 }
 
 void average_pool_gradient(const polyadic::PoolGradientArgs& args) {
-  float part[kLanes];
-  for (int l = 0; l < kLanes; ++l) part[l] = args.dy[l] * args.scale;
+  const Vec part = Vec::load(args.dy) * Vec::broadcast(args.scale);
   for (std::int64_t r = 0; r < args.rows; ++r) {
     float* dx = args.dx + r * args.dx_row;
-    for (std::int64_t c = 0; c < args.columns; ++c, dx += args.dx_column) {
-      for (int l = 0; l < kLanes; ++l) dx[l] += part[l];
-    }
+    for (std::int64_t c = 0; c < args.columns; ++c, dx += args.dx_column) (Vec::load(dx) + part).store(dx);
   }
 }
 
