@@ -1,6 +1,6 @@
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
 import { type Tensor, asFloat32 } from '../tensor.js'
-import { permutation, type Random, random } from './random.js'
+import { permutation, type Random, random } from '../random.js'
 
 /** What every example of a batch should lead to: a class index, or the output's values (row-major) for `mean-squared`. */
 export type Targets = Int32Array | Uint8Array | Float32Array | readonly number[]

@@ -10,7 +10,7 @@ import { type EpochRecord, type Evaluation, type LoopSettings, type Progress, Tr
 import { Objective } from './objective.js'
 import { checkOptions, type FineTuneOptions, fineTuneDefaults, withDefaults } from './options.js'
 import { type ParameterSources, weightDecays, writeParameters } from './parameters.js'
-import { random } from './random.js'
+import { random } from '../random.js'
 import { makeSchedule, type Plateau } from './schedule.js'
 import { balanceFactors } from './sensitivity.js'
 import { type PrepareTraining, prepareTraining, type Training } from './trainer.js'

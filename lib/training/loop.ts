@@ -6,7 +6,7 @@ import { type BatchLayout, type BatchSource, type FullBatch, fullBatches } from 
 import type { DivergenceGuard, GuardState, Rollback } from './guard.js'
 import type { Objective } from './objective.js'
 import { prefetched } from './prefetch.js'
-import { random } from './random.js'
+import { random } from '../random.js'
 import type { Plateau, Schedule } from './schedule.js'
 import { finalWeights, giveState, takeState, type TrainerState } from './state.js'
 
