@@ -4,6 +4,7 @@ import { type Candidate, measureInterleaved } from '../lib/report/measure.js'
 import { machine } from '../lib/report/machine.js'
 import { packageVersion } from '../lib/report/version.js'
 import { native } from '../lib/native/binding.js'
+import { mulberry32 } from '../lib/random.js'
 import { type BenchCase, type BenchReport, checkCase, type SuiteContext } from './format.js'
 
 /** What a suite knows about one comparison before it is timed. */
@@ -77,13 +78,8 @@ export function maxAbsDiff(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 /** Normally distributed values, the same for a seed everywhere: inputs whose speed does not depend on chance. */
 export function gaussian(count: number, seed = 1): Float32Array {
-  let state = seed >>> 0
-  const unit = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
+  const bits = mulberry32(seed)
+  const unit = (): number => bits() / 4294967296
   return Float32Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(1 - unit())) * Math.cos(2 * Math.PI * unit()))
 }
 

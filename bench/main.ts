@@ -9,9 +9,10 @@ import { layerSuite } from './layers.js'
 import { networkSuite } from './networks.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { benchReport, peakGflops } from './harness.js'
+import { training } from './training.js'
 
 // A new suite is one file that exports a Suite, and its name here.
-const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite]
+const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
 
 const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
 

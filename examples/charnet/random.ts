@@ -1,23 +1,17 @@
 // A small generator of pseudo-random numbers that is exact on every machine: integer steps and IEEE division only.
 
-/** Mulberry32: 32 bits of state, passes gjrand; its period of 2³² is ample for one image. */
+import { mulberry32 } from '../../lib/random.js'
+
+/** Mulberry32 (passes gjrand); its period of 2³² is ample for one image. */
 export class Random {
-  #state: number
+  /** 0…2³² − 1. */
+  readonly bits: () => number
 
   /** Every combination of the parts gives a stream of its own. */
   constructor(...parts: readonly number[]) {
     let hash = 0x9e3779b9
     for (const part of parts) hash = mix(hash ^ mix(part | 0))
-    this.#state = hash
-  }
-
-  /** 0…2³² − 1. */
-  bits(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let t = this.#state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return (t ^ (t >>> 14)) >>> 0
+    this.bits = mulberry32(hash)
   }
 
   /** [0, 1). */

@@ -30,43 +30,101 @@ export interface NativePlan {
   close(): void
 }
 
-/** Options of one optimiser step: v ← momentum·v + g + weightDecay·w; w ← w − learningRate·v (Nesterov: w ← w − lr·(g' + momentum·v)). */
-export interface NativeSgd {
+/**
+ * One optimiser step. `sgd`: v ← momentum·v + g + decay·w; w ← w − rate·v (Nesterov: w ← w − rate·(g + decay·w + momentum·v)).
+ * `adamw`: moments of the gradient with bias correction, decay apart from them (Loshchilov and Hutter).
+ */
+export interface NativeOptimiser {
+  readonly kind: 'sgd' | 'adamw'
   readonly learningRate: number
-  readonly momentum: number
-  readonly nesterov: boolean
+  /** sgd; default 0. */
+  readonly momentum?: number
+  readonly nesterov?: boolean
+  /** adamw; defaults 0.9, 0.999 and 1e-8. */
+  readonly beta1?: number
+  readonly beta2?: number
+  readonly epsilon?: number
+  /** Which update this is, from 1: for the bias of adamw's moments. */
+  readonly step?: number
   /** One factor a parameter of the plan (0 for biases, say). */
   readonly weightDecay: Float32Array
   /** One factor on the learning rate a parameter; 0 freezes it. */
   readonly rateScale: Float32Array
   /** Gradients are scaled down when their global Euclidean norm is above this; 0 switches it off. */
-  readonly clipNorm: number
+  readonly clipNorm?: number
+  /** Of the exponential moving average of the weights; 0: none is kept. */
+  readonly averageDecay?: number
+  /** Of this step's dropout: an integer below 2^53. */
+  readonly seed?: number
+}
+
+/** What is wrong with one output of the plan, times `weight` (default 1). */
+export type NativeLoss =
+  /** Softmax cross-entropy of logits N×K with one class an example. */
+  | {
+      readonly kind: 'cross_entropy'
+      readonly output: number
+      readonly weight?: number
+      readonly target: Int32Array
+      readonly smoothing?: number
+    }
+  /** Mean over all elements of (x − target)²; target is dense N×C×H×W. */
+  | { readonly kind: 'mean_squared'; readonly output: number; readonly weight?: number; readonly target: Float32Array }
+  /** T²·KL(softmax(target/T) ‖ softmax(x/T)), mean over examples; target: a teacher's logits N×K. */
+  | {
+      readonly kind: 'distillation'
+      readonly output: number
+      readonly weight?: number
+      readonly target: Float32Array
+      readonly temperature?: number
+    }
+
+/** weight·Σ_n I_n Σ_r Π_{m≠n} ‖a_m,r‖² over the factors of one layer's decomposition. */
+export interface NativeSensitivity {
+  readonly weight: number
+  readonly components: number
+  readonly factors: readonly {
+    readonly parameter: number
+    /** Which component each of the parameter's weights belongs to, in ONNX order. */
+    readonly component: Int32Array
+    /** I_n: how many rows the factor matrix has. */
+    readonly extent: number
+  }[]
 }
 
 export interface NativeStepResult {
-  /** Mean loss over the batch, before the update. */
+  /** Weighted sum of the losses and penalties, each a mean over the batch, before the update. */
   readonly loss: number
-  /** Examples whose largest logit is the target. */
+  /** The sensitivities' part of it. */
+  readonly penalty: number
+  /** Examples whose largest logit is the target's; of the first loss over logits. */
   readonly correct: number
   /** Euclidean norm of all gradients before clipping. */
   readonly gradientNorm: number
 }
 
-/** A plan made with `training: true`; output 0 is the logits, N×K×1×1. */
+/** Weights; SGD's velocity or AdamW's first moment; AdamW's second; the moving average. */
+export type NativeState = 'weights' | 'first' | 'second' | 'average'
+
+/** A plan made with `training: true`; losses are of its outputs. */
 export interface NativeTrainer {
-  /** Forward, softmax cross-entropy against class indices (with label smoothing), backward and update, as one job. Not applied when the loss or gradient is not finite. */
-  step(inputs: readonly Float32Array[], target: Int32Array, labelSmoothing: number, sgd: NativeSgd): NativeJob<NativeStepResult>
-  /** Forward and loss only, over the first `count` examples of the batch. */
-  evaluate(inputs: readonly Float32Array[], target: Int32Array, count: number): NativeJob<NativeStepResult>
+  /** Forward, losses, backward and update, as one job. Not applied when the loss or gradient is not finite. */
+  step(inputs: readonly Float32Array[], losses: readonly NativeLoss[], optimiser: NativeOptimiser): NativeJob<NativeStepResult>
+  /** Forward (dropout and batch statistics off) and losses, over the first `count` examples of the batch. */
+  evaluate(inputs: readonly Float32Array[], losses: readonly NativeLoss[], count: number): NativeJob<NativeStepResult>
   /** Gradients of the loss by parameter, without an update: for tests. */
   gradients(
     inputs: readonly Float32Array[],
-    target: Int32Array,
-    labelSmoothing: number
-  ): NativeJob<{ readonly loss: number; readonly gradients: readonly Float32Array[] }>
-  /** Copies of the parameters (or of the momentum buffers), in ONNX layout and in the order of PlanSpec.parameters. */
-  getParameters(what: 'weights' | 'momentum'): Float32Array[]
-  setParameters(what: 'weights' | 'momentum', values: readonly Float32Array[]): void
+    losses: readonly NativeLoss[],
+    seed?: number
+  ): NativeJob<NativeStepResult & { readonly gradients: readonly Float32Array[] }>
+  /** Copies in ONNX layout and in the order of PlanSpec.parameters; empty where there is no such state (yet). */
+  getParameters(what: NativeState): Float32Array[]
+  /** An empty array drops that state; weights are never empty. */
+  setParameters(what: NativeState, values: readonly Float32Array[]): void
+  /** Exchanges weights and moving average. */
+  swapAverage(): void
+  describe(): ReturnType<NativePlan['describe']>
   close(): void
 }
 
@@ -142,7 +200,7 @@ export interface NativeAddon {
   /** The highest rate one core reaches with the chosen kernels in float32 (or float64), in GFLOP/s; measured, takes some 50 ms. */
   peakGflops(precision?: 'float32' | 'float64'): number
   createPlan(spec: PlanSpec): NativePlan
-  createTrainer(spec: PlanSpec): NativeTrainer
+  createTrainer(spec: PlanSpec, sensitivities?: readonly NativeSensitivity[]): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
   patchMoments(spec: NativeMomentsSpec): NativeJob<void>
 }

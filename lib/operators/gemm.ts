@@ -11,6 +11,7 @@ import {
   type ValueRef,
   allOpsets,
   emitShaped,
+  floatInput,
   requiredInput,
   shapeError
 } from './operator.js'
@@ -81,6 +82,23 @@ function gemmBias(context: NodeContext, columns: number): { readonly tensor: Ten
   return { tensor: beta === 1 ? bias : scaled(bias, beta) }
 }
 
+/** Of `gemmProduct` with constant B and C, B and C stay parameters of their own: beta·((alpha/beta)·A·B' + C). */
+function gemmForTraining(context: NodeContext, plan: PlanWriter, product: Product, weight: Tensor): readonly ValueRef[] | undefined {
+  const [alpha, beta] = [floatAttribute(context.node, 'alpha', 1), floatAttribute(context.node, 'beta', 1)]
+  const bias = context.inputs[2]?.constant
+  const { columns } = product
+  const trains = bias === undefined || beta === 0 || bias.data.length === columns
+  if ((alpha === 1 && beta === 1) || !trains) return undefined
+  const parameter = product.isTransposed ? plan.parameter(weight) : plan.transposed(weight)
+  const [{ value } = { value: 0 }] = emitProduct(context, plan, product, parameter, -1)
+  const constant = (fill: number): number => plan.derived(new Float32Array(columns).fill(fill))
+  const affine = (input: number, scale: number, shift: number): ValueRef =>
+    plan.emit({ op: 'affine', input, scale: constant(scale), shift }, plan.shape(input))
+  if (bias === undefined || beta === 0) return [affine(value, alpha, constant(0))]
+  const sum = affine(value, alpha / beta, plan.parameter(floatInput(context, 2, 'matrix C')))
+  return [beta === 1 ? sum : affine(sum.value, beta, constant(0))]
+}
+
 /** Y = alpha·A'·B' + beta·C */
 const gemm: Operator = {
   opType: 'Gemm',
@@ -97,6 +115,8 @@ const gemm: Operator = {
     const [weight, bias] = [constantFloats(context.inputs[1]), gemmBias(context, product.columns)]
     if (weight === undefined || bias === undefined || isSet(context, 'transA') || requiredInput(context, 0).constant !== undefined)
       return [refOf(gemmDense(context, plan))]
+    const trained = plan.training === undefined ? undefined : gemmForTraining(context, plan, product, weight)
+    if (trained !== undefined) return trained
     const shift = bias.tensor === undefined ? -1 : plan.parameter(bias.tensor)
     return emitProduct(context, plan, product, gemmWeight(context, plan, product, weight), shift)
   }

@@ -1,6 +1,6 @@
 import { show } from '../errors.js'
 import { floatAttribute, intAttribute, intsAttribute } from '../graph/rewrite.js'
-import { elementCount } from '../tensor.js'
+import { elementCount, type Tensor } from '../tensor.js'
 import { apply, type Dense, part, reduce, refOf, reshape, scalar } from './dense.js'
 import {
   type NodeContext,
@@ -37,7 +37,7 @@ function checkChannels(context: NodeContext): void {
   }
 }
 
-/** Inference form: y = scale · (x − mean) / √(var + epsilon) + bias, by channel, with the running statistics. */
+/** y = scale · (x − mean) / √(var + epsilon) + bias, by channel: in inference folded with the running statistics. */
 const batchNormalization: Operator = {
   opType: 'BatchNormalization',
   limits: 'inference form',
@@ -53,6 +53,25 @@ const batchNormalization: Operator = {
       throw unsupported(context, 'spatial=0', 'one scale a channel is needed')
     checkChannels(context)
     const isConstant = [1, 2, 3, 4].every((index) => requiredInput(context, index).constant !== undefined)
+    if (plan.training !== undefined && isConstant && plan.isBlocked(0)) {
+      const input = plan.blocked(0)
+      const epsilon = floatAttribute(node, 'epsilon', 1e-5)
+      const [scaleOf, biasOf, meanOf, varianceOf] = [1, 2, 3, 4].map((i) => floatInput(context, i, 'statistics')) as [
+        Tensor,
+        Tensor,
+        Tensor,
+        Tensor
+      ]
+      const parameters = {
+        scale: plan.parameter(scaleOf),
+        bias: plan.parameter(biasOf),
+        mean: plan.statistics(meanOf),
+        variance: plan.statistics(varianceOf)
+      }
+      const { batchStatistics } = plan.training
+      const momentum = floatAttribute(node, 'momentum', 0.9)
+      return [plan.emit({ op: 'batch_norm', input, ...parameters, epsilon, momentum, batchStatistics }, plan.shape(input))]
+    }
     return [isConstant && plan.isBlocked(0) ? affine(context, plan) : refOf(computed(context, plan))]
   }
 }

@@ -58,8 +58,17 @@ type WithoutOutput<S> = S extends { readonly output: number } ? Omit<S, 'output'
 /** A step before its output has been given a place. */
 export type NewStep = WithoutOutput<PlanStep>
 
+/** What a training plan does that inference does not. */
+export interface TrainingMode {
+  /** Whether batch normalisation uses the batch's statistics, or the running ones as they are. */
+  readonly batchStatistics: boolean
+  readonly dropout: boolean
+}
+
 /** What an operator writes its steps to; `compile` implements it. */
 export interface PlanWriter {
+  /** `undefined` in inference. */
+  readonly training: TrainingMode | undefined
   /** Input `index` of the node as it is, views included. */
   ref(index: number): ValueRef
   /**
@@ -86,6 +95,8 @@ export interface PlanWriter {
   parameter(tensor: Tensor): number
   /** The parameter that holds `tensor`, a rows×columns matrix, transposed. */
   transposed(tensor: Tensor): number
+  /** A parameter that is an initializer but is not trained by gradients: running statistics. */
+  statistics(tensor: Tensor): number
   /** A parameter that was computed from initializers: never trained. */
   derived(data: Float32Array): number
   emit(step: NewStep, shape: PlanValue): ValueRef

@@ -1,6 +1,15 @@
-import type { Tensor } from '../tensor.js'
-import { elementCount } from '../tensor.js'
-import { type NodeContext, type Operator, allOpsets, constantInput, requiredInput, unsupported } from './operator.js'
+import { floatAttribute } from '../graph/rewrite.js'
+import { elementCount, type Tensor } from '../tensor.js'
+import {
+  type NodeContext,
+  type Operator,
+  type PlanWriter,
+  allOpsets,
+  constantInput,
+  nodeError,
+  requiredInput,
+  unsupported
+} from './operator.js'
 
 /** What does nothing in inference. */
 const identity: Operator = {
@@ -32,9 +41,18 @@ function maskOf(context: NodeContext): Tensor {
   return { dtype: 'float32', dims, data: new Float32Array(count).fill(1) }
 }
 
+/** How much training drops; 0: nothing. The ratio was an attribute before opset 12 and is an input since, 0.5 where it is not given. */
+function droppedIn(context: NodeContext, plan: PlanWriter): number {
+  if (plan.training?.dropout !== true) return 0
+  const given = context.opset < 12 ? undefined : constantInput(context, 1, 'ratio')
+  const ratio = context.opset < 12 ? floatAttribute(context.node, 'ratio', 0.5) : Number(given?.data[0] ?? 0.5)
+  if (!(ratio >= 0 && ratio < 1)) throw nodeError(context, `ratio: expected a number from 0 to below 1, got ${ratio}`)
+  return ratio
+}
+
 const dropout: Operator = {
   opType: 'Dropout',
-  limits: 'inference only',
+  limits: 'inference, and training of networks',
   opsets: allOpsets,
   hasGradient: true,
   constants: [1, 2],
@@ -42,6 +60,11 @@ const dropout: Operator = {
   dtypes: (context) => [requiredInput(context, 0).dtype, maskOf(context).dtype],
   lower(context, plan) {
     checkDropout(context)
+    const ratio = droppedIn(context, plan)
+    if (ratio > 0) {
+      const input = plan.blocked(0)
+      return [plan.emit({ op: 'dropout', input, ratio }, plan.shape(input))]
+    }
     const isMaskUsed = (context.node.outputs[1] ?? '') !== ''
     return isMaskUsed ? [plan.ref(0), { value: plan.constant(maskOf(context)).value }] : [plan.ref(0)]
   }

@@ -19,9 +19,13 @@ export interface CompileOptions {
   readonly threads?: number
   /**
    * Keeps every initializer as a parameter of its own: only biases are fused. A Softmax or LogSoftmax that makes output 0 is left
-   * out, as the loss is taken of the logits. Weights that nodes compute from initializers are constants. Batch normalisation uses its running statistics, which stay as they are. Default: false.
+   * out, as the loss is taken of the logits. Weights that nodes compute from initializers are constants. Default: false.
    */
   readonly training?: boolean
+  /** In training: batch normalisation with the batch's statistics, not the running ones. Default: false. */
+  readonly batchStatistics?: boolean
+  /** In training: Dropout drops. Default: false. */
+  readonly dropout?: boolean
   /** Fuses batch normalisation, activations, maxout and sums into convolutions. Default: true. */
   readonly fusion?: boolean
   /** Runs chains of convolutions that form a CP block as one operator; needs `fusion`. Default: true. */
@@ -59,14 +63,23 @@ export interface Compiled {
   readonly parameters: readonly CompiledParameter[]
 }
 
-const defaults = { inputShapes: {}, inputValues: {}, threads: 1, training: false, fusion: true, cpBlocks: true }
+const defaults = {
+  inputShapes: {},
+  inputValues: {},
+  threads: 1,
+  training: false,
+  fusion: true,
+  cpBlocks: true,
+  batchStatistics: false,
+  dropout: false
+}
 
 /**
  * Turns a graph and input shapes into a plan: shapes resolved, constants folded, steps fused, dead code dropped. Throws
  * `POLYADIC_SHAPE` for shapes that do not fit and `POLYADIC_UNSUPPORTED` for what polyadic cannot run, before anything is computed.
  */
 export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
-  const { inputShapes, inputValues, training, fusion, cpBlocks } = { ...defaults, ...options }
+  const { inputShapes, inputValues, training, fusion, cpBlocks, batchStatistics, dropout } = { ...defaults, ...options }
   const threads = checkThreads(options.threads ?? defaults.threads)
   if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
   const values: InputValues = inputValues
@@ -78,7 +91,7 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
   const analysis = analyse(graph, inputShapes, inputValues, evaluate)
   const constants = new Map(graph.outputs.flatMap(({ name }) => constantOf(analysis, name)))
   const computed = graph.outputs.map(({ name }) => name).filter((name) => !constants.has(name))
-  const writer = new DraftWriter(graph, analysis, training)
+  const writer = new DraftWriter(graph, analysis, training ? { batchStatistics, dropout } : undefined)
   for (const node of analysis.nodes) writer.write(node)
   const written = writer.draft(computed.map((name) => writer.output(name)))
   const live = compact(training ? withLogits(written) : written)

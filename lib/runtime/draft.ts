@@ -36,6 +36,7 @@ export function readValues(step: PlanStep): number[] {
 export function readParameters(step: PlanStep): number[] {
   const stages = step.op === 'convolution' || step.op === 'conv_transpose' ? [step] : step.op === 'cp_block' ? step.stages : []
   const parameters = stages.flatMap(({ weight, bias }) => (bias < 0 ? [weight] : [weight, bias]))
+  if (step.op === 'batch_norm') return [step.scale, step.bias, step.mean, step.variance]
   return step.op === 'affine' ? [step.scale, step.shift] : parameters
 }
 
@@ -93,6 +94,15 @@ function renumbered(step: PlanStep, value: (index: number) => number, parameter:
   if (step.op === 'conv_transpose') return { ...convolution(step), input: value(step.input), output }
   if (step.op === 'cp_block') return { ...step, stages: step.stages.map(convolution), input: value(step.input), output, ...residual }
   if (step.op === 'affine') return { ...step, scale: parameter(step.scale), shift: parameter(step.shift), input: value(step.input), output }
+  if (step.op === 'batch_norm') {
+    const [scale, bias, mean, variance] = [step.scale, step.bias, step.mean, step.variance].map(parameter) as [
+      number,
+      number,
+      number,
+      number
+    ]
+    return { ...step, scale, bias, mean, variance, input: value(step.input), output, ...residual }
+  }
   if (step.op === 'add' || step.op === 'multiply') {
     const [a, b] = step.inputs as readonly [number, number]
     return { op: step.op as 'add', inputs: [value(a), value(b)], output }

@@ -50,7 +50,7 @@ function compute({ node, operator, context, outputDims }: AnalysedNode, dtypes: 
     context.inputs.flatMap((input): [string, Tensor][] => (input?.constant === undefined ? [] : [[input.name, input.constant]]))
   )
   const dims = new Map(node.outputs.map((name, i) => [name, outputDims[i] ?? []]))
-  const writer = new DraftWriter(emptyGraph, { nodes: [], dims, dtypes: new Map(), constants }, false)
+  const writer = new DraftWriter(emptyGraph, { nodes: [], dims, dtypes: new Map(), constants }, undefined)
   writer.write({ node, operator, context, outputDims })
   const names = node.outputs.filter((name, i) => name !== '' && outputDims[i] !== undefined)
   const { values, steps, parameters, outputs } = compact(writer.draft(names.map((name) => writer.output(name))))

@@ -3,7 +3,7 @@ import { countUses, type Draft, type DraftParameter } from './draft.js'
 import type { PlanActivation, PlanStep } from './plan-spec.js'
 
 export interface FusionOptions {
-  /** Keeps what training needs apart: only a bias moves into its convolution, which changes no parameter. */
+  /** Keeps what training needs apart: only a bias, a sum and relu move into what is before them, which changes no parameter. */
   readonly training: boolean
   /** Runs CP chains as one operator. */
   readonly cpBlocks: boolean
@@ -11,7 +11,9 @@ export interface FusionOptions {
 
 type Convolution = Extract<PlanStep, { op: 'convolution' }>
 type Binary = Extract<PlanStep, { op: 'add' | 'multiply' }>
-type Producer = Extract<PlanStep, { op: 'convolution' | 'cp_block' | 'affine' }>
+type Producer = Extract<PlanStep, { op: 'convolution' | 'cp_block' | 'affine' | 'batch_norm' }>
+/** What a sum and an activation can join. */
+type Bare = Extract<PlanStep, { op: 'convolution' | 'batch_norm' }>
 
 /** Moves what follows a convolution into it, where nothing else reads what lies between, and joins chains to CP blocks. */
 export function fuse(draft: Draft, options: FusionOptions): Draft {
@@ -51,21 +53,27 @@ class Fusion {
   /** The step joined with its producer, and the value that no longer exists. */
   #join(step: PlanStep): readonly [PlanStep, number] | undefined {
     if (step.op === 'affine') return this.#joinAffine(step)
-    if (this.#training) return undefined
-    if (step.op === 'maxout') return this.#joinMaxout(step)
     if (step.op === 'activation') return this.#joinActivation(step)
-    return step.op === 'add' ? this.#joinAdd(step) : undefined
+    if (step.op === 'add') return this.#joinAdd(step)
+    if (this.#training) return undefined
+    return step.op === 'maxout' ? this.#joinMaxout(step) : undefined
   }
 
   /** The step that computes `value`, if only one step reads that. */
   #soleProducer(value: number): Producer | undefined {
     const step = this.#uses[value] === 1 ? this.#steps.get(value) : undefined
-    return step?.op === 'convolution' || step?.op === 'cp_block' || step?.op === 'affine' ? step : undefined
+    return step?.op === 'convolution' || step?.op === 'cp_block' || step?.op === 'affine' || step?.op === 'batch_norm' ? step : undefined
+  }
+
+  #bare(value: number): Bare | undefined {
+    const step = this.#soleProducer(value)
+    const takes = step?.op === 'convolution' || step?.op === 'batch_norm'
+    return takes && step.activation === undefined && step.residual === undefined ? step : undefined
   }
 
   #bareConvolution(value: number): Convolution | undefined {
-    const step = this.#soleProducer(value)
-    return step?.op === 'convolution' && step.activation === undefined && step.residual === undefined ? step : undefined
+    const step = this.#bare(value)
+    return step?.op === 'convolution' ? step : undefined
   }
 
   /** Not behind a maxout: a negative scale would turn the maximum into a minimum. */
@@ -111,6 +119,7 @@ class Fusion {
   #joinActivation(step: Extract<PlanStep, { op: 'activation' }>): readonly [PlanStep, number] | undefined {
     const conv = this.#soleProducer(step.input)
     if (conv === undefined || conv.op === 'affine' || conv.activation !== undefined) return undefined
+    if (this.#training && step.activation.kind !== 'relu') return undefined
     return [{ ...conv, output: step.output, activation: step.activation }, conv.output]
   }
 
@@ -124,7 +133,7 @@ class Fusion {
       [first, second],
       [second, first]
     ] as const) {
-      const conv = this.#bareConvolution(own)
+      const conv = this.#bare(own)
       if (conv !== undefined) return [{ ...conv, output: step.output, residual: other }, conv.output]
     }
     return undefined

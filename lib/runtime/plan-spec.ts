@@ -87,7 +87,7 @@ export interface PlanMaxout {
 }
 
 export type PlanStep =
-  /** output = activation(maxout(conv(input) + bias)) [+ residual before the activation]. In training: neither is fused. */
+  /** output = activation(maxout(conv(input) + bias)) [+ residual before the activation]. In training: only relu and a residual are fused. */
   | (PlanConvolution & {
       readonly op: 'convolution'
       readonly input: number
@@ -123,6 +123,26 @@ export type PlanStep =
   | { readonly op: 'add' | 'multiply'; readonly inputs: readonly [number, number]; readonly output: number }
   /** y = scale[c]·x + shift[c], both parameters of C values (batch norm that could not be folded). */
   | { readonly op: 'affine'; readonly input: number; readonly output: number; readonly scale: number; readonly shift: number }
+  /**
+   * Training only: y = activation(scale·(x − mean)/√(variance + epsilon) + bias [+ residual]) by channel; the activation is relu or none.
+   * `batchStatistics`: those of the batch in training passes, and the running ones follow: running ← momentum·running + (1 − momentum)·batch.
+   */
+  | {
+      readonly op: 'batch_norm'
+      readonly input: number
+      readonly output: number
+      readonly scale: number
+      readonly bias: number
+      readonly mean: number
+      readonly variance: number
+      readonly epsilon: number
+      readonly momentum: number
+      readonly batchStatistics: boolean
+      readonly activation?: PlanActivation
+      readonly residual?: number
+    }
+  /** Training only: keeps a value with probability 1 − ratio and divides it by that; nothing in evaluation. */
+  | { readonly op: 'dropout'; readonly input: number; readonly output: number; readonly ratio: number }
   /** Over channels. */
   | { readonly op: 'softmax' | 'log_softmax'; readonly input: number; readonly output: number }
   /** N×C×H×W → N×(C·H·W)×1×1 in row-major (C, H, W) order. */

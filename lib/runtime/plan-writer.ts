@@ -8,6 +8,7 @@ import {
   type NodeContext,
   type PaddedView,
   type PlanWriter,
+  type TrainingMode,
   type ValueRef,
   nodeError,
   planShape,
@@ -27,7 +28,7 @@ function denseShape(count: number): PlanValue {
 export class DraftWriter {
   readonly #inputs: DraftInput[] = []
   readonly #analysis: Analysis
-  readonly #training: boolean
+  readonly #training: TrainingMode | undefined
   readonly #values: PlanValue[] = []
   readonly #steps: PlanStep[] = []
   readonly #parameters: DraftParameter[] = []
@@ -40,7 +41,7 @@ export class DraftWriter {
   /** Values that trainable parameters have a part in: a step behind them needs a backward pass. */
   readonly #learnt = new Set<number>()
 
-  constructor(graph: Graph, analysis: Analysis, training: boolean) {
+  constructor(graph: Graph, analysis: Analysis, training: TrainingMode | undefined) {
     this.#analysis = analysis
     this.#training = training
     for (const name of graph.initializers.keys()) this.#initializerOf.set((analysis.constants.get(name) as Tensor).data, name)
@@ -55,7 +56,7 @@ export class DraftWriter {
 
   write(analysed: AnalysedNode): void {
     const { node, operator, context } = analysed
-    if (this.#training && !operator.hasGradient) throw unsupported(context, 'training', 'this operator has no gradient')
+    if (this.#training !== undefined && !operator.hasGradient) throw unsupported(context, 'training', 'this operator has no gradient')
     const refs = operator.lower(context, this.#writer(context))
     node.outputs.forEach((name, i) => {
       const ref = refs[i]
@@ -88,6 +89,7 @@ export class DraftWriter {
     const dimsOf = (index: number): readonly number[] => context.inputs[index]?.dims ?? []
     const dense = (index: number): Dense => this.#strided(context, this.#ref(context, index), dimsOf(index))
     return {
+      training: this.#training,
       ref: (index) => this.#ref(context, index),
       blocked: (index) => this.#blocked(context, index, dimsOf(index)),
       isBlocked: (index) => this.#isBlocked(this.#ref(context, index), dimsOf(index)),
@@ -100,6 +102,7 @@ export class DraftWriter {
       reshapedInput: (value, shape) => this.#reshapedInput(value, shape),
       parameter: (tensor) => this.#parameter(context, tensor, 'same'),
       transposed: (tensor) => this.#parameter(context, tensor, 'transposed'),
+      statistics: (tensor) => this.#parameter(context, tensor, 'same', false),
       derived: (data) => this.#addParameter({ data, trainable: false, initializers: [], layout: 'derived' }),
       emit: (step, shape) => this.#emit(context, step, shape)
     }
@@ -241,18 +244,18 @@ export class DraftWriter {
     return known?.value ?? this.#addInput(input.name, shape)
   }
 
-  #parameter(context: NodeContext, tensor: Tensor, layout: 'same' | 'transposed'): number {
+  #parameter(context: NodeContext, tensor: Tensor, layout: 'same' | 'transposed', trained = true): number {
     const known = this.#parameterOf.get(tensor.data) ?? []
     const same = known.find((entry) => entry.layout === layout)
     if (same !== undefined) return same.index
     const initializer = this.#initializerOf.get(tensor.data)
-    if (this.#training && known.length > 0 && initializer !== undefined) {
+    if (this.#training !== undefined && known.length > 0 && initializer !== undefined) {
       throw unsupported(context, `training ${show(initializer)}, which is used both as it is and transposed,`, 'one of the two is needed')
     }
     const data = asFloat32(tensor, initializer ?? context.node.name)
     const index = this.#addParameter({
       data: layout === 'same' ? data : transposed(data, tensor.dims),
-      trainable: this.#training && initializer !== undefined,
+      trainable: this.#training !== undefined && trained && initializer !== undefined,
       initializers: initializer === undefined ? [] : [initializer],
       layout: initializer === undefined ? 'derived' : layout
     })

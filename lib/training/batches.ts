@@ -1,19 +1,23 @@
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
 import { type Tensor, asFloat32 } from '../tensor.js'
-import { permutation, random } from './random.js'
+import { permutation, type Random, random } from '../random.js'
 
-/** Some labelled examples: `input` is N×C×H×W row-major, `target` one class index an example. */
+/** What every example of a batch should lead to: a class index, or the output's values (row-major) for `mean-squared`. */
+export type Targets = Int32Array | Uint8Array | Float32Array | readonly number[]
+
+/** Some examples: `input` is N×C×H×W row-major. */
 export interface Batch {
   readonly input: Float32Array | Tensor
-  readonly target: Int32Array | Uint8Array | readonly number[]
-  /** How many examples there are; default: as many as targets. */
+  /** Left out where a teacher says what is right. */
+  readonly target?: Targets
+  /** How many examples there are; default: as many as targets, or as the input holds. */
   readonly count?: number
 }
 
 /** A whole set in memory, which training shuffles anew every epoch: `images` is count×C×H×W row-major. */
 export interface ExampleSet {
   readonly images: Float32Array
-  readonly labels: Int32Array | Uint8Array | readonly number[]
+  readonly labels?: Targets
   readonly count: number
 }
 
@@ -22,10 +26,17 @@ export type BatchSource = (epoch: number) => Iterable<Batch> | AsyncIterable<Bat
 
 export type Batches = BatchSource | ExampleSet
 
+/**
+ * Changes one example in place before it is trained on. `random` depends on the seed, the epoch and the example's place in it only, so
+ * that a resumed run sees the same.
+ */
+export type Augment = (example: Float32Array, random: Random) => void
+
 /** A batch of exactly the plan's size in buffers of our own; examples past `count` are copies of the first. */
 export interface FullBatch {
   readonly input: Float32Array
-  readonly target: Int32Array
+  /** Class indices or values; empty where there are none. */
+  readonly target: Int32Array | Float32Array
   readonly count: number
 }
 
@@ -34,8 +45,11 @@ export interface BatchLayout {
   /** C·H·W. */
   readonly exampleSize: number
   readonly classes: number
+  /** Values an example of a `mean-squared` target; 0: targets are classes. */
+  readonly targetSize?: number
   /** What the last, partial batch becomes: dropped in training, padded in evaluation. */
   readonly last: 'drop' | 'pad'
+  readonly augment?: (example: Float32Array, place: number) => void
 }
 
 /** How many full batches an epoch has, where that is known beforehand. */
@@ -52,22 +66,29 @@ export function sourceOf(name: string, batches: Batches, exampleSize: number, ch
   const { images, labels, count } = batches
   checkInteger(`${name}.count`, count, 1)
   if (images.length !== count * exampleSize) throw sizeError(`${name}.images`, `${count} examples of ${exampleSize} values`, images.length)
-  if (labels.length !== count) throw sizeError(`${name}.labels`, `${count} class indices`, labels.length)
+  if (labels !== undefined && labels.length % count !== 0) throw sizeError(`${name}.labels`, `${count} class indices`, labels.length)
   return (epoch) => chunks(batches, exampleSize, chunk, seed === undefined ? undefined : permutation(count, random(seed, epoch)))
 }
 
 function* chunks(set: ExampleSet, exampleSize: number, chunk: number, order: Uint32Array | undefined): Generator<Batch> {
   const input = new Float32Array(chunk * exampleSize)
-  const target = new Int32Array(chunk)
+  const { labels } = set
+  const width = labels === undefined ? 0 : labels.length / set.count
+  const target = labels === undefined ? undefined : new (labels instanceof Float32Array ? Float32Array : Int32Array)(chunk * width)
   for (let start = 0; start < set.count; start += chunk) {
     const count = Math.min(chunk, set.count - start)
     for (let i = 0; i < count; i++) {
       const from = order?.[start + i] ?? start + i
       input.set(set.images.subarray(from * exampleSize, (from + 1) * exampleSize), i * exampleSize)
-      target[i] = set.labels[from] as number
+      for (let k = 0; k < width; k++) (target as Float32Array)[i * width + k] = labels?.[from * width + k] as number
     }
-    yield { input, target, count }
+    yield { input, count, ...(target && { target: target.subarray(0, count * width) }) }
   }
+}
+
+interface Buffers {
+  readonly input: Float32Array
+  readonly target: Int32Array | Float32Array
 }
 
 /**
@@ -80,50 +101,75 @@ export async function* fullBatches(
   batches: Iterable<Batch> | AsyncIterable<Batch>,
   layout: BatchLayout
 ): AsyncGenerator<FullBatch> {
-  const { batchSize, exampleSize } = layout
-  const buffers = [0, 1].map(() => ({ input: new Float32Array(batchSize * exampleSize), target: new Int32Array(batchSize) }))
-  let turn = 0
-  let filled = 0
+  const { batchSize, exampleSize, targetSize = 0, augment } = layout
+  const width = targetSize || 1
+  const make = (): Buffers => ({
+    input: new Float32Array(batchSize * exampleSize),
+    target: new (targetSize > 0 ? Float32Array : Int32Array)(batchSize * width)
+  })
+  const buffers = [make(), make()] as const
+  let [turn, filled, place, labelled] = [0 as 0 | 1, 0, 0, true]
+  const full = (count: number): FullBatch => ({
+    input: buffers[turn].input,
+    target: labelled ? buffers[turn].target : new Int32Array(0),
+    count
+  })
   for await (const batch of batches) {
     const { input, target, count } = checkBatch(name, batch, layout)
+    labelled = target !== undefined
     for (let taken = 0; taken < count; ) {
-      const buffer = buffers[turn] as (typeof buffers)[number]
+      const buffer = buffers[turn]
       const some = Math.min(batchSize - filled, count - taken)
       buffer.input.set(input.subarray(taken * exampleSize, (taken + some) * exampleSize), filled * exampleSize)
-      for (let i = 0; i < some; i++) buffer.target[filled + i] = target[taken + i] as number
+      for (let i = 0; target !== undefined && i < some * width; i++) buffer.target[filled * width + i] = target[taken * width + i] as number
+      for (let i = filled; augment !== undefined && i < filled + some; i++)
+        augment(buffer.input.subarray(i * exampleSize, (i + 1) * exampleSize), place++)
       taken += some
       filled += some
       if (filled < batchSize) continue
+      yield full(batchSize)
       filled = 0
-      turn = 1 - turn
-      yield { ...buffer, count: batchSize }
+      turn = turn === 0 ? 1 : 0
     }
   }
-  if (filled > 0 && layout.last === 'pad') yield padded(buffers[turn] as (typeof buffers)[number], filled, exampleSize)
-}
-
-function padded(buffer: { readonly input: Float32Array; readonly target: Int32Array }, count: number, exampleSize: number): FullBatch {
-  for (let i = count; i < buffer.target.length; i++) {
-    buffer.input.copyWithin(i * exampleSize, 0, exampleSize)
-    buffer.target[i] = buffer.target[0] as number
+  if (filled === 0 || layout.last === 'drop') return
+  const { input, target } = buffers[turn]
+  for (let i = filled; i < batchSize; i++) {
+    input.copyWithin(i * exampleSize, 0, exampleSize)
+    target.copyWithin(i * width, 0, width)
   }
-  return { ...buffer, count }
+  yield full(filled)
 }
 
-function checkBatch(name: string, batch: Batch, layout: BatchLayout): { input: Float32Array; target: Batch['target']; count: number } {
-  if (typeof batch !== 'object' || batch === null || batch.input === undefined || batch.target === undefined) {
+function checkBatch(
+  name: string,
+  batch: Batch,
+  layout: BatchLayout
+): { readonly input: Float32Array; readonly target: Targets | undefined; readonly count: number } {
+  if (typeof batch !== 'object' || batch === null || batch.input === undefined)
     throw argumentError(name, 'batches { input, target }', batch)
-  }
   const { input: given, target } = batch
+  const { exampleSize, targetSize = 0 } = layout
   const input = given instanceof Float32Array ? given : asFloat32(given, `${name} batch`)
-  const count = checkInteger(`${name} batch count`, batch.count ?? target.length, 0)
-  if (input.length < count * layout.exampleSize)
-    throw sizeError(`${name} batch input`, `at least ${count} examples of ${layout.exampleSize} values`, input.length)
+  const held = Math.floor(input.length / exampleSize)
+  const count = checkInteger(`${name} batch count`, batch.count ?? (target === undefined ? held : target.length / (targetSize || 1)), 0)
+  if (input.length < count * exampleSize)
+    throw sizeError(`${name} batch input`, `at least ${count} examples of ${exampleSize} values`, input.length)
   if (!(given instanceof Float32Array) && given.dims[0] !== undefined && given.dims[0] < count)
     throw sizeError(`${name} batch input`, `at least ${count} examples`, given.dims[0])
-  if (target.length < count) throw sizeError(`${name} batch target`, `at least ${count} class indices`, target.length)
-  for (let i = 0; i < count; i++) checkClass(name, target[i], layout.classes)
+  if (target !== undefined) checkTargets(name, target, count, layout)
   return { input, target, count }
+}
+
+function checkTargets(name: string, target: Targets, count: number, { classes, targetSize = 0 }: BatchLayout): void {
+  if (targetSize > 0) {
+    if (!(target instanceof Float32Array)) throw argumentError(`${name} batch target`, 'a Float32Array of values', target)
+    if (target.length < count * targetSize)
+      throw sizeError(`${name} batch target`, `at least ${count} times ${targetSize} values`, target.length)
+    return
+  }
+  if (target.length < count) throw sizeError(`${name} batch target`, `at least ${count} class indices`, target.length)
+  for (let i = 0; i < count; i++) checkClass(name, target[i], classes)
 }
 
 function checkClass(name: string, value: unknown, classes: number): void {

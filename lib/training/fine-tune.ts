@@ -1,60 +1,21 @@
-import { checkInteger, checkNumber, argumentError } from '../errors.js'
+import { PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { type Batches, batchesPerEpoch, sourceOf } from './batches.js'
+import type { NativeOptimiser } from '../native/binding.js'
+import { defaultThreads } from '../runtime/threads.js'
+import { elementCount } from '../tensor.js'
+import { batchesPerEpoch, sourceOf } from './batches.js'
+import { readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { DivergenceGuard, type Rollback } from './guard.js'
-import { type EpochRecord, type Evaluation, type LoopSettings, type TrainingEvent, trainLoop } from './loop.js'
-import { type NamePattern, weightDecays, writeParameters } from './parameters.js'
-import { type Schedule, type ScheduleName, makeSchedule } from './schedule.js'
-import { type PrepareTraining, type Training, prepareTraining } from './trainer.js'
+import { type EpochRecord, type Evaluation, type LoopSettings, type Progress, TrainingLoop } from './loop.js'
+import { Objective } from './objective.js'
+import { checkOptions, type FineTuneOptions, fineTuneDefaults, withDefaults } from './options.js'
+import { type ParameterSources, weightDecays, writeParameters } from './parameters.js'
+import { random } from '../random.js'
+import { makeSchedule, type Plateau } from './schedule.js'
+import { balanceFactors } from './sensitivity.js'
+import { type PrepareTraining, prepareTraining, type Training } from './trainer.js'
 
-export interface FineTuneOptions {
-  readonly train: Batches
-  /** Measured before the first and after every epoch; the best weights are kept. */
-  readonly validation?: Batches
-  /** At least one of the two; training ends with whichever comes first. */
-  readonly epochs?: number
-  readonly steps?: number
-  /** Ends an epoch early, as an endless source needs; tells the schedule how long an epoch is. */
-  readonly stepsPerEpoch?: number
-  /** Default 64. */
-  readonly batchSize?: number
-  /** Default 0.01. */
-  readonly learningRate?: number
-  /** Default 0.9, with Nesterov's look-ahead unless `nesterov` is false. */
-  readonly momentum?: number
-  readonly nesterov?: boolean
-  /** Default 5e-4; biases only with `decayBiases`. */
-  readonly weightDecay?: number
-  readonly decayBiases?: boolean
-  /**
-   * Largest Euclidean norm of all gradients together; 0: not clipped. Default 1: a chain of factors is stiffer than the layer it
-   * replaces, and clipping lets it be tuned at the dense network's rate.
-   */
-  readonly clipNorm?: number
-  /** Part of the target's probability that is spread over all classes; default 0. */
-  readonly labelSmoothing?: number
-  /** Default `cosine`. */
-  readonly schedule?: ScheduleName | Schedule
-  /** Part of the training that warms up; see `makeSchedule`. */
-  readonly warmUp?: number
-  /** Nodes or initializers that keep their values. */
-  readonly frozen?: readonly NamePattern[]
-  /** Default: `defaultThreads()`, all that the process may use. */
-  readonly threads?: number
-  /** Of the shuffling; default 0. */
-  readonly seed?: number
-  /** The value that holds the logits (N×K); default: the graph's first output, before a softmax there. */
-  readonly logits?: string
-  /** C×H×W of the input, where the graph leaves them open. */
-  readonly inputShape?: readonly number[]
-  /** How often training may go back to good weights at half the rate; default 6. */
-  readonly maxRollbacks?: number
-  /** How many times its best the smoothed loss may become; default 2, Infinity switches this off. */
-  readonly spikeFactor?: number
-  /** Called after every step, and once more an epoch with its validation. What it throws ends the training. */
-  readonly onProgress?: (event: TrainingEvent) => void
-  readonly signal?: AbortSignal
-}
+export type { CheckpointOptions, FineTuneOptions } from './options.js'
 
 export interface FineTuneResult {
   /** The graph given, with the best weights by validation, or the last ones without a validation set. */
@@ -69,104 +30,127 @@ export interface FineTuneResult {
   /** Whether training had to go back to earlier weights, and each time it did. */
   readonly diverged: boolean
   readonly rollbacks: readonly Rollback[]
+  /** Whether an abort ended it (with `onAbort: 'keep'`). */
+  readonly aborted: boolean
+  /** Initializers that look like weights but were not trained, as the network only uses values computed from them. */
+  readonly untrained: readonly string[]
 }
 
-export const fineTuneDefaults = {
-  batchSize: 64,
-  learningRate: 0.01,
-  momentum: 0.9,
-  nesterov: true,
-  weightDecay: 5e-4,
-  decayBiases: false,
-  clipNorm: 1,
-  labelSmoothing: 0,
-  schedule: 'cosine',
-  seed: 0,
-  maxRollbacks: 6,
-  spikeFactor: 2,
-  checkpointEvery: 500
-} as const
-
 /**
- * Trains a network further by stochastic gradient descent on softmax cross-entropy. The graph given is not changed.
- * Same data, options and ISA give the same bits, whatever the number of threads.
+ * Trains a network further. The graph given is not changed. Same data, options and ISA give the same bits, whatever the number of
+ * threads, and whether or not the run was killed and resumed in between.
  *
  * Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE for options or data that do not fit, POLYADIC_UNSUPPORTED for an operator
- * without a gradient, POLYADIC_NUMERIC when it keeps diverging; rejects with `signal.reason` when aborted.
+ * without a gradient, POLYADIC_NUMERIC when it keeps diverging, POLYADIC_FORMAT for a checkpoint that is damaged or of another training,
+ * POLYADIC_IO when one cannot be written; rejects with `signal.reason` when aborted.
  */
 export async function fineTune(graph: Graph, options: FineTuneOptions): Promise<FineTuneResult> {
   return fineTuneWith(prepareTraining, graph, options)
 }
 
 /** `fineTune` on a trainer made by `prepare`: for tests. */
-export async function fineTuneWith(prepare: PrepareTraining, graph: Graph, options: FineTuneOptions): Promise<FineTuneResult> {
+export async function fineTuneWith(prepare: PrepareTraining, given: Graph, options: FineTuneOptions): Promise<FineTuneResult> {
   checkOptions(options)
   options.signal?.throwIfAborted()
-  const { batchSize, maxRollbacks, spikeFactor, seed } = withDefaults(options)
-  const { threads, logits, inputShape, frozen } = options
-  const training = prepare(graph, { batchSize, threads, logits, inputShape, frozen })
-  const { trainer, parameters, exampleSize, classes, planInputs } = training
+  const { batchSize, maxRollbacks, spikeFactor, balance, batchNorm, ...rest } = withDefaults(options)
+  const { threads = defaultThreads(), logits, inputShape, frozen, groups, dropout, sensitivity } = rest
+  const graph = balance ? balanceFactors(given) : given
+  const features = options.distillation?.features?.map(({ teacher, student = teacher }) => student) ?? []
+  const batchStatistics = batchNorm === 'batch'
+  const shape = { batchSize, threads, logits, inputShape, frozen, groups, batchStatistics, dropout, features, sensitivity }
+  const training = prepare(graph, shape)
+  const { trainer, parameters, example, classes } = training
+  let objective: Objective | undefined
   try {
-    const settings = loopSettings(training, options, batchSize)
-    const data = {
-      train: sourceOf('train', options.train, exampleSize, batchSize, seed),
-      validation: options.validation && sourceOf('validation', options.validation, exampleSize, batchSize),
-      layout: { batchSize, exampleSize, classes, planInputs }
-    }
-    const guard = new DivergenceGuard(trainer, { classes, maxRollbacks, spikeFactor })
-    const { weights, ...result } = await trainLoop(trainer, data, settings, guard)
+    const { loss, distillation, labelSmoothing } = withDefaults(options)
+    objective = await Objective.create({ loss, distillation, labelSmoothing, example, batchSize, threads })
+    const guard = new DivergenceGuard(trainer, { classes: objective.isRegression ? 2 : classes, maxRollbacks, spikeFactor })
+    const identity = identityOf(parameters, training, options)
+    const loop = new TrainingLoop(
+      trainer,
+      objective,
+      loopData(training, options, objective),
+      loopSettings(training, options, identity),
+      guard
+    )
+    const { weights, ...result } = await loop.run(await resumed(options, identity))
     const tuned = writeParameters(graph, parameters, weights, training.rateScale)
-    return { graph: tuned, ...result, diverged: guard.rollbacks.length > 0, rollbacks: guard.rollbacks }
+    return { graph: tuned, ...result, diverged: guard.rollbacks.length > 0, rollbacks: guard.rollbacks, untrained: training.untrained }
   } finally {
+    objective?.close()
     trainer.close()
   }
 }
 
-function loopSettings({ parameters, rateScale }: Training, options: FineTuneOptions, batchSize: number): LoopSettings {
-  const { learningRate, momentum, nesterov, clipNorm, weightDecay, decayBiases, labelSmoothing, schedule } = withDefaults(options)
+function loopData({ example, classes, outputSize, planInputs }: Training, options: FineTuneOptions, { isRegression }: Objective) {
+  const { batchSize, seed, augment } = withDefaults(options)
+  const exampleSize = elementCount(example)
+  return {
+    train: sourceOf('train', options.train, exampleSize, batchSize, seed),
+    validation: options.validation && sourceOf('validation', options.validation, exampleSize, batchSize),
+    layout: { batchSize, exampleSize, classes, planInputs, ...(isRegression && { targetSize: outputSize }) },
+    augment:
+      augment &&
+      ((epoch: number) => (values: Float32Array, place: number) =>
+        augment(values, random((seed ^ Math.imul(epoch, 0x9e3779b1)) >>> 0, place)))
+  }
+}
+
+function loopSettings({ parameters, rateScale }: Training, options: FineTuneOptions, identity: string): LoopSettings {
+  const all = withDefaults(options)
+  const plateau = typeof all.schedule === 'object' ? plateauOf(all.schedule) : undefined
+  const schedule = typeof all.schedule === 'object' ? 'constant' : all.schedule
+  const optimiser: NativeOptimiser = {
+    kind: all.optimiser,
+    learningRate: all.learningRate,
+    momentum: all.momentum,
+    nesterov: all.nesterov,
+    beta1: all.betas[0],
+    beta2: all.betas[1],
+    epsilon: all.epsilon,
+    clipNorm: all.clipNorm,
+    averageDecay: all.averageDecay,
+    weightDecay: weightDecays(parameters, all.weightDecay, all.decayBiases, all.groups),
+    rateScale
+  }
+  const { path, everySteps = fineTuneDefaults.checkpointEvery } = options.checkpoint ?? { path: '' }
   return {
     epochs: options.epochs ?? Infinity,
     steps: options.steps ?? Infinity,
     stepsPerEpoch: options.stepsPerEpoch,
-    expectedStepsPerEpoch: batchesPerEpoch(options.train, batchSize),
+    expectedStepsPerEpoch: batchesPerEpoch(options.train, all.batchSize),
     schedule: makeSchedule(schedule, options.warmUp === undefined ? {} : { warmUp: options.warmUp }),
-    sgd: {
-      learningRate,
-      momentum,
-      nesterov,
-      clipNorm,
-      weightDecay: weightDecays(parameters, weightDecay, decayBiases),
-      rateScale
-    },
-    labelSmoothing,
-    checkpointEvery: fineTuneDefaults.checkpointEvery,
+    plateau,
+    optimiser,
+    seed: all.seed,
+    snapshotEvery: fineTuneDefaults.snapshotEvery,
+    checkpoint: path === '' ? undefined : { everySteps, write: (progress) => writeCheckpoint(path, { identity, progress }) },
     signal: options.signal,
+    keepOnAbort: options.onAbort === 'keep',
     onProgress: options.onProgress
   }
 }
 
-// An option that is there but undefined is not given.
-function withDefaults(
-  options: FineTuneOptions
-): FineTuneOptions & Required<Pick<FineTuneOptions, keyof typeof fineTuneDefaults & keyof FineTuneOptions>> {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as FineTuneOptions
-  return { ...fineTuneDefaults, ...given }
+function plateauOf({ factor = 0.1, patience = 2 }: Partial<Plateau>): Plateau {
+  return { factor, patience }
 }
 
-function checkOptions(options: FineTuneOptions): void {
-  if (typeof options !== 'object' || options === null) throw argumentError('options', 'an object', options)
-  if (options.epochs === undefined && options.steps === undefined) throw argumentError('epochs', 'epochs or steps', undefined)
-  for (const name of ['epochs', 'steps', 'stepsPerEpoch', 'batchSize', 'threads'] as const) {
-    if (options[name] !== undefined) checkInteger(name, options[name], 1)
-  }
-  for (const name of ['learningRate', 'weightDecay', 'clipNorm'] as const) {
-    if (options[name] !== undefined) checkNumber(name, options[name], 0)
-  }
-  checkNumber('momentum', options.momentum ?? 0, 0, 1)
-  checkNumber('labelSmoothing', options.labelSmoothing ?? 0, 0, 1)
-  checkInteger('seed', options.seed ?? 0, 0, 0xffffffff)
-  checkInteger('maxRollbacks', options.maxRollbacks ?? 0, 0)
-  const { spikeFactor = 2, frozen = [] } = options
-  if (!(typeof spikeFactor === 'number' && spikeFactor >= 1)) throw argumentError('spikeFactor', 'a number of at least 1', spikeFactor)
-  if (!Array.isArray(frozen)) throw argumentError('frozen', 'an array of names and regular expressions', frozen)
+/** What must be the same for a checkpoint to be continued. */
+function identityOf(parameters: ParameterSources, { trainer }: Training, options: FineTuneOptions): string {
+  const { batchSize, seed, optimiser, averageDecay } = withDefaults(options)
+  const lengths = trainer.getParameters('weights').map(({ length }) => length)
+  const shapes = parameters.map((parameter, i) => `${parameter?.initializers.join('+') ?? '-'}:${lengths[i]}`)
+  return JSON.stringify({ batchSize, seed, optimiser, averageDecay, shapes })
+}
+
+async function resumed({ checkpoint }: FineTuneOptions, identity: string): Promise<Progress | undefined> {
+  if (checkpoint?.resume !== true) return undefined
+  const saved = (await readCheckpoint(checkpoint.path)) as { readonly identity: string; readonly progress: Progress } | undefined
+  if (saved === undefined) return undefined
+  if (saved.identity === identity) return saved.progress
+  throw new PolyadicError(
+    'POLYADIC_FORMAT',
+    `checkpoint.path: ${JSON.stringify(checkpoint.path)} was made by another training (network, batchSize, seed, optimiser or averageDecay differ)`,
+    { subject: checkpoint.path }
+  )
 }

@@ -1,12 +1,24 @@
 import { PolyadicError } from '../errors.js'
 import type { NativeStepResult, NativeTrainer } from '../native/binding.js'
+import { giveState, takeState, type TrainerState } from './state.js'
 
-/** Weights and momentum of a trainer at one moment, and the lowest smoothed loss by then. */
-interface Checkpoint {
+/** A trainer at one moment, and the lowest smoothed loss by then. */
+interface Snapshot {
   readonly step: number
   readonly lowest: number
-  readonly weights: readonly Float32Array[]
-  readonly momentum: readonly Float32Array[]
+  readonly state: TrainerState
+}
+
+/** All that a guard knows, for checkpoints. */
+export interface GuardState {
+  readonly older: Snapshot
+  readonly newer: Snapshot
+  readonly sum: number
+  readonly weight: number
+  readonly seen: number
+  readonly lowest: number
+  readonly rateScale: number
+  readonly rollbacks: readonly Rollback[]
 }
 
 /** One return to earlier weights because training had diverged. */
@@ -36,13 +48,13 @@ const youngest = 20
 
 /**
  * Watches the loss, and takes training back to the last good weights and momentum at half the rate when it is no longer
- * finite or far above what it was. Keeps two checkpoints, as the newest may have been taken on the way down.
+ * finite or far above what it was. Keeps two snapshots, as the newest may have been taken on the way down.
  */
 export class DivergenceGuard {
   readonly rollbacks: Rollback[] = []
   rateScale = 1
-  #older: Checkpoint
-  #newer: Checkpoint
+  #older: Snapshot
+  #newer: Snapshot
   #sum = 0
   #weight = 0
   #seen = 0
@@ -54,7 +66,23 @@ export class DivergenceGuard {
   constructor(trainer: NativeTrainer, options: GuardOptions) {
     this.#trainer = trainer
     this.#options = options
-    this.#older = this.#newer = takeCheckpoint(trainer, 0, Infinity)
+    this.#older = this.#newer = takeSnapshot(trainer, 0, Infinity)
+  }
+
+  save(): GuardState {
+    const [older, newer, sum, weight, seen, lowest] = [this.#older, this.#newer, this.#sum, this.#weight, this.#seen, this.#lowest]
+    return { older, newer, sum, weight, seen, lowest, rateScale: this.rateScale, rollbacks: [...this.rollbacks] }
+  }
+
+  restore(saved: GuardState): void {
+    this.#older = saved.older
+    this.#newer = saved.newer
+    this.#sum = saved.sum
+    this.#weight = saved.weight
+    this.#seen = saved.seen
+    this.#lowest = saved.lowest
+    this.rateScale = saved.rateScale
+    this.rollbacks.splice(0, Infinity, ...saved.rollbacks)
   }
 
   /** Judges a step's result: `undefined` when all is well. Throws POLYADIC_NUMERIC when rollbacks do not help. */
@@ -71,10 +99,10 @@ export class DivergenceGuard {
   }
 
   /** Remembers the weights of now as good, unless the loss is on its way up. */
-  checkpoint(step: number): void {
+  snapshot(step: number): void {
     if (this.#seen === 0 || this.#sum / this.#weight > 1.5 * this.#lowest + 0.1 * this.#chance) return
     this.#older = this.#newer
-    this.#newer = takeCheckpoint(this.#trainer, step, this.#lowest)
+    this.#newer = takeSnapshot(this.#trainer, step, this.#lowest)
   }
 
   rollBack(step: number, reason: Rollback['reason'], loss: number, learningRate: number): Rollback {
@@ -89,8 +117,7 @@ export class DivergenceGuard {
     }
     if (step - this.#newer.step < youngest) this.#newer = this.#older
     this.rateScale /= 2
-    this.#trainer.setParameters('weights', this.#newer.weights)
-    this.#trainer.setParameters('momentum', this.#newer.momentum)
+    giveState(this.#trainer, this.#newer.state)
     this.#sum = this.#weight = this.#seen = 0
     this.#lowest = this.#newer.lowest
     const rollback = { step, toStep: this.#newer.step, reason, loss, rateScale: this.rateScale }
@@ -109,6 +136,6 @@ export class DivergenceGuard {
   }
 }
 
-function takeCheckpoint(trainer: NativeTrainer, step: number, lowest: number): Checkpoint {
-  return { step, lowest, weights: trainer.getParameters('weights'), momentum: trainer.getParameters('momentum') }
+function takeSnapshot(trainer: NativeTrainer, step: number, lowest: number): Snapshot {
+  return { step, lowest, state: takeState(trainer) }
 }

@@ -1,7 +1,7 @@
 import { checkInteger } from '../errors.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { type Tensor, asIntegers, elementCount, floatTensor } from '../tensor.js'
-import { random } from './random.js'
+import { random } from '../random.js'
 
 export interface InitialiseOptions {
   /** Default 0. */

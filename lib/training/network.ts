@@ -21,6 +21,22 @@ export function withLogits(graph: Graph, logits?: string): Graph {
   return { ...graph, outputs: [info ?? { name, dtype: 'float32', dims: undefined }] }
 }
 
+/** `withLogits`, and further values of the network as outputs after it. Throws POLYADIC_ARGUMENT for names that no node computes. */
+export function withOutputs(graph: Graph, logits: string | undefined, names: readonly string[]): Graph {
+  const known = producers(graph)
+  const network = withLogits(graph, logits)
+  const others = names.map((name) => {
+    if (!known.has(name))
+      throw new PolyadicError('POLYADIC_ARGUMENT', `features: ${show(name)} is not a value that the network computes`, {
+        subject: 'features'
+      })
+    return (
+      [...graph.outputs, ...graph.valueInfo].find((value) => value.name === name) ?? ({ name, dtype: 'float32', dims: undefined } as const)
+    )
+  })
+  return { ...network, outputs: [...network.outputs, ...others] }
+}
+
 /** The one input of a network that is trained on examples. Throws POLYADIC_UNSUPPORTED when there are more or none. */
 export function singleInput(graph: Graph): ValueInfo {
   const [input, ...others] = graph.inputs

@@ -7,7 +7,8 @@ export interface ParameterSource {
   /** The initializers that share its values, and the nodes that use them. */
   readonly initializers: readonly string[]
   readonly nodes: readonly string[]
-  readonly role: 'weight' | 'bias'
+  /** Statistics are not trained by gradients: batch normalisation keeps them up to date. */
+  readonly role: 'weight' | 'bias' | 'statistics'
   /** The plan holds the initializer (a matrix) transposed. */
   readonly transposed: boolean
 }
@@ -18,36 +19,69 @@ export type ParameterSources = readonly (ParameterSource | undefined)[]
 /** A node or initializer: by exact name or by pattern. */
 export type NamePattern = string | RegExp
 
+/** Parameters with a learning rate or weight decay of their own. */
+export interface ParameterGroup {
+  /** Nodes or initializers. */
+  readonly match: readonly NamePattern[]
+  /** Factor on the learning rate; default 1. */
+  readonly learningRate?: number
+  readonly weightDecay?: number
+}
+
 /**
- * The factor on each parameter's learning rate: 0 where `frozen` names its node or initializer, else 1.
+ * The factor on each parameter's learning rate: 0 where `frozen` names its node or initializer, else the product of its groups'.
  * Throws POLYADIC_ARGUMENT for an entry that matches nothing, and when nothing is left to train.
  */
-export function rateScales(parameters: ParameterSources, frozen: readonly NamePattern[] = []): Float32Array {
-  const scales = Float32Array.from(parameters, (parameter) => (parameter === undefined ? 0 : 1))
-  for (const pattern of frozen) {
-    let matched = false
-    parameters.forEach((parameter, index) => {
-      if (parameter === undefined || ![...parameter.nodes, ...parameter.initializers].some((name) => matches(pattern, name))) return
-      matched = true
-      scales[index] = 0
-    })
-    if (!matched) throw unmatched(pattern, parameters)
+export function rateScales(
+  parameters: ParameterSources,
+  frozen: readonly NamePattern[] = [],
+  groups: readonly ParameterGroup[] = []
+): Float32Array {
+  const scales = Float32Array.from(parameters, (parameter) => (parameter === undefined || parameter.role === 'statistics' ? 0 : 1))
+  for (const { match, learningRate = 1 } of groups) {
+    for (const index of matching('groups', match, parameters)) scales[index] = (scales[index] as number) * learningRate
   }
+  for (const index of matching('frozen', frozen, parameters)) scales[index] = 0
   if (scales.every((scale) => scale === 0))
     throw new PolyadicError('POLYADIC_ARGUMENT', 'frozen: every parameter is frozen, there is nothing to train', { subject: 'frozen' })
   return scales
 }
 
-/** Weight decay a parameter: none for biases unless `decayBiases`. */
-export function weightDecays(parameters: ParameterSources, weightDecay: number, decayBiases: boolean): Float32Array {
-  return Float32Array.from(parameters, (parameter) => (parameter?.role === 'weight' || decayBiases ? weightDecay : 0))
+/** Weight decay a parameter: none for biases unless `decayBiases`, a group's own where it has one. */
+export function weightDecays(
+  parameters: ParameterSources,
+  weightDecay: number,
+  decayBiases: boolean,
+  groups: readonly ParameterGroup[] = []
+): Float32Array {
+  const decays = Float32Array.from(parameters, (parameter) => (parameter?.role === 'weight' || decayBiases ? weightDecay : 0))
+  for (const group of groups) {
+    if (group.weightDecay === undefined) continue
+    for (const index of matching('groups', group.match, parameters)) decays[index] = group.weightDecay
+  }
+  return decays
+}
+
+/** Parameters that each pattern names; a pattern that names none is an error. */
+function matching(option: string, patterns: readonly NamePattern[], parameters: ParameterSources): Set<number> {
+  const found = new Set<number>()
+  for (const pattern of patterns) {
+    const indices = parameters.flatMap((parameter, index) =>
+      parameter !== undefined && [...parameter.nodes, ...parameter.initializers].some((name) => matches(option, pattern, name))
+        ? [index]
+        : []
+    )
+    if (indices.length === 0) throw unmatched(option, pattern, parameters)
+    for (const index of indices) found.add(index)
+  }
+  return found
 }
 
 /** A new graph with the plan's values in place of the initializers they were made of. Frozen ones stay as they are. */
 export function writeParameters(graph: Graph, parameters: ParameterSources, values: readonly Float32Array[], scales: Float32Array): Graph {
   const initializers = new Map(graph.initializers)
   parameters.forEach((parameter, index) => {
-    if (parameter === undefined || scales[index] === 0) return
+    if (parameter === undefined || (scales[index] === 0 && parameter.role !== 'statistics')) return
     const { initializers: names, transposed } = parameter
     const [first = ''] = names
     const before = graph.initializers.get(first)
@@ -74,18 +108,18 @@ function transposedBack([rows = 1, columns = 1]: readonly number[], data: Float3
   return result
 }
 
-function matches(pattern: NamePattern, name: string): boolean {
+function matches(option: string, pattern: NamePattern, name: string): boolean {
   if (typeof pattern === 'string') return pattern === name
-  if (!(pattern instanceof RegExp)) throw argumentError('frozen', 'names and regular expressions', pattern)
+  if (!(pattern instanceof RegExp)) throw argumentError(option, 'names and regular expressions', pattern)
   // A global or sticky expression keeps a position between calls.
   return name.search(pattern) >= 0
 }
 
-function unmatched(pattern: NamePattern, parameters: ParameterSources): PolyadicError {
+function unmatched(option: string, pattern: NamePattern, parameters: ParameterSources): PolyadicError {
   const nodes = [...new Set(parameters.flatMap((parameter) => parameter?.nodes ?? []))]
   return new PolyadicError(
     'POLYADIC_ARGUMENT',
-    `frozen: ${String(pattern)} matches no node or initializer with trainable weights; nodes that have some: ${nodes.join(', ')}`,
+    `${option}: ${String(pattern)} matches no node or initializer with trainable weights; nodes that have some: ${nodes.join(', ')}`,
     { subject: String(pattern) }
   )
 }

@@ -3,6 +3,14 @@ import { argumentError, checkChoice, checkNumber } from '../errors.js'
 /** A factor on the base learning rate as a function of progress through training, from 0 (first step) towards 1. */
 export type Schedule = (progress: number) => number
 
+/** Lower the rate when the validation loss (without one: the training loss) has not become better for `patience` epochs. */
+export interface Plateau {
+  /** On the learning rate; default 0.1. */
+  readonly factor: number
+  /** Default 2. */
+  readonly patience: number
+}
+
 const names = ['constant', 'step', 'cosine', 'one-cycle'] as const
 export type ScheduleName = (typeof names)[number]
 

@@ -2,19 +2,30 @@ import type { Graph } from '../graph/graph.js'
 import { consumers } from '../graph/rewrite.js'
 import { type NativeTrainer, native } from '../native/binding.js'
 import { fromNative } from '../native/jobs.js'
+import { operatorOf } from '../operators/registry.js'
 import { type CompiledParameter, compile } from '../runtime/compile.js'
 import { defaultThreads } from '../runtime/threads.js'
 import { elementCount } from '../tensor.js'
-import { exampleDims, singleInput, withLogits, withOpenBatch } from './network.js'
-import { type NamePattern, type ParameterSource, type ParameterSources, rateScales } from './parameters.js'
+import { exampleDims, singleInput, withOpenBatch, withOutputs } from './network.js'
+import { type NamePattern, type ParameterGroup, type ParameterSource, type ParameterSources, rateScales } from './parameters.js'
+import { sensitivities } from './sensitivity.js'
 
 /** What has to be said to make a network trainable. */
 export interface TrainingShape {
   readonly batchSize: number
-  readonly threads: number | undefined
-  readonly logits: string | undefined
-  readonly inputShape: readonly number[] | undefined
-  readonly frozen: readonly NamePattern[] | undefined
+  readonly threads?: number | undefined
+  readonly logits?: string | undefined
+  readonly inputShape?: readonly number[] | undefined
+  readonly frozen?: readonly NamePattern[] | undefined
+  readonly groups?: readonly ParameterGroup[] | undefined
+  /** Batch normalisation with the batch's statistics; default: the running ones, as they are. */
+  readonly batchStatistics?: boolean
+  /** Whether Dropout drops; default false. */
+  readonly dropout?: boolean
+  /** Values that losses are taken of besides the logits. */
+  readonly features?: readonly string[]
+  /** Weight of the CP sensitivity of each decomposed layer in the loss; 0, the default: none. */
+  readonly sensitivity?: number
 }
 
 /** A trainer in native memory (close it), and what its parameters stand for. */
@@ -23,39 +34,71 @@ export interface Training {
   readonly parameters: ParameterSources
   /** Factor on each parameter's learning rate; 0 for what is frozen. */
   readonly rateScale: Float32Array
-  /** C·H·W. */
-  readonly exampleSize: number
+  /** C×H×W. */
+  readonly example: readonly number[]
   readonly classes: number
+  /** Elements of an example's output 0. */
+  readonly outputSize: number
   /** How many inputs the plan has: all are the same batch (read in several shapes). */
   readonly planInputs: number
+  /** Initializers that hold weights but keep their values, because the plan only has values computed from them. */
+  readonly untrained: readonly string[]
 }
 
 export type PrepareTraining = (graph: Graph, shape: TrainingShape) => Training
 
 /** Compiles a network for training and hands its plan to native code. Frozen parameters get no gradient at all. */
-export const prepareTraining: PrepareTraining = (graph, { batchSize, threads = defaultThreads(), logits, inputShape, frozen }) => {
+export const prepareTraining: PrepareTraining = (graph, shape) => {
+  const { batchSize, threads = defaultThreads(), batchStatistics = false, dropout = false } = shape
   const input = singleInput(graph)
-  const example = exampleDims(input, inputShape)
-  const network = withOpenBatch(withLogits(graph, logits))
-  const compiled = compile(network, { training: true, threads, inputShapes: { [input.name]: [batchSize, ...example] } })
-  const parameters = parameterSources(graph, compiled.parameters)
-  const rateScale = rateScales(parameters, frozen)
+  const example = exampleDims(input, shape.inputShape)
+  const network = withOpenBatch(withOutputs(graph, shape.logits, shape.features ?? []))
+  const inputShapes = { [input.name]: [batchSize, ...example] }
+  const compiled = compile(network, { training: true, threads, inputShapes, batchStatistics, dropout })
+  const parameters = parameterSources(graph, compiled)
+  const rateScale = rateScales(parameters, shape.frozen, shape.groups)
   const spec = {
     ...compiled.spec,
     parameters: compiled.spec.parameters.map((parameter, i) => ({ ...parameter, trainable: parameter.trainable && rateScale[i] !== 0 }))
   }
-  const trainer = fromNative(() => native().createTrainer(spec))
-  const classes = compiled.outputs[0]?.dims[1] ?? 0
-  return { trainer, parameters, rateScale, exampleSize: elementCount(example), classes, planInputs: spec.inputs.length }
+  const penalties = shape.sensitivity === undefined ? [] : sensitivities(graph, parameters, shape.sensitivity)
+  const trainer = fromNative(() => native().createTrainer(spec, penalties))
+  const outputDims = compiled.outputs[0]?.dims ?? []
+  return {
+    trainer,
+    parameters,
+    rateScale,
+    example,
+    classes: outputDims[1] ?? 0,
+    outputSize: elementCount(outputDims.slice(1)),
+    planInputs: spec.inputs.length,
+    untrained: untrainedWeights(network, parameters)
+  }
 }
 
-function parameterSources(graph: Graph, parameters: readonly CompiledParameter[]): ParameterSources {
+function parameterSources(
+  graph: Graph,
+  {
+    parameters,
+    spec
+  }: { readonly parameters: readonly CompiledParameter[]; readonly spec: { readonly parameters: readonly { trainable: boolean }[] } }
+): ParameterSources {
   const users = consumers(graph)
-  return parameters.map(({ initializers, layout }): ParameterSource | undefined => {
+  return parameters.map(({ initializers, layout }, index): ParameterSource | undefined => {
     const [first] = initializers
     if (first === undefined || layout === 'derived') return undefined
     const nodes = initializers.flatMap((name) => users.get(name) ?? []).map((node) => node.name)
     const dims = graph.initializers.get(first)?.dims ?? []
-    return { initializers, nodes, role: dims.length > 1 ? 'weight' : 'bias', transposed: layout === 'transposed' }
+    const role = spec.parameters[index]?.trainable !== true ? 'statistics' : dims.length > 1 ? 'weight' : 'bias'
+    return { initializers, nodes, role, transposed: layout === 'transposed' }
   })
+}
+
+function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] {
+  const trained = new Set(parameters.flatMap((parameter) => parameter?.initializers ?? []))
+  const weights = graph.nodes.flatMap((node) => {
+    const { operator } = operatorOf(node, graph.opsets)
+    return (operator.parameters ?? []).map((index) => node.inputs[index] ?? '')
+  })
+  return [...new Set(weights)].filter((name) => graph.initializers.get(name)?.dtype === 'float32' && !trained.has(name))
 }

@@ -99,6 +99,8 @@ struct PlanHandle {
   std::vector<float*> outputs;
 };
 
+}  // namespace
+
 Napi::Object describe(Napi::Env env, const Plan& plan) {
   const Napi::Object result = Napi::Object::New(env);
   result.Set("isa", kernels().name);
@@ -116,8 +118,6 @@ Napi::Object describe(Napi::Env env, const Plan& plan) {
   result.Set("steps", steps);
   return result;
 }
-
-}  // namespace
 
 Napi::Value create_plan(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -3,7 +3,14 @@
 
 #include <napi.h>
 
+namespace polyadic {
+class Plan;
+}
+
 namespace polyadic::binding {
+
+// { isa, arenaBytes, weightBytes, steps }
+Napi::Object describe(Napi::Env env, const Plan& plan);
 
 Napi::Value create_plan(const Napi::CallbackInfo& info);
 Napi::Value create_trainer(const Napi::CallbackInfo& info);

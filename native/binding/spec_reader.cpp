@@ -120,6 +120,18 @@ StepSpec read_step(const Napi::Object& object) {
       step.scale = read_index(object, "scale");
       step.shift = read_index(object, "shift");
       break;
+    case Op::batch_norm:
+      step.scale = read_index(object, "scale");
+      step.shift = read_index(object, "bias");
+      step.mean = read_index(object, "mean");
+      step.variance = read_index(object, "variance");
+      step.epsilon = static_cast<float>(number_property(object, "epsilon"));
+      step.momentum = static_cast<float>(number_property(object, "momentum"));
+      step.batch_statistics = bool_property(object, "batchStatistics");
+      break;
+    case Op::dropout:
+      step.ratio = static_cast<float>(number_property(object, "ratio"));
+      break;
     case Op::lrn:
       step.size = bounded(integer_property(object, "size"), 1, "size");
       step.alpha = static_cast<float>(number_property(object, "alpha"));

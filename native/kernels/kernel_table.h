@@ -8,6 +8,7 @@
 
 #include "float_kernels.h"
 #include "double_kernels.h"
+#include "training_kernels.h"
 
 namespace polyadic {
 
@@ -15,6 +16,7 @@ struct KernelTable {
   const char* name;   // "scalar", "avx2", "avx512"
   FloatKernels f32;   // inference and training
   DoubleKernels f64;  // the CP solver
+  TrainingKernels training;
 };
 
 extern const KernelTable kernels_scalar;

@@ -24,6 +24,28 @@ inline Vec max(Vec a, Vec b) {
   return a;
 }
 
+inline Vec operator+(Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] += b.v[i];
+  return a;
+}
+inline Vec operator-(Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] -= b.v[i];
+  return a;
+}
+inline Vec operator*(Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+// By lane: test > 0 ? a : b, and x = y ? a : b.
+inline Vec if_positive(Vec test, Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] = test.v[i] > 0 ? a.v[i] : b.v[i];
+  return a;
+}
+inline Vec if_equal(Vec x, Vec y, Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] = x.v[i] == y.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+
 struct VecD {
   static constexpr int kLanes = 2;
   double v[kLanes];

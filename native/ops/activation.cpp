@@ -1,5 +1,6 @@
 #include "activation.h"
 
+#include "../core/dispatch.h"
 #include "step.h"
 
 namespace polyadic {
@@ -83,7 +84,7 @@ void activation_gradient(const ActivationSpec& activation, const float* x, const
     case Kind::none:
       return with([](float, float) { return 1.0f; });
     case Kind::relu:
-      return with([](float, float v) { return v > 0 ? 1.0f : 0.0f; });
+      return kernels().training.relu_gradient(y, dy, dx, count, 0.0f, accumulate);
     case Kind::leaky_relu:
       return with([=](float v, float) { return v < 0 ? alpha : 1.0f; });
     case Kind::clip:

@@ -84,61 +84,94 @@ class Softmax : public Step {
 class Lrn : public Step {
  public:
   Lrn(const StepSpec& spec, StepResources resources)
-      : size_(spec.size),
-        alpha_(spec.alpha),
+      : before_((spec.size - 1) / 2),
+        after_(spec.size / 2),
+        alpha_(spec.alpha / static_cast<float>(spec.size)),
         beta_(spec.beta),
         bias_(spec.bias),
         in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
+  std::size_t scratch_floats() const override { return 4 * static_cast<std::size_t>(in_.layout.c) + 64; }
+
   void forward(const Context& context) override {
-    each_pixel(context, in_.layout, [&](std::int64_t n, std::int64_t y, std::int64_t x) {
-      const float* from = in_.data + pixel_at(in_.layout, n, y, x);
+    each_row_of_pixels(context, [&](std::int64_t n, std::int64_t y, std::int64_t x, float* scratch) {
+      const Rows rows = rows_of(scratch);
+      read(in_.data, in_.layout, n, y, x, rows.x);
+      scales(rows);
       float* to = out_.data + pixel_at(out_.layout, n, y, x);
-      for (std::int64_t c = 0; c < in_.layout.c; ++c) {
-        to[out_.layout.channel(c)] = from[in_.layout.channel(c)] * decay(scale(from, c));
-      }
+      for (std::int64_t c = 0; c < in_.layout.c; ++c) to[out_.layout.channel(c)] = rows.x[c] * rows.power[c];
     });
   }
 
   // dx_c = dy_c·s_c^−β − 2αβ/size · x_c · Σ_{c' whose window holds c} dy_c'·x_c'·s_c'^(−β−1)
   void backward(const Context& context) override {
     if (!in_.needs_grad) return;
-    const Layout& in = in_.layout;
-    const Layout& dy_layout = out_.grad_layout;
-    const Layout& dx_layout = in_.grad_layout;
-    each_pixel(context, in, [&](std::int64_t n, std::int64_t y, std::int64_t x) {
-      const float* from = in_.data + pixel_at(in, n, y, x);
-      const float* dy = out_.grad + pixel_at(dy_layout, n, y, x);
-      float* dx = in_.grad + pixel_at(dx_layout, n, y, x);
-      for (std::int64_t c = 0; c < in.c; ++c) {
-        float gradient = dy[dy_layout.channel(c)] * decay(scale(from, c));
-        const std::int64_t first = std::max<std::int64_t>(0, c - size_ / 2),
-                           last = std::min(in.c - 1, c + (size_ - 1) / 2);
-        for (std::int64_t k = first; k <= last; ++k) {
-          gradient -= 2 * alpha_ * beta_ / static_cast<float>(size_) * from[in.channel(c)] * dy[dy_layout.channel(k)] *
-                      from[in.channel(k)] * std::pow(scale(from, k), -beta_ - 1);
-        }
-        deposit(dx[dx_layout.channel(c)], gradient, accumulate[0]);
+    const std::int64_t channels = in_.layout.c;
+    each_row_of_pixels(context, [&](std::int64_t n, std::int64_t y, std::int64_t x, float* scratch) {
+      const Rows rows = rows_of(scratch);
+      read(in_.data, in_.layout, n, y, x, rows.x);
+      scales(rows);
+      read(out_.grad, out_.grad_layout, n, y, x, rows.dy);
+      // rows.sum holds s; from here on dy·x·s^(−β−1).
+      for (std::int64_t c = 0; c < channels; ++c) rows.sum[c] = rows.dy[c] * rows.x[c] * rows.power[c] / rows.sum[c];
+      float* dx = in_.grad + pixel_at(in_.grad_layout, n, y, x);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        float sum = 0;
+        const std::int64_t last = std::min(channels - 1, c + before_);
+        for (std::int64_t k = std::max<std::int64_t>(0, c - after_); k <= last; ++k) sum += rows.sum[k];
+        const float gradient = rows.dy[c] * rows.power[c] - 2 * alpha_ * beta_ * rows.x[c] * sum;
+        deposit(dx[in_.grad_layout.channel(c)], gradient, accumulate[0]);
       }
     });
   }
 
  private:
-  float scale(const float* pixel, std::int64_t c) const {
+  struct Rows {
+    float *x, *sum, *power, *dy;  // one float a channel: x, s, s^−β, dy
+  };
+
+  Rows rows_of(float* scratch) const {
+    const std::int64_t c = in_.layout.c;
+    return {scratch, scratch + c, scratch + 2 * c, scratch + 3 * c};
+  }
+
+  template <class F>
+  void each_row_of_pixels(const Context& context, F&& f) const {
     const Layout& in = in_.layout;
-    const std::int64_t first = std::max<std::int64_t>(0, c - (size_ - 1) / 2), last = std::min(in.c - 1, c + size_ / 2);
-    float sum = 0;
-    for (std::int64_t k = first; k <= last; ++k) sum += pixel[in.channel(k)] * pixel[in.channel(k)];
-    return bias_ + alpha_ / static_cast<float>(size_) * sum;
+    context.parallel(in.n * in.h, [&](std::int64_t index, int thread) {
+      for (std::int64_t x = 0; x < in.w; ++x) f(index / in.h, index % in.h, x, context.scratch(thread));
+    });
   }
 
-  // s^−β; with the usual β of 3/4 by roots, which cost a tenth of a power.
-  float decay(float s) const {
-    return beta_ == 0.75f ? 1.0f / (std::sqrt(s) * std::sqrt(std::sqrt(s))) : std::pow(s, -beta_);
+  static void read(const float* data, const Layout& layout, std::int64_t n, std::int64_t y, std::int64_t x, float* to) {
+    const float* from = data + pixel_at(layout, n, y, x);
+    for (std::int64_t b = 0; b < layout.blocks(); ++b, from += layout.plane()) {
+      const std::int64_t count = std::min<std::int64_t>(layout.block, layout.c - b * layout.block);
+      for (std::int64_t l = 0; l < count; ++l) *to++ = from[l];
+    }
   }
 
-  std::int64_t size_;
+  void scales(const Rows& rows) const {
+    const std::int64_t channels = in_.layout.c;
+    for (std::int64_t c = 0; c < channels; ++c) rows.dy[c] = rows.x[c] * rows.x[c];
+    for (std::int64_t c = 0; c < channels; ++c) {
+      float sum = 0;
+      const std::int64_t last = std::min(channels - 1, c + after_);
+      for (std::int64_t k = std::max<std::int64_t>(0, c - before_); k <= last; ++k) sum += rows.dy[k];
+      rows.sum[c] = bias_ + alpha_ * sum;
+    }
+    if (beta_ == 0.75f) {  // the value everybody uses, in square roots
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const float root = std::sqrt(rows.sum[c]);
+        rows.power[c] = 1.0f / (root * std::sqrt(root));
+      }
+    } else {
+      for (std::int64_t c = 0; c < channels; ++c) rows.power[c] = std::pow(rows.sum[c], -beta_);
+    }
+  }
+
+  std::int64_t before_, after_;  // channels of a window on either side
   float alpha_, beta_, bias_;
   Value& in_;
   Value& out_;

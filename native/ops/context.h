@@ -22,6 +22,14 @@ class Context {
     return scratch_.size() * (scratch_.empty() ? 0 : scratch_[0].size()) * sizeof(float);
   }
 
+  // Whether forward passes are those of training (dropout, batch statistics), and the seed of their chance.
+  void train(bool training, std::uint64_t seed) {
+    training_ = training;
+    seed_ = seed;
+  }
+  bool training() const { return training_; }
+  std::uint64_t seed() const { return seed_; }
+
   void attach(const JobControl* control) { control_ = control; }
   bool stopping() const { return control_ && control_->cancelled(); }
 
@@ -37,6 +45,8 @@ class Context {
   int threads_;
   std::vector<Buffer> scratch_;
   const JobControl* control_ = nullptr;
+  bool training_ = false;
+  std::uint64_t seed_ = 0;
 };
 
 }  // namespace polyadic

@@ -1,5 +1,8 @@
 // Convolution: forward with its epilogue, backward to data, weights and bias.
+#include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "../core/status.h"
 #include "activation.h"
@@ -22,26 +25,6 @@ ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in
 
 namespace {
 
-void bias_gradient(const Context& context, const Value& out, float* grad) {
-  const Layout& layout = out.grad_layout;
-  context.parallel(layout.blocks(), [&](std::int64_t b, int) {
-    double sums[16] = {};
-    for (std::int64_t n = 0; n < layout.n; ++n) {
-      for (std::int64_t y = 0; y < layout.h; ++y) {
-        const float* at = out.grad + layout.at(n, b) + y * layout.row();
-        float row[16] = {};
-        for (std::int64_t x = 0; x < layout.w; ++x, at += layout.block) {
-          for (int lane = 0; lane < layout.block; ++lane) row[lane] += at[lane];
-        }
-        for (int lane = 0; lane < layout.block; ++lane) sums[lane] += static_cast<double>(row[lane]);
-      }
-    }
-    for (std::int64_t c = b * layout.block; c < std::min<std::int64_t>((b + 1) * layout.block, layout.c); ++c) {
-      grad[c] += static_cast<float>(sums[c - b * layout.block]);
-    }
-  });
-}
-
 class Convolution : public Step {
  public:
   Convolution(const StepSpec& spec, StepResources resources)
@@ -50,6 +33,8 @@ class Convolution : public Step {
         weight_(resources.parameters[static_cast<std::size_t>(spec.convolution.weight)]),
         bias_(spec.convolution.bias < 0 ? nullptr
                                         : &resources.parameters[static_cast<std::size_t>(spec.convolution.bias)]),
+        residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]),
+        relu_(spec.activation.kind == ActivationSpec::Kind::relu),
         epilogue_(spec, resources),
         shape_(convolution_shape(spec.convolution, in_.layout, out_.layout.c * spec.maxout.pieces, out_.layout.h,
                                  out_.layout.w)) {
@@ -65,6 +50,7 @@ class Convolution : public Step {
     } else {
       wide_ = Gather(shape_, Direction::forward, in_.layout, out_.layout, spec.maxout);
       if (in_.needs_grad) wide_back_ = Gather(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout);
+      if (resources.training) keep_packed();
     }
   }
 
@@ -73,9 +59,14 @@ class Convolution : public Step {
     if (depthwise_) {
       narrow_.pack(weight_.data.data(), bias);
       if (in_.needs_grad) narrow_back_.pack(weight_.data.data(), nullptr);
-    } else {
+    } else if (weight_.packing != &wide_) {
       wide_.pack(context, weight_.data.data(), bias);
       if (in_.needs_grad) wide_back_.pack(context, weight_.data.data(), nullptr);
+    } else {
+      wide_.use_packed(weight_.data.data(), bias);
+      if (in_.needs_grad && packed_version_ != weight_.version)
+        wide_back_.pack_from(context, wide_, weight_.data.data());
+      packed_version_ = weight_.version;
     }
   }
 
@@ -92,14 +83,14 @@ class Convolution : public Step {
   }
 
   void backward(const Context& context) override {
+    if (relu_ || residual_ || (bias_ && bias_->trainable)) epilogue_gradient(context);
     if (weight_.trainable) {
       if (depthwise_) {
         narrow_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, weight_.grad.data());
       } else {
-        wide_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, weight_.grad.data());
+        weight_gradient(context);
       }
     }
-    if (bias_ && bias_->trainable) bias_gradient(context, out_, bias_->grad.data());
     if (!in_.needs_grad) return;
     const int options = accumulate[0] ? Gather::kAccumulate : 0;
     if (depthwise_) {
@@ -118,14 +109,77 @@ class Convolution : public Step {
   std::size_t scratch_floats() const override { return Gather::scratch_floats(); }
 
  private:
+  // Weights of this step alone stay in the order in which the forward gather reads them: nothing is packed or scattered
+  // between steps but what the backward gather needs.
+  void keep_packed() {
+    if (weight_.uses != 1) {
+      shared_order_ = wide_.packed_order();
+      return;
+    }
+    const std::vector<std::int32_t> order = wide_.packed_order();
+    Buffer packed(order.size());
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if (order[i] >= 0) packed[i] = weight_.data[static_cast<std::size_t>(order[i])];
+    }
+    weight_.data = std::move(packed);
+    weight_.packing = &wide_;
+    if (in_.needs_grad) wide_back_.follow(wide_);
+    wide_.use_packed(weight_.data.data(), nullptr);
+  }
+
+  void weight_gradient(const Context& context) {
+    if (weight_.packing == &wide_) {
+      wide_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, weight_.grad.data());
+      return;
+    }
+    if (shared_gradient_.size() == 0) shared_gradient_ = Buffer(shared_order_.size());
+    wide_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, shared_gradient_.data());
+    for (std::size_t i = 0; i < shared_order_.size(); ++i) {
+      if (shared_order_[i] >= 0) weight_.grad[static_cast<std::size_t>(shared_order_[i])] += shared_gradient_[i];
+    }
+  }
+
+  // Relu takes its part of the output's gradient away in place; what is left is the bias' and the residual's.
+  void epilogue_gradient(const Context& context) {
+    const TrainingKernels& kernel = kernels().training;
+    const Layout& layout = out_.grad_layout;
+    const bool to_residual = residual_ && residual_->needs_grad;
+    const bool with_bias = bias_ && bias_->trainable;
+    context.parallel(layout.blocks(), [&](std::int64_t b, int) {
+      double sums[16] = {};
+      for (std::int64_t n = 0; n < layout.n; ++n) {
+        for (std::int64_t y = 0; y < layout.h; ++y) {
+          float* dy = out_.grad + layout.at(n, b) + y * layout.row();
+          const float* value = relu_ ? out_.data + out_.layout.at(n, b) + y * out_.layout.row() : nullptr;
+          float row[16] = {};
+          if (relu_ || with_bias) kernel.relu_rows(value, dy, layout.w, 0.0f, row);
+          for (int lane = 0; lane < layout.block; ++lane) sums[lane] += static_cast<double>(row[lane]);
+          if (!to_residual) continue;
+          const Layout& other = residual_->grad_layout;
+          kernel.deposit(dy, residual_->grad + other.at(n, b) + y * other.row(), layout.w * layout.block,
+                         accumulate_residual);
+        }
+      }
+      for (std::int64_t c = b * layout.block; with_bias && c < std::min<std::int64_t>((b + 1) * layout.block, layout.c);
+           ++c) {
+        bias_->grad[static_cast<std::size_t>(c)] += static_cast<float>(sums[c - b * layout.block]);
+      }
+    });
+  }
+
   Value& in_;
   Value& out_;
   Parameter& weight_;
   Parameter* bias_;
+  Value* residual_;
+  bool relu_;
   Epilogue epilogue_;
   ConvolutionShape shape_;
   bool depthwise_ = false;
   Gather wide_, wide_back_;
+  std::int64_t packed_version_ = -1;
+  std::vector<std::int32_t> shared_order_;  // of weights that several steps read
+  Buffer shared_gradient_;
   Depthwise narrow_, narrow_back_;
 };
 

@@ -1,6 +1,7 @@
 // Sums and products of two values, and a scale and shift by channel.
 #include <algorithm>
 
+#include "../core/dispatch.h"
 #include "step.h"
 
 namespace polyadic {
@@ -36,10 +37,14 @@ class Binary : public Step {
   void gradient(const Context& context, Value& to, const Value& other, bool add) const {
     each_plane_row(context, [&](std::int64_t n, std::int64_t block, std::int64_t y, std::int64_t count) {
       const float* dy = out_.grad + at(out_.grad_layout, n, block, y);
+      if (!multiply_) {
+        kernels().training.deposit(dy, to.grad + at(to.grad_layout, n, block, y), count, add);
+        return;
+      }
       const float* factor = other.data + at(other.layout, n, block, y);
       float* dx = to.grad + at(to.grad_layout, n, block, y);
       for (std::int64_t i = 0; i < count; ++i) {
-        const float value = multiply_ ? dy[i] * factor[i] : dy[i];
+        const float value = dy[i] * factor[i];
         deposit(dx[i], value, add);
       }
     });

@@ -27,7 +27,9 @@ Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout&
   }
   by_position_ = direction == Direction::backward_data && prefers_positions(phases_, src.h, src.w);
   for (int phase = 0; phase < static_cast<int>(phases_.size()); ++phase) add_panels(phase);
-  packed_ = Buffer(source_.size());
+  packed_size_ = source_.size();
+  packed_ = Buffer(packed_size_);
+  weights_ = packed_.data();
   bias_ = Buffer(bias_source_.size());
 }
 
@@ -122,6 +124,10 @@ void Gather::pack(const Context& context, const float* weights, const float* bia
       packed_[static_cast<std::size_t>(i)] = from < 0 ? 0.0f : weights[from];
     }
   });
+  pack_bias(bias);
+}
+
+void Gather::pack_bias(const float* bias) {
   has_bias_ = bias != nullptr;
   for (std::size_t i = 0; has_bias_ && i < bias_source_.size(); ++i)
     bias_[i] = bias_source_[i] < 0 ? 0.0f : bias[bias_source_[i]];
@@ -140,7 +146,7 @@ void Gather::run_panel(const Panel& panel, const Band& band, const Range* ranges
   const auto pass = [&](std::int64_t k0, std::int64_t k, bool first, bool last) {
     args.k = k;
     args.offsets = panel.offsets.data() + k0;
-    args.weights = packed_.data() + panel.weights + k0 * panel_row;
+    args.weights = weights_ + panel.weights + k0 * panel_row;
     args.flags = first ? (options & kAccumulate ? kFromDst : has_bias_ ? kFromBias : 0) : kFromPartial;
     args.flags |= last ? panel.flags | (options & kApplyRelu ? kRelu : 0) : kToPartial;
     for (int p = 0; p < band.count; p += width) {
@@ -286,57 +292,6 @@ void Gather::run_listed(std::size_t panel, const float* const* from, float* cons
 std::pair<std::int64_t, std::int64_t> Gather::panel_range(std::size_t panel) const {
   const Panel& p = panels_[panel];
   return {p.first_block, p.first_block + p.blocks / (p.flags & kMaxPairs ? 2 : 1)};
-}
-
-void Gather::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
-                             float* grad) {
-  if (gradient_.size() == 0) gradient_ = Buffer(packed_.size());
-  const FloatKernels& f32 = table_->f32;
-  const GatherPhase& phase = phases_[0];
-  struct Job {
-    const Panel* panel;
-    std::int64_t k0, k1;
-  };
-  std::vector<Job> jobs;
-  for (const Panel& panel : panels_) {
-    const std::int64_t k = static_cast<std::int64_t>(panel.offsets.size());
-    const int width = f32.taps[panel.blocks - 1];
-    const std::int64_t chunk = (chunk_of(panel.blocks, dst_.block) + width - 1) / width * width;
-    for (std::int64_t k0 = 0; k0 < k; k0 += chunk) jobs.push_back({&panel, k0, std::min(k, k0 + chunk)});
-  }
-  context.parallel(static_cast<std::int64_t>(jobs.size()), [&](std::int64_t index, int) {
-    const Job& job = jobs[static_cast<std::size_t>(index)];
-    const Panel& panel = *job.panel;
-    const int width = f32.taps[panel.blocks - 1];
-    const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
-    float* sums = gradient_.data() + panel.weights;
-    std::fill(sums + job.k0 * panel_row, sums + job.k1 * panel_row, 0.0f);
-    const float* from[kBand];
-    const float* differences[kBand];
-    GradArgs args{from, 0,       differences, panel.first_block * diff_layout.plane(), diff_layout.plane(),
-                  0,    nullptr, nullptr};
-    for (std::int64_t begin = 0; begin < phase.dst.size(); begin += kBand) {
-      const std::int64_t end = std::min<std::int64_t>(begin + kBand, phase.dst.size());
-      args.pixels = end - begin;
-      list_pixels(phase.src, src_, src, begin, end, from);
-      list_pixels(phase.dst, diff_layout, diff, begin, end, differences);
-      for (std::int64_t k = job.k0; k < job.k1; k += width) {
-        args.offsets = panel.offsets.data() + k;
-        args.grad = sums + k * panel_row;
-        f32.conv_grad[panel.blocks - 1][std::min<std::int64_t>(width, job.k1 - k) - 1](args);
-      }
-    }
-  });
-  // A weight has one place in the packed order, so slices can be scattered in parallel.
-  constexpr std::int64_t kSlice = 1 << 16;
-  const std::int64_t count = static_cast<std::int64_t>(source_.size());
-  context.parallel((count + kSlice - 1) / kSlice, [&](std::int64_t slice, int) {
-    const std::int64_t end = std::min(count, (slice + 1) * kSlice);
-    for (std::int64_t i = slice * kSlice; i < end; ++i) {
-      const std::int32_t to = source_[static_cast<std::size_t>(i)];
-      if (to >= 0) grad[to] += gradient_[static_cast<std::size_t>(i)];
-    }
-  });
 }
 
 }  // namespace polyadic

@@ -54,9 +54,21 @@ class Gather {
   // [first, last) of the destination's channel blocks that a panel computes.
   std::pair<std::int64_t, std::int64_t> panel_range(std::size_t panel) const;
 
-  // Adds the weight gradient to `grad`, [Cout][Cin/groups][kH][kW]; forward gathers only. diff has dst's layout.
+  // The weight gradient in the order of packed weights, packed_size() floats that are overwritten; forward gathers
+  // only.
   void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
-                       float* grad);
+                       float* grad) const;
+
+  // Training keeps weights, their gradients and the optimiser's state in packed order: the weight index of each packed
+  // element (−1: no weight, its value and gradient are always 0) says how to get there and back. Made anew each time.
+  std::vector<std::int32_t> packed_order() const;
+  std::size_t packed_size() const { return packed_size_; }
+  // From now on pack() takes weights in the packed order of the same convolution's forward gather; backward gathers
+  // only.
+  void follow(const Gather& forward);
+  void pack_from(const Context& context, const Gather& forward, const float* weights);
+  // Reads weights that the caller keeps in packed order, and an unpacked bias or null, instead of packing any.
+  void use_packed(const float* weights, const float* bias);
 
   static std::size_t scratch_floats() { return static_cast<std::size_t>(kBand) * kMaxBlocks * 16; }
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
@@ -92,6 +104,8 @@ class Gather {
   void run_positions(const Context& context, const float* src, float* dst, int options) const;
   std::int64_t destination_channel(std::int64_t channel, std::int64_t piece) const;
   std::int64_t group_of(std::int64_t destination) const;
+  void pack_bias(const float* bias);
+  void pack_block(const Panel& panel, const Gather& forward, const float* weights, std::int64_t block);
   std::int32_t weight_index(std::int64_t destination, std::int64_t source, std::int64_t tap) const;
 
   const KernelTable* table_ = nullptr;
@@ -104,7 +118,11 @@ class Gather {
   std::vector<Panel> panels_;         // pieces of the same blocks one after another
   std::vector<std::int32_t> source_;  // index of the weight of each packed element, −1 for padding
   std::vector<std::int32_t> bias_source_;
-  Buffer packed_, bias_, gradient_;
+  Buffer packed_, bias_;
+  const float* weights_ = nullptr;  // packed_, or what training keeps in packed order
+  std::size_t packed_size_ = 0;
+  bool by_transposing_ = false;      // pack_from() needs no indices
+  std::vector<std::int32_t> holes_;  // packed elements that are no weights
   bool has_bias_ = false;
   bool front_ = false;
 };

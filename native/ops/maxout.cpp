@@ -1,72 +1,75 @@
 // Maxout over groups of channels, where it is not part of a convolution.
 #include <algorithm>
+#include <vector>
 
+#include "../core/dispatch.h"
 #include "../core/status.h"
 #include "step.h"
 
 namespace polyadic {
 namespace {
 
-constexpr std::int64_t kMaxPieces = 64;
-
 class MaxoutStep : public Step {
  public:
   MaxoutStep(const StepSpec& spec, StepResources resources)
       : maxout_(spec.maxout),
         in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
-        out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
+        out_(resources.values[static_cast<std::size_t>(spec.output)]) {
+    if (in_.layout.c != out_.layout.c * maxout_.pieces || in_.layout.h != out_.layout.h ||
+        in_.layout.w != out_.layout.w || in_.layout.block != out_.layout.block) {
+      throw Error(ErrorCode::shape, "maxout: shapes do not fit each other");
+    }
+    places_ = places(in_.layout);
+    gradient_places_ = places(in_.grad_layout);
+  }
 
   void forward(const Context& context) override {
-    each_channel_row(
-        context, [&](const float* const* x, std::int64_t, std::int64_t, std::int64_t, float* y, std::int64_t width) {
-          const std::int64_t in_step = in_.layout.block, out_step = out_.layout.block;
-          for (std::int64_t i = 0; i < width; ++i) {
-            float best = x[0][i * in_step];
-            for (std::int64_t j = 1; j < maxout_.pieces; ++j) best = std::max(best, x[j][i * in_step]);
-            y[i * out_step] = best;
-          }
-        });
+    each_row_of_blocks(context, [&](const MaxoutArgs& args) { kernels().training.maxout(args); });
   }
 
   // The gradient goes to the first piece that holds the maximum.
   void backward(const Context& context) override {
     if (!in_.needs_grad) return;
-    each_channel_row(context, [&](const float* const* x, std::int64_t n, std::int64_t o, std::int64_t row, float*,
-                                  std::int64_t width) {
-      const Layout& dy_layout = out_.grad_layout;
-      const Layout& dx_layout = in_.grad_layout;
-      const float* dy = out_.grad + dy_layout.at(n) + dy_layout.channel(o) + dy_layout.pixel(row, 0);
-      float* dx = in_.grad + dx_layout.at(n) + dx_layout.pixel(row, 0);
-      float* to[kMaxPieces];
-      for (std::int64_t j = 0; j < maxout_.pieces; ++j)
-        to[j] = dx + dx_layout.channel(maxout_.channel(o, j, in_.layout.c));
-      const std::int64_t x_step = in_.layout.block, dx_step = dx_layout.block, dy_step = dy_layout.block;
-      const bool add = accumulate[0];
-      for (std::int64_t i = 0; i < width; ++i) {
-        std::int64_t best = 0;
-        for (std::int64_t j = 1; j < maxout_.pieces; ++j) {
-          best = x[j][i * x_step] > x[best][i * x_step] ? j : best;
-        }
-        for (std::int64_t j = 0; !add && j < maxout_.pieces; ++j) to[j][i * dx_step] = 0;
-        to[best][i * dx_step] += dy[i * dy_step];
-      }
-    });
+    each_row_of_blocks(context,
+                       [&](const MaxoutArgs& args) { kernels().training.maxout_gradient(args, accumulate[0]); });
   }
 
  private:
-  // f(pointers to the row of each piece, image, output channel, row, pointer to the output row, width)
+  // [blocks of the output][pieces][block]: where in a pixel of `layout` each piece of each output channel is.
+  std::vector<std::int32_t> places(const Layout& layout) const {
+    std::vector<std::int32_t> list;
+    const int block = out_.layout.block;
+    for (std::int64_t b = 0; b < out_.layout.blocks(); ++b) {
+      for (std::int64_t j = 0; j < maxout_.pieces; ++j) {
+        for (std::int64_t o = b * block; o < (b + 1) * block; ++o) {
+          const std::int64_t channel = o < out_.layout.c ? maxout_.channel(o, j, in_.layout.c) : 0;
+          list.push_back(static_cast<std::int32_t>(layout.channel(channel)));
+        }
+      }
+    }
+    return list;
+  }
+
   template <class F>
-  void each_channel_row(const Context& context, F&& f) const {
+  void each_row_of_blocks(const Context& context, F&& f) const {
     const Layout& in = in_.layout;
     const Layout& out = out_.layout;
-    context.parallel(out.n * out.c, [&](std::int64_t index, int) {
-      const std::int64_t n = index / out.c, o = index % out.c;
+    const std::int64_t blocks = out.blocks();
+    context.parallel(out.n * blocks, [&](std::int64_t index, int) {
+      const std::int64_t n = index / blocks, b = index % blocks;
+      const std::size_t first = static_cast<std::size_t>(b * maxout_.pieces * out.block);
+      MaxoutArgs args{};
+      args.pieces = places_.data() + first;
+      args.dx_pieces = gradient_places_.data() + first;
+      args.count = maxout_.pieces;
+      args.pixels = out.w;
+      args.lanes = static_cast<int>(std::min<std::int64_t>(out.block, out.c - b * out.block));
       for (std::int64_t y = 0; y < out.h; ++y) {
-        const float* x[kMaxPieces];
-        for (std::int64_t j = 0; j < maxout_.pieces; ++j) {
-          x[j] = in_.data + in.at(n) + in.channel(maxout_.channel(o, j, in.c)) + in.pixel(y, 0);
-        }
-        f(x, n, o, y, out_.data + out.at(n) + out.channel(o) + out.pixel(y, 0), out.w);
+        args.x = in_.data + in.at(n) + in.pixel(y, 0);
+        args.y = out_.data + out.at(n, b) + out.pixel(y, 0);
+        if (out_.grad) args.dy = out_.grad + out_.grad_layout.at(n, b) + out_.grad_layout.pixel(y, 0);
+        if (in_.grad) args.dx = in_.grad + in_.grad_layout.at(n) + in_.grad_layout.pixel(y, 0);
+        f(args);
       }
     });
   }
@@ -74,12 +77,12 @@ class MaxoutStep : public Step {
   Maxout maxout_;
   Value& in_;
   Value& out_;
+  std::vector<std::int32_t> places_, gradient_places_;
 };
 
 }  // namespace
 
 std::unique_ptr<Step> make_maxout(const StepSpec& spec, StepResources resources) {
-  if (spec.maxout.pieces > kMaxPieces) throw Error(ErrorCode::unsupported, "maxout: more than 64 pieces");
   return std::make_unique<MaxoutStep>(spec, resources);
 }
 

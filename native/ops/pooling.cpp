@@ -1,7 +1,9 @@
 // Maximum and average pooling over windows, and the average over a whole map.
 #include <algorithm>
 #include <limits>
+#include <vector>
 
+#include "../core/dispatch.h"
 #include "../core/status.h"
 #include "step.h"
 
@@ -12,6 +14,7 @@ namespace {
 struct Span {
   std::int64_t begin, end, step;  // input positions
   std::int64_t padded;            // positions that count with count_include_pad: those within the padded input
+  std::int64_t inside() const { return end > begin ? (end - 1 - begin) / step + 1 : 0; }
 };
 
 Span window_span(const Window& window, std::size_t axis, std::int64_t out, std::int64_t extent) {
@@ -71,32 +74,47 @@ class Pool : public Step {
         std::fill(in_.grad + at, in_.grad + at + count, 0.0f);
       });
     }
-    each_window(context,
-                [&](const float* x, float* y, std::int64_t plane, const Span& rows, const Span& columns, float count) {
-                  const std::int64_t n = plane / in_.layout.blocks(), b = plane % in_.layout.blocks();
-                  const std::int64_t at = y - (out_.data + out_.layout.at(n, b));
-                  const std::int64_t oy = at / out_.layout.row(), ox = at % out_.layout.row() / block;
-                  const float* dy = out_.grad + dy_layout.at(n, b) + dy_layout.pixel(oy, ox);
-                  float* dx = in_.grad + dx_layout.at(n, b);
-                  bool taken[16] = {};
-                  for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
-                    for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
-                      const float* pixel = x + in_.layout.pixel(iy, ix);
-                      float* to = dx + dx_layout.pixel(iy, ix);
-                      for (int lane = 0; lane < block; ++lane) {
-                        if (!maximum_) {
-                          to[lane] += dy[lane] / count;
-                        } else if (!taken[lane] && pixel[lane] == y[lane]) {
-                          taken[lane] = true;
-                          to[lane] += dy[lane];
-                        }
-                      }
-                    }
-                  }
-                });
+    const std::vector<Span> rows = spans(0, out_.layout.h, in_.layout.h),
+                            columns = spans(1, out_.layout.w, in_.layout.w);
+    const TrainingKernels& kernel = kernels().training;
+    const auto run = maximum_ ? kernel.max_pool_gradient : kernel.average_pool_gradient;
+    const std::int64_t blocks = in_.layout.blocks();
+    context.parallel(in_.layout.n * blocks, [&](std::int64_t plane, int) {
+      const std::int64_t n = plane / blocks, b = plane % blocks;
+      const float* x = in_.data + in_.layout.at(n, b);
+      const float* y = out_.data + out_.layout.at(n, b);
+      const float* dy = out_.grad + dy_layout.at(n, b);
+      float* dx = in_.grad + dx_layout.at(n, b);
+      PoolGradientArgs args{};
+      args.x_column = window_.dilations[1] * block;
+      args.dx_column = window_.dilations[1] * block;
+      args.x_row = window_.dilations[0] * in_.layout.row();
+      args.dx_row = window_.dilations[0] * dx_layout.row();
+      for (std::int64_t oy = 0; oy < out_.layout.h; ++oy) {
+        const Span& row = rows[static_cast<std::size_t>(oy)];
+        for (std::int64_t ox = 0; ox < out_.layout.w; ++ox) {
+          const Span& column = columns[static_cast<std::size_t>(ox)];
+          args.rows = row.inside();
+          args.columns = column.inside();
+          args.x = x + in_.layout.pixel(row.begin, column.begin);
+          args.dx = dx + dx_layout.pixel(row.begin, column.begin);
+          args.y = y + out_.layout.pixel(oy, ox);
+          args.dy = dy + dy_layout.pixel(oy, ox);
+          args.scale =
+              1.0f / static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
+          run(args);
+        }
+      }
+    });
   }
 
  private:
+  std::vector<Span> spans(std::size_t axis, std::int64_t count, std::int64_t extent) const {
+    std::vector<Span> list;
+    for (std::int64_t i = 0; i < count; ++i) list.push_back(window_span(window_, axis, i, extent));
+    return list;
+  }
+
   // f(plane of the input, output pixel, index of the plane, rows, columns, divisor of the average)
   template <class F>
   void each_window(const Context& context, F&& f) const {

@@ -69,6 +69,10 @@ const char* op_name(Op op) {
       return "matmul";
     case Op::recurrent:
       return "recurrent";
+    case Op::batch_norm:
+      return "batch_norm";
+    case Op::dropout:
+      return "dropout";
   }
   return "unknown";
 }
@@ -132,6 +136,10 @@ std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources) {
       return make_matmul(spec, resources);
     case Op::recurrent:
       return make_recurrent(spec, resources);
+    case Op::batch_norm:
+      return make_batch_norm(spec, resources);
+    case Op::dropout:
+      return make_dropout(spec, resources);
   }
   throw Error(ErrorCode::native, "step: unknown operator");
 }

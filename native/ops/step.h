@@ -22,11 +22,20 @@ struct Value {
   bool constant = false;  // dense: does not depend on the plan's inputs
 };
 
+class Gather;
+
 struct Parameter {
-  Buffer data;  // ONNX layout
+  // Row-major as in ONNX, or in a gather's packed order. Gradient and optimiser state lie like the values.
+  Buffer data;
   Buffer grad;
-  Buffer momentum;
+  Buffer first, second;             // SGD: velocity; AdamW: first and second moment
+  Buffer average;                   // exponential moving average of the values
+  std::size_t count = 0;            // of elements in ONNX order
+  const Gather* packing = nullptr;  // whose packed order the buffers have; its step overwrites the gradient
+  int uses = 0;                     // by steps of the plan
+  std::int64_t version = 0;         // grows with every change of the values
   bool trainable = false;
+  bool statistics = false;  // changed by commit(), not by gradients
 };
 
 class Step {
@@ -41,6 +50,9 @@ class Step {
   // From the output's gradient: adds to parameters' gradients, sets (or, where accumulate[i], adds to) the inputs'.
   virtual void backward(const Context&) {}
 
+  // Training, once an update is sure to happen: what forward() noted becomes part of the parameters.
+  virtual void commit() {}
+
   // For `describe`: which kernel with which tile.
   virtual std::string kernel() const { return "plain"; }
   virtual std::size_t weight_bytes() const { return 0; }
@@ -48,6 +60,7 @@ class Step {
 
   // Set by the plan before the first backward pass: another consumer of input i has already left its gradient there.
   std::vector<bool> accumulate;
+  bool accumulate_residual = false;  // the same for the residual
 };
 
 // All that a step may refer to; lives as long as the plan.
@@ -72,6 +85,8 @@ std::unique_ptr<Step> make_flatten(const StepSpec& spec, StepResources resources
 std::unique_ptr<Step> make_concat(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_conv_transpose(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_batch_norm(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_dropout(const StepSpec& spec, StepResources resources);
 
 // Leaves a gradient where an earlier consumer of the value may have left its own.
 inline void deposit(float& to, float gradient, bool add) { to = add ? to + gradient : gradient; }

@@ -31,12 +31,12 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
     const std::vector<float>& data = spec_.parameters[i];
     parameter.data = Buffer(data.size());
     std::copy(data.begin(), data.end(), parameter.data.data());
+    parameter.count = data.size();
     parameter.trainable = spec_.training && spec_.trainable[i];
-    if (parameter.trainable) {
-      parameter.grad = Buffer(data.size());
-      parameter.momentum = Buffer(data.size());
-    }
     parameters_.push_back(std::move(parameter));
+  }
+  for (const StepSpec& step : spec_.steps) {
+    for (const int parameter : step_parameters(step)) ++parameters_[static_cast<std::size_t>(parameter)].uses;
   }
   spec_.parameters.clear();
   spec_.parameters.shrink_to_fit();
@@ -50,6 +50,10 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   }
   make_steps();
   if (spec_.training) {
+    // Steps may have put parameters into an order of their own.
+    for (Parameter& parameter : parameters_) {
+      if (parameter.trainable) parameter.grad = Buffer(parameter.data.size());
+    }
     find_backward_path();
   } else {
     pack();
@@ -96,12 +100,16 @@ void Plan::check_indices() const {
     for (const int parameter : step_parameters(step)) check(parameter, spec_.parameters.size(), "parameter");
     if (step.op == Op::convolution || step.op == Op::conv_transpose)
       check(step.convolution.weight, spec_.parameters.size(), "weight");
+    if (!spec_.training && (step.op == Op::batch_norm || step.op == Op::dropout))
+      throw Error(ErrorCode::argument, std::string(op_name(step.op)) + " is a step of training plans only");
+    if (step.op == Op::batch_norm && step_parameters(step).size() != 4)
+      throw Error(ErrorCode::argument, "batch_norm: expected scale, bias, mean and variance");
     if (step.op == Op::cp_block && step.stages.size() < 2)
       throw Error(ErrorCode::argument, "cp_block: fewer than two stages");
-    const bool fused =
-        step.residual >= 0 || step.maxout.pieces > 1 || step.activation.kind != ActivationSpec::Kind::none;
-    if (spec_.training && step.op == Op::convolution && fused) {
-      throw Error(ErrorCode::argument, "plan: a training plan has no fused epilogues");
+    const bool with_gradient = step.maxout.pieces == 1 && (step.activation.kind == ActivationSpec::Kind::none ||
+                                                           step.activation.kind == ActivationSpec::Kind::relu);
+    if (spec_.training && step.op == Op::convolution && !with_gradient) {
+      throw Error(ErrorCode::argument, "plan: in training only relu and a sum are fused with a convolution");
     }
     check_step(spec_, step);
   }
@@ -243,17 +251,23 @@ void Plan::make_steps() {
   context_ = std::make_unique<Context>(spec_.threads, scratch);
 }
 
-// Walks back from output 0: which steps get a gradient, and which inputs another consumer has already written to.
+// Walks back from the outputs, where losses leave their gradients: which steps get a gradient, and which inputs another
+// consumer has already written to.
 void Plan::find_backward_path() {
   if (spec_.outputs.empty()) throw Error(ErrorCode::argument, "plan: training needs an output");
   std::vector<bool> reached(values_.size(), false);
-  reached[static_cast<std::size_t>(spec_.outputs[0])] = true;
+  for (const int output : spec_.outputs) reached[static_cast<std::size_t>(output)] = true;
   on_path_.assign(steps_.size(), false);
   for (std::size_t i = steps_.size(); i-- > 0;) {
     const StepSpec& step = spec_.steps[i];
     const std::size_t out = static_cast<std::size_t>(step.output);
     if (!reached[out] || !values_[out].needs_grad) continue;
     on_path_[i] = true;
+    // In the order in which backward() writes them.
+    if (step.residual >= 0) {
+      steps_[i]->accumulate_residual = reached[static_cast<std::size_t>(step.residual)];
+      reached[static_cast<std::size_t>(step.residual)] = true;
+    }
     for (std::size_t k = 0; k < step.inputs.size(); ++k) {
       const std::size_t in = static_cast<std::size_t>(step.inputs[k]);
       steps_[i]->accumulate[k] = reached[in];
@@ -319,8 +333,10 @@ void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*
 }
 
 void Plan::zero_gradients() {
-  for (Parameter& parameter : parameters_)
+  for (Parameter& parameter : parameters_) {
+    if (parameter.packing) continue;
     std::fill(parameter.grad.data(), parameter.grad.data() + parameter.grad.size(), 0.0f);
+  }
 }
 
 void Plan::backward(const JobControl* control) {
@@ -329,6 +345,10 @@ void Plan::backward(const JobControl* control) {
     if (control) control->check();
     steps_[i]->backward(*context_);
   }
+}
+
+void Plan::commit() {
+  for (const std::unique_ptr<Step>& step : steps_) step->commit();
 }
 
 std::size_t Plan::arena_bytes() const {
@@ -341,7 +361,9 @@ std::size_t Plan::weight_bytes() const {
   std::size_t bytes = 0;
   for (const std::unique_ptr<Step>& step : steps_) bytes += step->weight_bytes();
   for (const Parameter& parameter : parameters_) {
-    bytes += (parameter.data.size() + parameter.grad.size() + parameter.momentum.size()) * sizeof(float);
+    for (const Buffer* buffer :
+         {&parameter.data, &parameter.grad, &parameter.first, &parameter.second, &parameter.average})
+      bytes += buffer->size() * sizeof(float);
   }
   return bytes;
 }

@@ -23,10 +23,13 @@ class Plan {
   void forward(const std::vector<const float*>& inputs, const JobControl* control);
   void backward(const JobControl* control);
   void zero_gradients();
+  // What a step noted in a training pass (running statistics) becomes part of its parameters.
+  void commit();
 
   std::mutex& lock() { return mutex_; }
   const PlanSpec& spec() const { return spec_; }
   std::vector<Parameter>& parameters() { return parameters_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
   Value& output(std::size_t i) { return values_[static_cast<std::size_t>(spec_.outputs[i])]; }
   Context& context() { return *context_; }
   void weights_changed() { packed_ = false; }
@@ -62,7 +65,7 @@ class Plan {
   std::vector<Parameter> parameters_;
   std::vector<std::unique_ptr<Step>> steps_;
   std::vector<bool> once_;     // steps over constants alone: they run before everything else, once
-  std::vector<bool> on_path_;  // steps between trainable parameters and output 0
+  std::vector<bool> on_path_;  // steps between trainable parameters and outputs
   std::vector<Buffer> memory_;
   std::unique_ptr<Context> context_;
   std::mutex mutex_;

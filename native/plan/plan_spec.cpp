@@ -19,6 +19,9 @@ std::vector<int> step_parameters(const StepSpec& step) {
     add(step.scale);
     add(step.shift);
   }
+  if (step.op == Op::batch_norm) {
+    for (const int index : {step.scale, step.shift, step.mean, step.variance}) add(index);
+  }
   return list;
 }
 

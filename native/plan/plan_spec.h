@@ -61,6 +61,8 @@ enum class Op {
   flatten,
   concat,
   lrn,
+  batch_norm,  // training only
+  dropout,     // training only
   conv_transpose,
   // From here on over dense values, but for the two conversions and for elementwise, which takes either.
   to_dense,
@@ -95,9 +97,13 @@ struct StepSpec {
   int residual = -1;                    // convolution, cp_block
   Window window;                        // pools
   bool count_include_pad = false;       // average_pool
-  int scale = -1, shift = -1;           // affine
+  int scale = -1, shift = -1;           // affine, batch_norm
   std::int64_t size = 0;                // lrn
   float alpha = 0, beta = 0, bias = 0;  // lrn
+  int mean = -1, variance = -1;         // batch_norm
+  float epsilon = 0, momentum = 0;      // batch_norm
+  bool batch_statistics = false;        // batch_norm
+  float ratio = 0;                      // dropout
   DenseSpec dense;                      // elementwise and all over dense values
   bool dense_values = false;            // elementwise: set by the plan from its output
 };

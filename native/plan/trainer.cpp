@@ -2,121 +2,204 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string>
+#include <utility>
 
+#include "../core/dispatch.h"
 #include "../core/status.h"
+#include "../ops/gather.h"
 
 namespace polyadic {
+namespace {
 
-Trainer::Trainer(PlanSpec spec) : plan_(std::move(spec)) {
-  const Layout& logits = plan_.output(0).layout;
-  if (logits.h != 1 || logits.w != 1) throw Error(ErrorCode::shape, "trainer: expected logits of shape N×K");
-  if (!plan_.output(0).needs_grad)
-    throw Error(ErrorCode::argument, "trainer: no trainable parameter leads to the logits");
+constexpr std::size_t kSlice = 1 << 15;
+
+std::int64_t slices(std::size_t count) { return static_cast<std::int64_t>((count + kSlice - 1) / kSlice); }
+
+const Buffer& buffer_of(const Parameter& parameter, Trainer::What what) {
+  switch (what) {
+    case Trainer::What::weights:
+      return parameter.data;
+    case Trainer::What::first:
+      return parameter.first;
+    case Trainer::What::second:
+      return parameter.second;
+    case Trainer::What::average:
+      return parameter.average;
+    case Trainer::What::gradient:
+      break;
+  }
+  return parameter.grad;
 }
 
-// Softmax cross-entropy with smoothed targets, −Σ_k q_k log p_k with q = (1 − s)·onehot + s/K; its gradient with
-// respect to the logits is (p − q)/N.
-StepResult Trainer::loss(const std::int32_t* target, std::int64_t count, float label_smoothing, bool with_gradient) {
-  Value& out = plan_.output(0);
-  const Layout& layout = out.layout;
-  const std::int64_t classes = layout.c;
+}  // namespace
+
+Trainer::Trainer(PlanSpec spec, std::vector<SensitivitySpec> sensitivities) : plan_(std::move(spec)) {
+  if (!plan_.output(0).needs_grad)
+    throw Error(ErrorCode::argument, "trainer: no trainable parameter leads to the output");
+  for (SensitivitySpec& sensitivity : sensitivities)
+    sensitivities_.emplace_back(std::move(sensitivity), plan_.parameters());
+}
+
+StepResult Trainer::total_loss(const std::vector<Loss>& losses, std::int64_t count, bool with_gradient) {
+  const std::size_t outputs = plan_.spec().outputs.size();
+  for (std::size_t i = 0; with_gradient && i < outputs; ++i) {
+    const Value& value = plan_.output(i);
+    if (value.needs_grad) std::fill(value.grad, value.grad + value.grad_layout.size(), 0.0f);
+  }
   StepResult result;
-  for (std::int64_t n = 0; n < count; ++n) {
-    const float* logits = out.data + layout.at(n);
-    if (target[n] < 0 || target[n] >= classes) {
-      throw Error(ErrorCode::argument, "target[" + std::to_string(n) + "]: expected a class from 0 to " +
-                                           std::to_string(classes - 1) + ", got " + std::to_string(target[n]));
-    }
-    std::int64_t best = 0;
-    for (std::int64_t c = 1; c < classes; ++c) {
-      if (logits[layout.channel(c)] > logits[layout.channel(best)]) best = c;
-    }
-    const double largest = static_cast<double>(logits[layout.channel(best)]);
-    double sum = 0, mean_logit = 0;
-    for (std::int64_t c = 0; c < classes; ++c) {
-      const double logit = static_cast<double>(logits[layout.channel(c)]);
-      sum += std::exp(logit - largest);
-      mean_logit += logit / static_cast<double>(classes);
-    }
-    const double log_sum = largest + std::log(sum);
-    const double smoothing = static_cast<double>(label_smoothing);
-    result.loss +=
-        log_sum - (1 - smoothing) * static_cast<double>(logits[layout.channel(target[n])]) - smoothing * mean_logit;
-    result.correct += best == target[n];
-    if (!with_gradient) continue;
-    float* grad = out.grad + out.grad_layout.at(n);
-    for (std::int64_t c = 0; c < classes; ++c) {
-      const double p = std::exp(static_cast<double>(logits[layout.channel(c)]) - log_sum);
-      const double q = (c == target[n] ? 1 - smoothing : 0) + smoothing / static_cast<double>(classes);
-      grad[out.grad_layout.channel(c)] = static_cast<float>((p - q) / static_cast<double>(count));
+  bool counted = false;
+  for (const Loss& loss : losses) {
+    if (loss.output >= outputs) throw Error(ErrorCode::argument, "loss: unknown output");
+    const LossResult part = evaluate_loss(loss, plan_.output(loss.output), count, with_gradient);
+    result.loss += part.loss;
+    if (part.counts && !counted) {
+      result.correct = part.correct;
+      counted = true;
     }
   }
-  result.loss /= static_cast<double>(count);
   return result;
 }
 
 double Trainer::gradient_norm() {
   double sum = 0;
   for (const Parameter& parameter : plan_.parameters()) {
-    for (std::size_t i = 0; i < parameter.grad.size(); ++i) {
-      sum += static_cast<double>(parameter.grad[i]) * static_cast<double>(parameter.grad[i]);
-    }
+    if (!parameter.trainable) continue;
+    std::vector<double> parts(static_cast<std::size_t>(slices(parameter.grad.size())));
+    plan_.context().parallel(static_cast<std::int64_t>(parts.size()), [&](std::int64_t slice, int) {
+      const std::size_t begin = static_cast<std::size_t>(slice) * kSlice;
+      parts[static_cast<std::size_t>(slice)] = kernels().training.square_sum(
+          parameter.grad.data() + begin, static_cast<std::int64_t>(std::min(kSlice, parameter.grad.size() - begin)));
+    });
+    for (const double part : parts) sum += part;
   }
   return std::sqrt(sum);
 }
 
-void Trainer::update(const Sgd& sgd, float scale) {
-  constexpr std::size_t kSlice = 1 << 15;
+void Trainer::update(const Optimiser& optimiser, float scale) {
+  const TrainingKernels& kernel = kernels().training;
+  const bool adamw = optimiser.kind == Optimiser::Kind::adamw;
+  const double t = static_cast<double>(optimiser.step);
   std::vector<Parameter>& parameters = plan_.parameters();
   for (std::size_t index = 0; index < parameters.size(); ++index) {
     Parameter& parameter = parameters[index];
-    const float rate = sgd.learning_rate * sgd.rate_scale[index], decay = sgd.weight_decay[index],
-                momentum = sgd.momentum;
-    if (!parameter.trainable || sgd.rate_scale[index] == 0.0f) continue;
+    const bool moves = parameter.trainable && optimiser.rate_scale[index] != 0.0f;
+    if (!moves && !parameter.statistics) continue;
     const std::size_t count = parameter.data.size();
-    plan_.context().parallel(static_cast<std::int64_t>((count + kSlice - 1) / kSlice), [&](std::int64_t slice, int) {
+    if (moves && parameter.first.size() == 0) parameter.first = Buffer(count);
+    if (moves && adamw && parameter.second.size() == 0) parameter.second = Buffer(count);
+    const bool averages = optimiser.average_decay > 0;
+    if (averages && parameter.average.size() == 0) {
+      parameter.average = Buffer(count);
+      std::copy(parameter.data.data(), parameter.data.data() + count, parameter.average.data());
+    }
+    UpdateArgs shared{};
+    shared.rate = optimiser.learning_rate * optimiser.rate_scale[index];
+    shared.decay = optimiser.weight_decay[index];
+    shared.scale = scale;
+    shared.momentum = optimiser.momentum;
+    shared.nesterov = optimiser.nesterov;
+    shared.beta1 = optimiser.beta1;
+    shared.beta2 = optimiser.beta2;
+    shared.epsilon = optimiser.epsilon;
+    shared.first_correction = static_cast<float>(1 - std::pow(static_cast<double>(optimiser.beta1), t));
+    shared.second_correction = static_cast<float>(1 - std::pow(static_cast<double>(optimiser.beta2), t));
+    plan_.context().parallel(slices(count), [&](std::int64_t slice, int) {
       const std::size_t begin = static_cast<std::size_t>(slice) * kSlice;
-      const std::size_t length = std::min(count - begin, kSlice);
-      float* w = parameter.data.data() + begin;
-      float* v = parameter.momentum.data() + begin;
-      const float* grad = parameter.grad.data() + begin;
-      for (std::size_t i = 0; i < length; ++i) {
-        const float g = grad[i] * scale + decay * w[i];
-        v[i] = momentum * v[i] + g;
-        w[i] -= rate * (sgd.nesterov ? g + momentum * v[i] : v[i]);
+      UpdateArgs args = shared;
+      args.count = static_cast<std::int64_t>(std::min(count - begin, kSlice));
+      args.weight = parameter.data.data() + begin;
+      if (moves) {
+        args.grad = parameter.grad.data() + begin;
+        args.first = parameter.first.data() + begin;
+        args.second = adamw ? parameter.second.data() + begin : nullptr;
+        (adamw ? kernel.adamw : kernel.sgd)(args);
       }
+      if (averages) kernel.average(parameter.average.data() + begin, args.weight, args.count, optimiser.average_decay);
     });
+    ++parameter.version;
   }
   plan_.weights_changed();
 }
 
-StepResult Trainer::gradients(const std::vector<const float*>& inputs, const std::int32_t* target,
-                              float label_smoothing, const JobControl* control) {
+StepResult Trainer::gradients(const std::vector<const float*>& inputs, const std::vector<Loss>& losses,
+                              std::uint64_t seed, const JobControl* control) {
+  plan_.context().train(true, seed);
   plan_.forward(inputs, control);
-  StepResult result = loss(target, plan_.output(0).layout.n, label_smoothing, true);
+  StepResult result = total_loss(losses, plan_.output(0).layout.n, true);
   plan_.zero_gradients();
   plan_.backward(control);
   if (control) control->check();
+  for (const Sensitivity& sensitivity : sensitivities_) result.penalty += sensitivity.add(plan_.parameters(), true);
+  result.loss += result.penalty;
   result.gradient_norm = gradient_norm();
   return result;
 }
 
-StepResult Trainer::step(const std::vector<const float*>& inputs, const std::int32_t* target, float label_smoothing,
-                         const Sgd& sgd, const JobControl* control) {
-  const StepResult result = gradients(inputs, target, label_smoothing, control);
+StepResult Trainer::step(const std::vector<const float*>& inputs, const std::vector<Loss>& losses,
+                         const Optimiser& optimiser, const JobControl* control) {
+  const StepResult result = gradients(inputs, losses, optimiser.seed, control);
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) return result;
+  if (control) control->check();
   // An update is short and must be whole: it does not listen to cancellation.
   plan_.context().attach(nullptr);
-  const double clip = static_cast<double>(sgd.clip_norm);
-  update(sgd, clip > 0 && result.gradient_norm > clip ? static_cast<float>(clip / result.gradient_norm) : 1.0f);
+  plan_.commit();
+  const double clip = static_cast<double>(optimiser.clip_norm);
+  update(optimiser, clip > 0 && result.gradient_norm > clip ? static_cast<float>(clip / result.gradient_norm) : 1.0f);
   return result;
 }
 
-StepResult Trainer::evaluate(const std::vector<const float*>& inputs, const std::int32_t* target, std::int64_t count,
-                             const JobControl* control) {
+StepResult Trainer::evaluate(const std::vector<const float*>& inputs, const std::vector<Loss>& losses,
+                             std::int64_t count, const JobControl* control) {
+  plan_.context().train(false, 0);
   plan_.forward(inputs, control);
-  return loss(target, std::clamp<std::int64_t>(count, 1, plan_.output(0).layout.n), 0, false);
+  return total_loss(losses, std::clamp<std::int64_t>(count, 1, plan_.output(0).layout.n), false);
+}
+
+std::vector<float> Trainer::read(std::size_t index, What what) const {
+  const Parameter& parameter = plan_.parameters()[index];
+  const Buffer& buffer = buffer_of(parameter, what);
+  if (buffer.size() == 0) return {};
+  if (!parameter.packing) return {buffer.data(), buffer.data() + buffer.size()};
+  std::vector<float> values(parameter.count, 0.0f);
+  const std::vector<std::int32_t> order = parameter.packing->packed_order();
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (order[i] >= 0) values[static_cast<std::size_t>(order[i])] = buffer[i];
+  }
+  return values;
+}
+
+void Trainer::write(std::size_t index, What what, const float* values, std::size_t count) {
+  Parameter& parameter = plan_.parameters()[index];
+  Buffer& buffer = const_cast<Buffer&>(buffer_of(parameter, what));
+  if (count == 0 && what != What::weights) {
+    buffer = Buffer();
+    return;
+  }
+  if (count != parameter.count) {
+    throw Error(ErrorCode::shape, "values[" + std::to_string(index) + "]: expected " + std::to_string(parameter.count) +
+                                      " elements, got " + std::to_string(count));
+  }
+  if (buffer.size() == 0) buffer = Buffer(parameter.data.size());
+  if (!parameter.packing) {
+    std::copy(values, values + count, buffer.data());
+  } else {
+    const std::vector<std::int32_t> order = parameter.packing->packed_order();
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if (order[i] >= 0) buffer[i] = values[order[i]];
+    }
+  }
+  ++parameter.version;
+  plan_.weights_changed();
+}
+
+void Trainer::swap_average() {
+  for (Parameter& parameter : plan_.parameters()) {
+    if (parameter.average.size() == 0) continue;
+    // Not the buffers: a gather reads the weights where they are.
+    std::swap_ranges(parameter.data.data(), parameter.data.data() + parameter.data.size(), parameter.average.data());
+    ++parameter.version;
+  }
+  plan_.weights_changed();
 }
 
 }  // namespace polyadic

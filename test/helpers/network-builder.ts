@@ -42,6 +42,11 @@ export class NetworkBuilder {
     )
   }
 
+  /** Values around 0, a tenth wide. */
+  small(...dims: readonly number[]): string {
+    return this.constant(floatTensor(this.random.normal(elementCount(dims), 0.1), dims))
+  }
+
   ints(...values: readonly number[]): string {
     return this.constant(int64Tensor(values))
   }

@@ -1,3 +1,4 @@
+import { mulberry32 } from '../../lib/random.js'
 import type {
   PlanActivation,
   PlanConvolution,
@@ -9,19 +10,14 @@ import type {
   PlanWindow
 } from '../../lib/runtime/plan-spec.js'
 
-/** A small seeded generator (mulberry32): the same numbers on every machine. */
+/** A small seeded generator: the same numbers on every machine. */
 export function generator(seed: number): {
   next(): number
   integer(low: number, high: number): number
   normal(length: number, scale?: number): Float32Array
 } {
-  let state = seed >>> 0
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
+  const bits = mulberry32(seed)
+  const next = (): number => bits() / 4294967296
   const gauss = (): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())
   return {
     next,

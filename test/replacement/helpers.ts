@@ -1,7 +1,7 @@
 import type { Attribute, Graph, Node } from '../../lib/graph/graph.js'
 import type { Decomposition, Solve } from '../../lib/replacement/decompose.js'
 import { elementCount, floatTensor } from '../../lib/tensor.js'
-import { random } from '../../lib/training/random.js'
+import { random } from '../../lib/random.js'
 import type { Maps } from '../helpers/reference-conv.js'
 
 export interface ConvCase {

@@ -19,11 +19,13 @@ void t.test('a training plan has the loss of the network that it was made from, 
   const [probabilities] = Object.values(await session.run(x))
   const loss = target.reduce((sum, label, i) => sum - Math.log(probabilities?.data[i * 4 + label] as number), 0) / 8
 
+  const losses = [{ kind: 'cross_entropy' as const, output: 0, target }]
   const { spec } = compile(graph, { inputShapes: { x: [8, 2, 9, 9] }, training: true })
   const trainer = native().createTrainer(spec)
-  const before = await trainer.evaluate([x.data], target, 8).promise
+  const before = await trainer.evaluate([x.data], losses, 8).promise
   t.ok(Math.abs(before.loss - loss) < 1e-5, `${before.loss} = ${loss}`)
   const sgd = {
+    kind: 'sgd' as const,
     learningRate: 0.05,
     momentum: 0.9,
     nesterov: true,
@@ -31,8 +33,8 @@ void t.test('a training plan has the loss of the network that it was made from, 
     weightDecay: new Float32Array(spec.parameters.length),
     rateScale: new Float32Array(spec.parameters.length).fill(1)
   }
-  for (let i = 0; i < 40; i++) await trainer.step([x.data], target, 0, sgd).promise
-  const after = await trainer.evaluate([x.data], target, 8).promise
+  for (let i = 0; i < 40; i++) await trainer.step([x.data], losses, sgd).promise
+  const after = await trainer.evaluate([x.data], losses, 8).promise
   t.ok(after.loss < before.loss / 4, `${before.loss} → ${after.loss}`)
   trainer.close()
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Batch, type FullBatch, batchesPerEpoch, fullBatches, sourceOf } from '../../lib/training/batches.js'
 import { prefetched } from '../../lib/training/prefetch.js'
-import { permutation, random } from '../../lib/training/random.js'
+import { permutation, random } from '../../lib/random.js'
 import { floatTensor } from '../../lib/tensor.js'
 
 const layout = { batchSize: 4, exampleSize: 2, classes: 10, last: 'drop' } as const

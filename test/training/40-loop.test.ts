@@ -43,7 +43,7 @@ t.test('the best weights are kept, the start included', async (t) => {
     Float32Array.from({ length: 12 }, (_, i) => start[(i % 4) * 3 + Math.floor(i / 4)] as number),
     Float32Array.from(good.graph.initializers.get('b')?.data as Float32Array)
   ]
-  const wrong = { ...train, labels: Int32Array.from(train.labels, (label) => (label + 1) % 3) }
+  const wrong = { ...train, labels: Int32Array.from(train.labels as Int32Array, (label) => (label + 1) % 3) }
   const worse = await fineTuneWith(prepareWith(trainer), good.graph, {
     train: wrong,
     validation,
@@ -69,7 +69,7 @@ t.test('steps end training, epochs may be endless', async (t) => {
   t.equal((await tune({ epochs: undefined as never, steps: 30 })).steps, 30)
   t.equal((await tune({ epochs: 10, steps: 5 })).history.length, 1)
   function* endless(): Generator<Batch> {
-    for (;;) yield { input: train.images, target: train.labels, count: 10 }
+    for (;;) yield { input: train.images, target: train.labels as Int32Array, count: 10 }
   }
   const result = await tune({ train: endless, epochs: 3, stepsPerEpoch: 7 })
   t.equal(result.steps, 21)

@@ -1,8 +1,8 @@
 import type { Graph } from '../../lib/graph/graph.js'
 import { makeGraph, makeNode } from '../../lib/graph/rewrite.js'
-import type { NativeJob, NativeSgd, NativeStepResult, NativeTrainer } from '../../lib/native/binding.js'
+import type { NativeJob, NativeLoss, NativeOptimiser, NativeState, NativeStepResult, NativeTrainer } from '../../lib/native/binding.js'
 import { floatTensor } from '../../lib/tensor.js'
-import { random } from '../../lib/training/random.js'
+import { random } from '../../lib/random.js'
 import type { ExampleSet } from '../../lib/training/batches.js'
 import { rateScales } from '../../lib/training/parameters.js'
 import type { PrepareTraining } from '../../lib/training/trainer.js'
@@ -45,34 +45,45 @@ export class SoftmaxTrainer implements NativeTrainer {
   /** Called before each step, to spoil its loss. */
   spoil: ((step: number) => number | undefined) | undefined
 
-  step([input]: readonly Float32Array[], target: Int32Array, labelSmoothing: number, sgd: NativeSgd): NativeJob<NativeStepResult> {
+  step([input]: readonly Float32Array[], losses: readonly NativeLoss[], optimiser: NativeOptimiser): NativeJob<NativeStepResult> {
     return this.job(() => {
-      this.rates.push(sgd.learningRate)
+      this.rates.push(optimiser.learningRate)
       this.seen.push((input as Float32Array).slice())
-      const { result, gradients } = this.forward(input as Float32Array, target, target.length, labelSmoothing)
+      const { target, smoothing } = supervised(losses)
+      const { result, gradients } = this.forward(input as Float32Array, target, target.length, smoothing)
       const loss = this.spoil?.(this.rates.length) ?? result.loss
-      if (Number.isFinite(loss)) this.update(gradients, sgd)
+      if (Number.isFinite(loss)) this.update(gradients, optimiser)
       return { ...result, loss }
     })
   }
 
-  evaluate([input]: readonly Float32Array[], target: Int32Array, count: number): NativeJob<NativeStepResult> {
-    return this.job(() => this.forward(input as Float32Array, target, count, 0).result)
+  evaluate([input]: readonly Float32Array[], losses: readonly NativeLoss[], count: number): NativeJob<NativeStepResult> {
+    return this.job(() => this.forward(input as Float32Array, supervised(losses).target, count, 0).result)
   }
 
-  gradients([input]: readonly Float32Array[], target: Int32Array, labelSmoothing: number): ReturnType<NativeTrainer['gradients']> {
+  gradients([input]: readonly Float32Array[], losses: readonly NativeLoss[]): ReturnType<NativeTrainer['gradients']> {
     return this.job(() => {
-      const { result, gradients } = this.forward(input as Float32Array, target, target.length, labelSmoothing)
-      return { loss: result.loss, gradients }
+      const { target, smoothing } = supervised(losses)
+      const { result, gradients } = this.forward(input as Float32Array, target, target.length, smoothing)
+      return { ...result, gradients }
     })
   }
 
-  getParameters(what: 'weights' | 'momentum'): Float32Array[] {
-    return this[what].map((values) => values.slice())
+  getParameters(what: NativeState): Float32Array[] {
+    if (what === 'second' || what === 'average') return this.weights.map(() => new Float32Array(0))
+    return (what === 'weights' ? this.weights : this.momentum).map((values) => values.slice())
   }
 
-  setParameters(what: 'weights' | 'momentum', values: readonly Float32Array[]): void {
-    this[what] = values.map((value) => Float32Array.from(value))
+  setParameters(what: NativeState, values: readonly Float32Array[]): void {
+    const copies = values.map((value) => Float32Array.from(value))
+    if (what === 'weights') this.weights = copies
+    if (what === 'first') this.momentum = copies
+  }
+
+  swapAverage(): void {}
+
+  describe(): ReturnType<NativeTrainer['describe']> {
+    throw new Error('not native')
   }
 
   close(): void {
@@ -121,16 +132,16 @@ export class SoftmaxTrainer implements NativeTrainer {
         })
       })
     }
-    return { result: { loss, correct, gradientNorm: Math.hypot(...gradients[0], ...gradients[1]) }, gradients: [...gradients] }
+    return { result: { penalty: 0, loss, correct, gradientNorm: Math.hypot(...gradients[0], ...gradients[1]) }, gradients: [...gradients] }
   }
 
-  private update(gradients: readonly Float32Array[], sgd: NativeSgd): void {
+  private update(gradients: readonly Float32Array[], { momentum = 0, ...sgd }: NativeOptimiser): void {
     this.weights.forEach((weight, p) =>
       weight.forEach((value, i) => {
         const velocity = this.momentum[p] as Float32Array
         const gradient = (gradients[p]?.[i] as number) + (sgd.weightDecay[p] as number) * value
-        velocity[i] = sgd.momentum * (velocity[i] as number) + gradient
-        const direction = sgd.nesterov ? gradient + sgd.momentum * (velocity[i] as number) : (velocity[i] as number)
+        velocity[i] = momentum * (velocity[i] as number) + gradient
+        const direction = sgd.nesterov ? gradient + momentum * (velocity[i] as number) : (velocity[i] as number)
         weight[i] = value - sgd.learningRate * (sgd.rateScale[p] as number) * direction
       })
     )
@@ -145,10 +156,17 @@ export function prepareWith(trainer: SoftmaxTrainer): PrepareTraining {
   ] as const
   return (_graph, { frozen }) => ({
     trainer,
-    exampleSize: size,
+    example: [size],
+    outputSize: classes,
+    untrained: [],
     classes,
     planInputs: 1,
     parameters,
     rateScale: rateScales(parameters, frozen)
   })
+}
+
+function supervised([loss]: readonly NativeLoss[]): { target: Int32Array; smoothing: number } {
+  if (loss?.kind !== 'cross_entropy') throw new Error('only cross-entropy here')
+  return { target: loss.target, smoothing: loss.smoothing ?? 0 }
 }

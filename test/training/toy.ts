@@ -3,7 +3,7 @@ import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
 import { type Tensor, elementCount, floatTensor } from '../../lib/tensor.js'
 import type { ExampleSet } from '../../lib/training/batches.js'
 import { initialise } from '../../lib/training/initialise.js'
-import { random } from '../../lib/training/random.js'
+import { random } from '../../lib/random.js'
 
 export const toySize = 10
 export const toyClasses = 3

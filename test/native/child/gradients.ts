@@ -1,5 +1,5 @@
 import t from 'tap'
-import { native } from '../../../lib/native/binding.js'
+import { type NativeLoss, native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
 import { runReference } from '../../helpers/reference-network.js'
@@ -8,6 +8,8 @@ import { runReference } from '../../helpers/reference-network.js'
 // 1e-9, so what is compared is native rounding alone. Relative to the largest gradient of the parameter.
 const tolerance = 2e-4
 const step = 1e-5
+
+const lossesOf = (target: Int32Array, smoothing = 0): NativeLoss[] => [{ kind: 'cross_entropy', output: 0, target, smoothing }]
 
 /** Mean cross-entropy with smoothed targets over logits N×K, in float64. */
 function lossOf(logits: Float64Array, targets: Int32Array, smoothing: number): number {
@@ -33,8 +35,8 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1):
   const targets = Int32Array.from({ length: shape.n }, (_, n) => n % 3)
   const smoothing = 0.1
   const trainer = native().createTrainer(spec)
-  await trainer.gradients(inputs, targets, smoothing).promise
-  const { loss, gradients } = await trainer.gradients(inputs, targets, smoothing).promise
+  await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
+  const { loss, gradients } = await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
   trainer.close()
   const parameters = spec.parameters.map((p) => Float64Array.from(p.data))
   const evaluate = (): number => lossOf(runReference(spec, inputs, parameters)[0] as Float64Array, targets, smoothing)
@@ -166,6 +168,7 @@ t.test('a step follows the formula of SGD with momentum, decay, clipping and fro
     const trainer = native().createTrainer(spec)
     const targets = Int32Array.of(0, 1, 2)
     const sgd = {
+      kind: 'sgd' as const,
       learningRate: 0.1,
       momentum: 0.9,
       nesterov,
@@ -176,8 +179,8 @@ t.test('a step follows the formula of SGD with momentum, decay, clipping and fro
     const weights = spec.parameters.map((p) => Float64Array.from(p.data))
     const velocity = weights.map((w) => new Float64Array(w.length))
     for (let k = 0; k < 3; k++) {
-      const { gradients } = await trainer.gradients(inputs, targets, 0).promise
-      const { gradientNorm } = await trainer.step(inputs, targets, 0, sgd).promise
+      const { gradients } = await trainer.gradients(inputs, lossesOf(targets)).promise
+      const { gradientNorm } = await trainer.step(inputs, lossesOf(targets), sgd).promise
       const scale = gradientNorm > 0.5 ? 0.5 / gradientNorm : 1
       weights.forEach((w, p) =>
         w.forEach((value, i) => {
@@ -209,7 +212,7 @@ t.test('the same bits with any number of threads', async (t) => {
     return (
       await native()
         .createTrainer(spec)
-        .gradients(b.inputData(), Int32Array.of(0, 1, 2), 0).promise
+        .gradients(b.inputData(), lossesOf(Int32Array.of(0, 1, 2))).promise
     ).gradients
   }
   const one = await run(1)

@@ -6,13 +6,19 @@ export interface Random {
   normal(): number
 }
 
+/** Mulberry32: 32 bits at a time of a period of 2³², from any 32-bit state; integer steps only, so it is exact everywhere. */
+export function mulberry32(state: number): () => number {
+  let at = state | 0
+  return () => {
+    at = (at + 0x6d2b79f5) | 0
+    return scramble(at) >>> 0
+  }
+}
+
 /** Mulberry32 with a scrambled start, so that neighbouring seeds give unrelated streams. */
 export function random(seed: number, stream = 0): Random {
-  let state = scramble(scramble(seed >>> 0) ^ Math.imul(stream + 1, 0x9e3779b9))
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    return (scramble(state) >>> 0) / 4294967296
-  }
+  const bits = mulberry32(scramble(scramble(seed >>> 0) ^ Math.imul(stream + 1, 0x9e3779b9)))
+  const next = (): number => bits() / 4294967296
   // Box–Muller; 1 − u is never 0.
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())
   return { next, normal }

@@ -1,0 +1,203 @@
+"""PyTorch as a peer of the training bench and as the source of test/training/fixtures.
+
+Reads one JSON request a line on standard input and answers each with one JSON line. Tensors go through files of raw
+little-endian float32 (int32 for targets), which the caller names.
+
+  load       graph (see bench/pytorch/peer.ts), weights: file, threads, channelsLast, batchNorm: "batch" | "running"
+  step       inputs, targets: files; optimiser: {kind, rates...}; count: how many times; answers {ms, losses}
+  gradients  the same files; writes every parameter's gradient, in the graph's order, to `out`; answers {loss}
+  weights    writes every parameter's value to `out`
+  memory     answers {peakBytes} of this process
+"""
+import json
+import resource
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def pads_of(node):
+    top, left, bottom, right = node["attributes"].get("pads", [0, 0, 0, 0])
+    return top, left, bottom, right
+
+
+def padded(x, node, value=0.0):
+    """The input with its pads where PyTorch has no option for them, and the pads that it has one for."""
+    top, left, bottom, right = pads_of(node)
+    if top == bottom and left == right:
+        return x, (top, left)
+    return F.pad(x, (left, right, top, bottom), value=value), (0, 0)
+
+
+class Network:
+    def __init__(self, graph, weights, channels_last, batch_norm):
+        self.nodes = graph["nodes"]
+        self.input = graph["input"]
+        self.output = graph["output"]
+        self.batch_norm = batch_norm
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        data = np.fromfile(weights, dtype="<f4")
+        self.parameters, self.constants, at = {}, {}, 0
+        for item in graph["initializers"]:
+            size = int(np.prod(item["dims"], dtype=np.int64))
+            tensor = torch.from_numpy(data[at:at + size].reshape(item["dims"]).copy())
+            at += size
+            if tensor.dim() == 4:
+                tensor = tensor.contiguous(memory_format=self.format)
+            self.constants[item["name"]] = tensor
+            if item["trainable"]:
+                self.parameters[item["name"]] = tensor.requires_grad_(True)
+        self.integers = graph["integers"]
+
+    def forward(self, x):
+        values = {self.input: x.contiguous(memory_format=self.format) if x.dim() == 4 else x}
+        for node in self.nodes:
+            values[node["outputs"][0]] = self.run(node, [self.value(values, name) for name in node["inputs"]])
+        return values[self.output]
+
+    def value(self, values, name):
+        return values[name] if name in values else self.constants[name] if name in self.constants else self.integers.get(name)
+
+    def run(self, node, inputs):
+        kind, a = node["opType"], node["attributes"]
+        x = inputs[0]
+        if kind == "Conv":
+            x, pads = padded(x, node)
+            return F.conv2d(x, inputs[1], inputs[2] if len(inputs) > 2 else None, a.get("strides", [1, 1]), pads,
+                            a.get("dilations", [1, 1]), a.get("group", 1))
+        if kind == "Gemm":
+            weight = inputs[1] if a.get("transB", 0) else inputs[1].t()
+            return F.linear(x, weight * a["alpha"] if a.get("alpha", 1) != 1 else weight, inputs[2] if len(inputs) > 2 else None)
+        if kind == "MatMul":
+            return x @ inputs[1]
+        if kind == "BatchNormalization":
+            training = self.batch_norm == "batch"
+            return F.batch_norm(x, inputs[3], inputs[4], inputs[1], inputs[2], training, 1 - a.get("momentum", 0.9), a.get("epsilon", 1e-5))
+        if kind == "Relu":
+            return F.relu(x)
+        if kind == "LeakyRelu":
+            return F.leaky_relu(x, a.get("alpha", 0.01))
+        if kind == "Sigmoid":
+            return torch.sigmoid(x)
+        if kind == "Tanh":
+            return torch.tanh(x)
+        if kind == "MaxPool":
+            x, pads = padded(x, node, float("-inf"))
+            return F.max_pool2d(x, a["kernel_shape"], a.get("strides", [1, 1]), pads)
+        if kind == "AveragePool":
+            x, pads = padded(x, node)
+            return F.avg_pool2d(x, a["kernel_shape"], a.get("strides", [1, 1]), pads, count_include_pad=bool(a.get("count_include_pad", 0)))
+        if kind == "GlobalAveragePool":
+            return x.mean((2, 3), keepdim=True)
+        if kind == "LRN":
+            return F.local_response_norm(x, a["size"], a.get("alpha", 1e-4), a.get("beta", 0.75), a.get("bias", 1.0))
+        if kind == "Add":
+            return x + inputs[1]
+        if kind == "Mul":
+            return x * inputs[1]
+        if kind == "Concat":
+            return torch.cat(inputs, a["axis"])
+        if kind == "Flatten":
+            return x.flatten(1)
+        if kind == "Reshape":
+            return x.reshape([x.shape[0] if dim == 0 else dim for dim in inputs[1]])
+        if kind == "ReduceMax":
+            return x.amax(a["axes"], keepdim=bool(a.get("keepdims", 1)))
+        if kind in ("Softmax", "LogSoftmax"):
+            return x  # the loss is taken of the logits
+        raise ValueError(f"{kind} is not known here")
+
+
+class Session:
+    def load(self, request):
+        torch.set_num_threads(request["threads"])
+        torch.manual_seed(1)
+        self.network = Network(request["graph"], request["weights"], request.get("channelsLast", False), request.get("batchNorm", "running"))
+        self.optimiser = None
+        return {"version": torch.__version__, "parameters": list(self.network.parameters)}
+
+    def data(self, request):
+        dims = request["dims"]
+        inputs = torch.from_numpy(np.fromfile(request["inputs"], dtype="<f4").reshape(-1, *dims).copy())
+        targets = torch.from_numpy(np.fromfile(request["targets"], dtype="<i4").astype(np.int64))
+        return inputs, targets
+
+    def loss(self, inputs, targets, request):
+        logits = self.network.forward(inputs).flatten(1)
+        return F.cross_entropy(logits, targets, label_smoothing=request.get("labelSmoothing", 0.0))
+
+    def make_optimiser(self, spec):
+        network = self.network
+        decayed = [p for p in network.parameters.values() if p.dim() > 1]
+        others = [p for p in network.parameters.values() if p.dim() <= 1]
+        groups = [{"params": decayed, "weight_decay": spec.get("weightDecay", 0.0)}, {"params": others, "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
+        if spec["kind"] == "adamw":
+            return torch.optim.AdamW(groups, lr=spec["learningRate"], betas=tuple(spec.get("betas", (0.9, 0.999))), eps=spec.get("epsilon", 1e-8))
+        return torch.optim.SGD(groups, lr=spec["learningRate"], momentum=spec.get("momentum", 0.0), nesterov=spec.get("nesterov", False))
+
+    def step(self, request):
+        if "batches" not in request:
+            self.inputs, self.targets = self.data(request) if "inputs" in request else (self.inputs, self.targets)
+            batches = None
+        else:
+            batches = self.data(request)
+        if "optimiser" in request:
+            self.optimiser = self.make_optimiser(request["optimiser"])
+        losses = []
+        clip = request.get("clipNorm", 0)
+        started = time.perf_counter()
+        for i in range(request["count"]):
+            inputs, targets = self.inputs_of(batches, request, i)
+            self.optimiser.zero_grad()
+            loss = self.loss(inputs, targets, request)
+            loss.backward()
+            if clip > 0:
+                torch.nn.utils.clip_grad_norm_(list(self.network.parameters.values()), clip)
+            self.optimiser.step()
+            losses.append(float(loss))
+        return {"ms": 1000 * (time.perf_counter() - started), "losses": losses}
+
+    def inputs_of(self, batches, request, i):
+        if batches is None:
+            return self.inputs, self.targets
+        size = request["batches"]
+        at = i * size % batches[1].shape[0]
+        return batches[0][at:at + size], batches[1][at:at + size]
+
+    def gradients(self, request):
+        inputs, targets = self.data(request)
+        for parameter in self.network.parameters.values():
+            parameter.grad = None
+        loss = self.loss(inputs, targets, request)
+        loss.backward()
+        write(request["out"], [p.grad for p in self.network.parameters.values()])
+        return {"loss": float(loss)}
+
+    def weights(self, request):
+        write(request["out"], [p.detach() for p in self.network.parameters.values()])
+        return {}
+
+    def memory(self, _):
+        return {"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def write(path, tensors):
+    np.concatenate([t.contiguous().numpy().reshape(-1) for t in tensors]).astype("<f4").tofile(path)
+
+
+def main():
+    session = Session()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(session, request["do"])(request)
+        except Exception as error:  # the caller is told, and decides
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+main()

@@ -1,0 +1,151 @@
+import { argumentError, checkChoice, checkNumber, PolyadicError } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
+import type { NativeLoss } from '../native/binding.js'
+import { Session } from '../runtime/session.js'
+import { floatTensor } from '../tensor.js'
+import type { FullBatch } from './batches.js'
+import { singleInput, withOutputs } from './network.js'
+
+/** A pair of values that should agree, by name: mean squared error, times `weight` (default 1). */
+export interface FeaturePair {
+  readonly teacher: string
+  /** Default: the teacher's name. */
+  readonly student?: string
+  readonly weight?: number
+}
+
+/**
+ * Training towards what another network says: weight·T²·KL(softmax(teacher/T) ‖ softmax(student/T)) of the logits (Hinton, Vinyals and
+ * Dean, 2015) and the mean squared error of chosen feature maps. No labels are needed; where there are some, `labels` weighs the loss
+ * against them.
+ */
+export interface Distillation {
+  /** Usually the network before it was decomposed. */
+  readonly teacher: Graph
+  /** The teacher's logits; default: its first output, before a softmax there. */
+  readonly logits?: string
+  /** Default 2. */
+  readonly temperature?: number
+  /** Default 1. */
+  readonly weight?: number
+  /** Weight of the loss against the labels; default 0, and without labels in any case. */
+  readonly labels?: number
+  readonly features?: readonly FeaturePair[]
+}
+
+export type LossName = 'cross-entropy' | 'mean-squared'
+
+export interface ObjectiveOptions {
+  readonly loss?: LossName | undefined
+  readonly labelSmoothing: number
+  readonly distillation?: Distillation | undefined
+  /** C×H×W. */
+  readonly example: readonly number[]
+  readonly batchSize: number
+  readonly threads: number
+}
+
+/** What is minimised: makes the losses of each batch. Close it. */
+export class Objective {
+  readonly #options: ObjectiveOptions
+  readonly #distillation:
+    | (Required<Omit<Distillation, 'logits' | 'features'>> & { readonly features: readonly Required<FeaturePair>[] })
+    | undefined
+  #teacher: Session | undefined
+  #input = ''
+  #outputs: readonly string[] = []
+
+  private constructor(options: ObjectiveOptions) {
+    this.#options = options
+    this.#distillation = options.distillation && checked(options.distillation)
+    checkChoice('loss', options.loss ?? 'cross-entropy', ['cross-entropy', 'mean-squared'])
+  }
+
+  static async create(options: ObjectiveOptions): Promise<Objective> {
+    const objective = new Objective(options)
+    const distillation = objective.#distillation
+    if (distillation === undefined) return objective
+    const names = distillation.features.map(({ teacher }) => teacher)
+    const graph = withOutputs(distillation.teacher, options.distillation?.logits, names)
+    objective.#input = singleInput(graph).name
+    objective.#outputs = graph.outputs.map(({ name }) => name)
+    objective.#teacher = await Session.create(graph, { threads: options.threads })
+    return objective
+  }
+
+  /** Whether targets are values and not classes. */
+  get isRegression(): boolean {
+    return this.#options.loss === 'mean-squared'
+  }
+
+  /** Of a batch that is trained on. Throws POLYADIC_ARGUMENT for one without targets where there is no teacher. */
+  async training(batch: FullBatch): Promise<NativeLoss[]> {
+    const distillation = this.#distillation
+    if (distillation === undefined) return [this.#supervised(batch, 1, this.#options.labelSmoothing)]
+    const [logits, ...features] = await this.#ask(batch)
+    const losses: NativeLoss[] = [
+      {
+        kind: 'distillation',
+        output: 0,
+        weight: distillation.weight,
+        temperature: distillation.temperature,
+        target: logits as Float32Array
+      }
+    ]
+    distillation.features.forEach(({ weight }, i) => {
+      losses.push({ kind: 'mean_squared', output: i + 1, weight, target: features[i] as Float32Array })
+    })
+    if (distillation.labels > 0 && batch.target.length > 0)
+      losses.unshift(this.#supervised(batch, distillation.labels, this.#options.labelSmoothing))
+    return losses
+  }
+
+  /** Of a batch that is judged: against labels where there are some, else by how much the network differs from its teacher. */
+  async evaluation(batch: FullBatch): Promise<NativeLoss[]> {
+    if (this.#distillation === undefined || batch.target.length > 0) return [this.#supervised(batch, 1, 0)]
+    const [logits] = await this.#ask(batch)
+    return [{ kind: 'distillation', output: 0, temperature: 1, target: logits as Float32Array }]
+  }
+
+  close(): void {
+    this.#teacher?.close()
+  }
+
+  #supervised({ target }: FullBatch, weight: number, smoothing: number): NativeLoss {
+    if (target.length === 0)
+      throw new PolyadicError('POLYADIC_ARGUMENT', 'train: expected a target with each batch, or a teacher (distillation)', {
+        subject: 'train'
+      })
+    if (target instanceof Float32Array) return { kind: 'mean_squared', output: 0, weight, target }
+    return { kind: 'cross_entropy', output: 0, weight, smoothing, target }
+  }
+
+  /** The teacher's logits and feature maps. */
+  async #ask(batch: FullBatch): Promise<Float32Array[]> {
+    const { example, batchSize } = this.#options
+    const outputs = await (this.#teacher as Session).run({ [this.#input]: floatTensor(batch.input, [batchSize, ...example]) })
+    return this.#outputs.map((name) => outputs[name]?.data as Float32Array)
+  }
+}
+
+function checked(distillation: Distillation): Exclude<ReturnType<typeof withDefaults>, undefined> {
+  const { features = [] } = distillation
+  if (typeof distillation.teacher !== 'object' || distillation.teacher === null)
+    throw argumentError('distillation.teacher', 'a Graph', distillation.teacher)
+  if (!Array.isArray(features)) throw argumentError('distillation.features', 'an array of { teacher, student, weight }', features)
+  return withDefaults(distillation, features as readonly FeaturePair[])
+}
+
+function withDefaults(distillation: Distillation, features: readonly FeaturePair[]) {
+  return {
+    teacher: distillation.teacher,
+    temperature: checkNumber('distillation.temperature', distillation.temperature ?? 2, 1e-3),
+    weight: checkNumber('distillation.weight', distillation.weight ?? 1, 0),
+    labels: checkNumber('distillation.labels', distillation.labels ?? 0, 0),
+    features: features.map(({ teacher, student = teacher, weight = 1 }) => ({
+      teacher,
+      student,
+      weight: checkNumber('distillation.features.weight', weight, 0)
+    }))
+  }
+}

@@ -1,0 +1,169 @@
+import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
+import type { Augment, Batches } from './batches.js'
+import type { TrainingEvent } from './loop.js'
+import type { Distillation, LossName } from './objective.js'
+import type { NamePattern, ParameterGroup } from './parameters.js'
+import type { Plateau, Schedule, ScheduleName } from './schedule.js'
+
+export interface CheckpointOptions {
+  /** A file; written in whole or not at all, and read again with `resume`. */
+  readonly path: string
+  /** Steps between two of them; default 500. One more is written at every epoch's end and on an abort. */
+  readonly everySteps?: number
+  /** Goes on from the file where there is one; with other data or options than it was made with, the result means nothing. Default false. */
+  readonly resume?: boolean
+}
+
+export interface FineTuneOptions {
+  readonly train: Batches
+  /** Measured before the first and after every epoch; the best weights are kept. */
+  readonly validation?: Batches
+  /** At least one of the two; training ends with whichever comes first. */
+  readonly epochs?: number
+  readonly steps?: number
+  /** Ends an epoch early, as an endless source needs; tells the schedule how long an epoch is. */
+  readonly stepsPerEpoch?: number
+  /** Default 64. */
+  readonly batchSize?: number
+  /** What `train`'s targets are judged by: class indices (default `cross-entropy`) or values (`mean-squared`). */
+  readonly loss?: LossName
+  /** Trains towards another network, with or without labels. */
+  readonly distillation?: Distillation
+  /** Default `sgd`. */
+  readonly optimiser?: 'sgd' | 'adamw'
+  /** Default 0.01 for `sgd`, 0.001 for `adamw`. */
+  readonly learningRate?: number
+  /** Of `sgd`; default 0.9, with Nesterov's look-ahead unless `nesterov` is false. */
+  readonly momentum?: number
+  readonly nesterov?: boolean
+  /** Of `adamw`: decay of the two moments, default 0.9 and 0.999, and what keeps from dividing by zero, default 1e-8. */
+  readonly betas?: readonly [number, number]
+  readonly epsilon?: number
+  /** Default 5e-4; biases only with `decayBiases`. */
+  readonly weightDecay?: number
+  readonly decayBiases?: boolean
+  /** Parameters with a learning rate or weight decay of their own. */
+  readonly groups?: readonly ParameterGroup[]
+  /** Of an exponential moving average of the weights, which then is validated and given back; 0, the default: none. */
+  readonly averageDecay?: number
+  /**
+   * Largest Euclidean norm of all gradients together; 0: not clipped. Default 1: a chain of factors is stiffer than the layer it
+   * replaces, and clipping lets it be tuned at the dense network's rate. From scratch 10 learns faster.
+   */
+  readonly clipNorm?: number
+  /** Part of the target's probability that is spread over all classes; default 0. */
+  readonly labelSmoothing?: number
+  /** Default `cosine`. `{ factor, patience }` waits for a plateau. */
+  readonly schedule?: ScheduleName | Schedule | Partial<Plateau>
+  /** Part of the training that warms up; see `makeSchedule`. */
+  readonly warmUp?: number
+  /** Nodes or initializers that keep their values. */
+  readonly frozen?: readonly NamePattern[]
+  /** `frozen` (default): running statistics as they are. `batch`: each batch's own, and the running ones follow. */
+  readonly batchNorm?: 'frozen' | 'batch'
+  /** Whether Dropout nodes drop; default true. */
+  readonly dropout?: boolean
+  /** Weight in the loss of the CP sensitivity of every decomposed layer; default 0. Some 1e-6 is a beginning. */
+  readonly sensitivity?: number
+  /** Spreads the weight of each component evenly over its layer's factors first, which changes nothing else; default true. */
+  readonly balance?: boolean
+  /** Changes examples before they are trained on. */
+  readonly augment?: Augment
+  /** Default: `defaultThreads()`, all that the process may use. */
+  readonly threads?: number
+  /** Of shuffling, augmentation and dropout; default 0. */
+  readonly seed?: number
+  /** The value that holds the logits (N×K); default: the graph's first output, before a softmax there. */
+  readonly logits?: string
+  /** C×H×W of the input, where the graph leaves them open. */
+  readonly inputShape?: readonly number[]
+  /** How often training may go back to good weights at half the rate; default 6. */
+  readonly maxRollbacks?: number
+  /** How many times its best the smoothed loss may become; default 2, Infinity switches this off. */
+  readonly spikeFactor?: number
+  readonly checkpoint?: CheckpointOptions
+  /** Called after every step, and once more an epoch with its validation. What it throws ends the training. */
+  readonly onProgress?: (event: TrainingEvent) => void
+  readonly signal?: AbortSignal
+  /** `reject` (default) with the signal's reason, or `keep`: end as if done, with the best weights so far. */
+  readonly onAbort?: 'reject' | 'keep'
+}
+
+export const fineTuneDefaults = {
+  batchSize: 64,
+  optimiser: 'sgd',
+  momentum: 0.9,
+  nesterov: true,
+  betas: [0.9, 0.999],
+  epsilon: 1e-8,
+  weightDecay: 5e-4,
+  decayBiases: false,
+  averageDecay: 0,
+  clipNorm: 1,
+  labelSmoothing: 0,
+  schedule: 'cosine',
+  batchNorm: 'frozen',
+  dropout: true,
+  sensitivity: 0,
+  balance: true,
+  seed: 0,
+  maxRollbacks: 6,
+  spikeFactor: 2,
+  snapshotEvery: 500,
+  checkpointEvery: 500
+} as const
+
+export type WithDefaults = FineTuneOptions &
+  Required<Pick<FineTuneOptions, Extract<keyof typeof fineTuneDefaults, keyof FineTuneOptions> | 'learningRate'>>
+
+/** An option that is there but undefined is not given. */
+export function withDefaults(options: FineTuneOptions): WithDefaults {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as FineTuneOptions
+  return { ...fineTuneDefaults, learningRate: given.optimiser === 'adamw' ? 0.001 : 0.01, ...given }
+}
+
+/** Throws POLYADIC_ARGUMENT for the first option that is wrong. */
+export function checkOptions(options: FineTuneOptions): void {
+  if (typeof options !== 'object' || options === null) throw argumentError('options', 'an object', options)
+  if (options.epochs === undefined && options.steps === undefined) throw argumentError('epochs', 'epochs or steps', undefined)
+  for (const name of ['epochs', 'steps', 'stepsPerEpoch', 'batchSize', 'threads'] as const) {
+    if (options[name] !== undefined) checkInteger(name, options[name], 1)
+  }
+  for (const name of ['learningRate', 'weightDecay', 'clipNorm', 'epsilon', 'sensitivity'] as const) {
+    if (options[name] !== undefined) checkNumber(name, options[name], 0)
+  }
+  for (const name of ['momentum', 'labelSmoothing'] as const) checkNumber(name, options[name] ?? 0, 0, 1)
+  checkNumber('averageDecay', options.averageDecay ?? 0, 0, 1 - Number.EPSILON)
+  checkInteger('seed', options.seed ?? 0, 0, 0xffffffff)
+  checkInteger('maxRollbacks', options.maxRollbacks ?? 0, 0)
+  checkChoice('optimiser', options.optimiser ?? 'sgd', ['sgd', 'adamw'])
+  checkChoice('batchNorm', options.batchNorm ?? 'frozen', ['frozen', 'batch'])
+  checkChoice('onAbort', options.onAbort ?? 'reject', ['reject', 'keep'])
+  checkLists(options)
+}
+
+function checkLists({
+  spikeFactor = 2,
+  frozen = [],
+  groups = [],
+  betas = [0, 0],
+  checkpoint,
+  augment,
+  loss,
+  distillation
+}: FineTuneOptions): void {
+  if (!(typeof spikeFactor === 'number' && spikeFactor >= 1)) throw argumentError('spikeFactor', 'a number of at least 1', spikeFactor)
+  if (!Array.isArray(frozen)) throw argumentError('frozen', 'an array of names and regular expressions', frozen)
+  if (!Array.isArray(groups)) throw argumentError('groups', 'an array of { match, learningRate, weightDecay }', groups)
+  for (const group of groups as readonly ParameterGroup[]) {
+    if (!Array.isArray(group.match)) throw argumentError('groups.match', 'an array of names and regular expressions', group.match)
+    checkNumber('groups.learningRate', group.learningRate ?? 1, 0)
+    checkNumber('groups.weightDecay', group.weightDecay ?? 0, 0)
+  }
+  for (const beta of betas) checkNumber('betas', beta, 0, 1 - Number.EPSILON)
+  if (augment !== undefined && typeof augment !== 'function') throw argumentError('augment', 'a function of an example', augment)
+  if (loss === 'mean-squared' && distillation !== undefined) throw argumentError('loss', 'cross-entropy with distillation', loss)
+  if (checkpoint === undefined) return
+  if (typeof checkpoint.path !== 'string' || checkpoint.path === '') throw argumentError('checkpoint.path', 'a path', checkpoint.path)
+  checkInteger('checkpoint.everySteps', checkpoint.everySteps ?? 1, 1)
+}
