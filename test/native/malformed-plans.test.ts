@@ -52,7 +52,7 @@ function planOf(name: string, output: PlanValue, first = image, second = image):
   }
 }
 
-const changed = (value: PlanValue, key: keyof PlanValue, by: number): PlanValue => ({ ...value, [key]: value[key] + by })
+const changed = (value: PlanValue, key: keyof PlanValue, by: number): PlanValue => ({ ...value, [key]: (value[key] as number) + by })
 
 for (const [name, { output, inputs = 1 }] of Object.entries(steps)) {
   t.test(`${name} takes shapes that fit, and no others`, async (t) => {
