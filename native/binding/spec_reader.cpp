@@ -1,6 +1,7 @@
 #include "spec_reader.h"
 
 #include <array>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,12 @@ std::int64_t bounded(std::int64_t value, std::int64_t least, const char* name) {
   return value;
 }
 
+// An index that an int holds: a larger one would become another's.
+int to_index(std::int64_t value, std::int64_t least, const char* name) {
+  if (value > std::numeric_limits<int>::max()) argument_error(name, "an index");
+  return static_cast<int>(bounded(value, least, name));
+}
+
 template <std::size_t Count>
 std::array<std::int64_t, Count> read_array(const Napi::Object& object, const char* name, std::int64_t least) {
   const std::vector<std::int64_t> values = integers_property(object, name);
@@ -27,7 +34,7 @@ std::array<std::int64_t, Count> read_array(const Napi::Object& object, const cha
 }
 
 int read_index(const Napi::Object& object, const char* name) {
-  return static_cast<int>(bounded(integer_property(object, name), -1, name));
+  return to_index(integer_property(object, name), -1, name);
 }
 
 Window read_window(const Napi::Object& object) {
@@ -88,7 +95,8 @@ StepSpec read_step(const Napi::Object& object) {
   if (has_property(object, "input")) {
     step.inputs.push_back(read_index(object, "input"));
   } else {
-    for (const std::int64_t input : integers_property(object, "inputs")) step.inputs.push_back(static_cast<int>(input));
+    for (const std::int64_t input : integers_property(object, "inputs"))
+      step.inputs.push_back(to_index(input, 0, "inputs"));
   }
   if (has_property(object, "residual")) step.residual = read_index(object, "residual");
   if (has_property(object, "activation")) step.activation = read_activation(object_property(object, "activation"));
@@ -147,8 +155,7 @@ StepSpec read_step(const Napi::Object& object) {
 
 std::vector<int> read_indices(const Napi::Object& object, const char* name) {
   std::vector<int> indices;
-  for (const std::int64_t index : integers_property(object, name))
-    indices.push_back(static_cast<int>(bounded(index, 0, name)));
+  for (const std::int64_t index : integers_property(object, name)) indices.push_back(to_index(index, 0, name));
   return indices;
 }
 

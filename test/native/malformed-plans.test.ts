@@ -52,7 +52,7 @@ function planOf(name: string, output: PlanValue, first = image, second = image):
   }
 }
 
-const changed = (value: PlanValue, key: 'n' | 'c' | 'h' | 'w', by: number): PlanValue => ({ ...value, [key]: value[key] + by })
+const changed = (value: PlanValue, key: keyof PlanValue, by: number): PlanValue => ({ ...value, [key]: (value[key] as number) + by })
 
 for (const [name, { output, inputs = 1 }] of Object.entries(steps)) {
   t.test(`${name} takes shapes that fit, and no others`, async (t) => {
@@ -139,7 +139,7 @@ function damaged(plan: PlanSpec, random: Random): PlanSpec {
 t.test('a damaged plan is refused or runs within its memory', async (t) => {
   const random = generator(11)
   const outcomes = { refused: 0, ran: 0 }
-  for (let i = 0; i < 1500; i++) {
+  for (let i = 0; i < 3000; i++) {
     const plan = damaged(sound(random), random)
     try {
       const made = native().createPlan(plan)
