@@ -1,5 +1,5 @@
 import type { PlanSpec } from '../runtime/plan-spec.js'
-import type { NativeAddon, NativeCpdSpec, NativeJob, NativePlan, NativeTrainer } from './binding.js'
+import type { NativeAddon, NativeCpdSpec, NativeJob, NativeMomentsSpec, NativePlan, NativeTrainer } from './binding.js'
 import { typed } from './errors.js'
 
 /** The number of a job. Native code makes no promise of its own: that would cost memory in each run. */
@@ -9,10 +9,11 @@ type JobNumber = number
 type Raw<T> = { readonly [K in keyof T]: T[K] extends (...args: infer A) => NativeJob<unknown> ? (...args: A) => JobNumber : T[K] }
 
 /** The addon as it is loaded. */
-export interface RawAddon extends Omit<NativeAddon, 'createPlan' | 'createTrainer' | 'cpd'> {
+export interface RawAddon extends Omit<NativeAddon, 'createPlan' | 'createTrainer' | 'cpd' | 'patchMoments'> {
   createPlan(spec: PlanSpec): Raw<NativePlan>
   createTrainer(spec: PlanSpec): Raw<NativeTrainer>
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): JobNumber
+  patchMoments(spec: NativeMomentsSpec): JobNumber
   /** `settled` is called once for each job, on this thread, when native code has let go of its buffers. */
   onSettled(settled: (job: JobNumber, error: unknown, result: unknown) => void): void
   /** Asks a job to stop; nothing happens when it has settled. */
@@ -62,6 +63,7 @@ export function withJobs(raw: RawAddon): NativeAddon {
   return Object.assign(Object.create(raw) as RawAddon, {
     createPlan: (spec: PlanSpec) => plan(raw.createPlan(spec)),
     createTrainer: (spec: PlanSpec) => trainer(raw.createTrainer(spec)),
-    cpd: (...args: Parameters<RawAddon['cpd']>) => new Job<never>(raw.cpd(...args))
+    cpd: (...args: Parameters<RawAddon['cpd']>) => new Job<never>(raw.cpd(...args)),
+    patchMoments: (spec: NativeMomentsSpec) => new Job<never>(raw.patchMoments(spec))
   })
 }

@@ -1,0 +1,47 @@
+import t from 'tap'
+import { readOnnx } from '../../lib/onnx/read.js'
+import { charnetFile } from '../../examples/charnet/paths.js'
+import { gatherMoments } from '../../lib/replacement/calibration.js'
+import { compress } from '../../lib/replacement/compress.js'
+import { findLayer, readLayer } from '../../lib/replacement/layer.js'
+import { Session } from '../../lib/runtime/session.js'
+import { floatTensor } from '../../lib/tensor.js'
+import { randomArray } from '../helpers/solver-reference.js'
+
+const images = (count: number, seed: number) => floatTensor(Float32Array.from(randomArray(count * 576, seed)), [count, 1, 24, 24])
+
+t.test('moments of a first layer are those of its patches, whatever the batches', async (t) => {
+  const graph = await readOnnx(charnetFile)
+  const layer = readLayer(graph, findLayer(graph, 'conv1'))
+  const image = images(3, 1)
+  const whole = await gatherMoments(graph, [layer], { inputs: { image } }, 1, undefined)
+  const parts = [0, 1, 2].map((i) => ({ image: floatTensor(image.data.slice(i * 576, (i + 1) * 576), [1, 1, 24, 24]) }))
+  const streamed = await gatherMoments(graph, [layer], { inputs: parts }, 2, undefined)
+  const [a, b] = [whole, streamed].map((moments) => moments.get('conv1')![0]!)
+  t.equal(a!.length, 81 * 81)
+  t.ok(a!.every((value, i) => Math.abs(value - b![i]!) < 1e-9 * Math.abs(a![0]!)))
+  t.ok(
+    a!.every((value, i) => value === a![(i % 81) * 81 + Math.floor(i / 81)]),
+    'symmetric'
+  )
+  const trace = (moments: Float64Array): number => moments.reduce((sum, value, i) => sum + (i % 82 === 0 ? value : 0), 0)
+  const power = image.data.reduce((sum, value) => sum + value * value, 0) / image.data.length
+  t.ok(Math.abs(trace(a!) / (81 * power) - 1) < 0.2, `the mean square of the pixels: ${trace(a!) / 81}, ${power}`)
+})
+
+t.test('compress with calibration lowers the error of the output', async (t) => {
+  const graph = await readOnnx(charnetFile)
+  const calibration = { inputs: { image: images(16, 2) }, patches: 256 }
+  const options = { layers: { conv1: 12 }, seed: 1 }
+  const { graph: aware, layers } = await compress(graph, { ...options, calibration })
+  const [report] = layers
+  t.ok(report!.outputError! < report!.outputErrorBefore!, `${report!.outputErrorBefore} → ${report!.outputError}`)
+  t.equal((await compress(graph, options)).layers[0]!.outputError, undefined)
+  await using session = await Session.create(aware)
+  t.ok((await session.run({ image: images(2, 3) })).probabilities!.data.every(Number.isFinite))
+  await t.rejects(compress(graph, { ...options, calibration: { inputs: [] } }), { code: 'POLYADIC_ARGUMENT' })
+  await t.rejects(compress(graph, { ...options, calibration: { inputs: {}, patches: 0 } }), {
+    code: 'POLYADIC_ARGUMENT',
+    subject: 'calibration.patches'
+  })
+})
