@@ -24,7 +24,7 @@ class Fusion {
   readonly #draft: Draft
   readonly #training: boolean
   readonly #parameters: DraftParameter[]
-  readonly #uses: readonly number[]
+  readonly #uses: number[]
   /** By output; a fused step is moved to the end, where all that it reads is there. */
   readonly #steps = new Map<number, PlanStep>()
   /** Which steps are before which: a residual must be computed before its convolution. */
@@ -54,6 +54,7 @@ class Fusion {
     if (this.#training) return undefined
     if (step.op === 'maxout') return this.#joinMaxout(step)
     if (step.op === 'activation') return this.#joinActivation(step)
+    if (step.op === 'multiply') return this.#joinGate(step)
     return step.op === 'add' ? this.#joinAdd(step) : undefined
   }
 
@@ -114,6 +115,21 @@ class Fusion {
     return [{ ...conv, output: step.output, activation: step.activation }, conv.output]
   }
 
+  /** x·sigmoid(x) and x·hard_sigmoid(x), as exporters write swish and hard swish. */
+  #joinGate(step: Binary): readonly [PlanStep, number] | undefined {
+    for (const [value, gate] of [step.inputs, step.inputs.toReversed()] as const) {
+      const producer = this.#uses[gate as number] === 1 ? this.#steps.get(gate as number) : undefined
+      if (producer?.op !== 'activation' || producer.input !== value) continue
+      const activation = gated(producer.activation)
+      if (activation === undefined) continue
+      this.#steps.delete(producer.output)
+      this.#uses[value] = (this.#uses[value] as number) - 1
+      const joined = { op: 'activation', input: value, output: step.output, activation } as const
+      return this.#joinActivation(joined) ?? [joined, producer.output]
+    }
+    return undefined
+  }
+
   /** Of two convolutions the later one takes the sum over, so that none has to wait. */
   #joinAdd(step: Binary): readonly [PlanStep, number] | undefined {
     const [a, b] = step.inputs
@@ -141,6 +157,13 @@ class Fusion {
   #derive(data: Float32Array): number {
     return this.#parameters.push({ data, trainable: false, initializers: [], layout: 'derived' }) - 1
   }
+}
+
+/** x·f(x) as one function. */
+function gated({ kind, alpha = 0, beta = 0 }: PlanActivation): PlanActivation | undefined {
+  if (kind === 'sigmoid') return { kind: 'swish', alpha: 1 }
+  const isHard = kind === 'hard_sigmoid' && Math.abs(alpha - 1 / 6) < 1e-6 && beta === 0.5
+  return isHard ? { kind: 'hard_swish' } : undefined
 }
 
 /** Whether max(f(a), f(b)) = f(max(a, b)). */

@@ -248,6 +248,19 @@ const productCases: readonly NetworkCase[] = [
   })
 ]
 
+const einsum = (equation: string, dims: Dims, ...others: readonly Dims[]): NetworkCase =>
+  single(`Einsum ${equation}`, dims, (b, x) => b.node('Einsum', [x, ...others.map((own) => b.weight(...own))], { equation }))
+
+const einsumCases: readonly NetworkCase[] = [
+  einsum('nij,jk->nik', [2, 5, 7], [7, 9]),
+  einsum('bhwc,hkc->bhwk', [2, 3, 4, 5], [3, 6, 5]),
+  einsum('nci, nkc -> nki', [1, 5, 7], [1, 3, 5]),
+  einsum('nii->ni', [3, 4, 4]),
+  einsum('nij->ji', [3, 4, 5]),
+  einsum('nij,j', [3, 4, 5], [5]),
+  einsum('n...c,cd->n...d', [2, 3, 4, 5], [5, 6])
+]
+
 export const denseCases: readonly NetworkCase[] = [
   ...transposedCases,
   ...volumeCases,
@@ -256,5 +269,6 @@ export const denseCases: readonly NetworkCase[] = [
   ...broadcastCases,
   ...reductionCases,
   ...recurrentCases,
-  ...productCases
+  ...productCases,
+  ...einsumCases
 ]
