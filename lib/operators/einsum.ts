@@ -14,7 +14,8 @@ interface Equation {
 function labelsOf(context: NodeContext, term: string, rank: number): string[] {
   const labels = [...term.replaceAll(' ', '').replace('...', '…')]
   const covered = rank - labels.filter((label) => label !== '…').length
-  if (!labels.every((label) => label === '…' || /^[a-zA-Z]$/.test(label))) throw nodeError(context, `the term ${show(term)} has other signs than letters`)
+  if (!labels.every((label) => label === '…' || /^[a-zA-Z]$/.test(label)))
+    throw nodeError(context, `the term ${show(term)} has other signs than letters`)
   return labels.flatMap((label) => (label === '…' ? Array.from({ length: covered }, (_, i) => String(covered - 1 - i)) : [label]))
 }
 
@@ -38,7 +39,8 @@ function equationOf(context: NodeContext): Equation {
   const depth = [...sizes.keys()].filter((label) => /\d/.test(label)).length
   const once = [...new Set(all)].filter((label) => /\D/.test(label) && all.filter((other) => other === label).length === 1).sort()
   const implied = [...Array.from({ length: depth }, (_, i) => String(depth - 1 - i)), ...once]
-  const output = right === undefined ? implied : labelsOf(context, right, right.replaceAll(/[ .]/g, '').length + (right.includes('...') ? depth : 0))
+  const output =
+    right === undefined ? implied : labelsOf(context, right, right.replaceAll(/[ .]/g, '').length + (right.includes('...') ? depth : 0))
   const stranger = output.find((label) => !sizes.has(label))
   if (stranger !== undefined) throw nodeError(context, `no input has the axis ${stranger} of the output`)
   return { operands, output, sizes }

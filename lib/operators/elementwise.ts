@@ -177,8 +177,7 @@ function withConstant(
 function fold(context: NodeContext, combine: (a: number, b: number) => number, dtype?: DataType): readonly Tensor[] | undefined {
   const [a, b] = [context.inputs[0]?.constant, context.inputs[1]?.constant]
   if (a === undefined || b === undefined || a.dtype.endsWith('float16') || b.dtype.endsWith('float16')) return undefined
-  if ((a.dtype === 'float32' && elementCount(a.dims) + elementCount(b.dims) > foldedFloats))
-    return undefined
+  if (a.dtype === 'float32' && elementCount(a.dims) + elementCount(b.dims) > foldedFloats) return undefined
   const [left, right] = operands(context) as [InputInfo, InputInfo]
   const result = broadcastDims(context, [left.dims, right.dims])
   const values = broadcastNumbers({ ...a, dims: left.dims }, { ...b, dims: right.dims }, result, combine)

@@ -106,7 +106,9 @@ const size: Operator = folded(
 function range(context: NodeContext): readonly Tensor[] | undefined {
   const [start, limit, delta] = [0, 1, 2].map((index) => requiredInput(context, index).constant)
   if (start === undefined || limit === undefined || delta === undefined) return undefined
-  const numbers = [start, limit, delta].map((tensor) => Number((tensor.dtype === 'float64' ? tensor : (asFloatTensor(tensor) ?? tensor)).data[0]))
+  const numbers = [start, limit, delta].map((tensor) =>
+    Number((tensor.dtype === 'float64' ? tensor : (asFloatTensor(tensor) ?? tensor)).data[0])
+  )
   const [first, last, step] = numbers as [number, number, number]
   const values = Array.from({ length: Math.max(0, Math.ceil((last - first) / step)) }, (_, i) => first + i * step)
   const { dtype } = start

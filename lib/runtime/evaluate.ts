@@ -32,7 +32,8 @@ export const evaluate: Evaluate = (analysed, dtypes) => {
   const { node, context } = analysed
   const inputs = context.inputs.map((input) => input?.constant?.data)
   const before = known.get(node)
-  if (before !== undefined && before.inputs.length === inputs.length && before.inputs.every((data, i) => data === inputs[i])) return before.results
+  if (before !== undefined && before.inputs.length === inputs.length && before.inputs.every((data, i) => data === inputs[i]))
+    return before.results
   try {
     const results = compute(analysed, dtypes)
     known.set(node, { inputs, results })

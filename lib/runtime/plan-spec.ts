@@ -134,6 +134,20 @@ export type PlanStep =
    * Inference only.
    */
   | (PlanConvolution & { readonly op: 'conv_transpose'; readonly input: number; readonly output: number })
+  /**
+   * Rows and columns are sums over taps. sizes: taps a row, a column; tables: positions, `taps` for each row and each column of the output;
+   * numbers: their weights, rows first. Inference only.
+   */
+  | {
+      readonly op: 'resample'
+      readonly input: number
+      readonly output: number
+      readonly sizes: readonly [number, number]
+      readonly tables: readonly [Int32Array, Int32Array]
+      readonly numbers: Float32Array
+    }
+  /** Output channel c is input channel tables[0][c]. Inference only. */
+  | { readonly op: 'channels'; readonly input: number; readonly output: number; readonly tables: readonly [Int32Array] }
   /** Local response normalisation over channels: y = x / (bias + alpha/size · Σ x²)^beta. */
   | {
       readonly op: 'lrn'

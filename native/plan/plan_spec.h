@@ -62,6 +62,8 @@ enum class Op {
   concat,
   lrn,
   conv_transpose,
+  resample,
+  channels,
   // From here on over dense values, but for the two conversions and for elementwise, which takes either.
   to_dense,
   to_blocked,

@@ -36,16 +36,24 @@ const transposedCases: readonly NetworkCase[] = [
 ]
 
 const volumeCases: readonly NetworkCase[] = [
-  single('Conv over volumes', [2, 3, 5, 6, 7], (b, x) => b.node('Conv', [x, b.weight(8, 3, 3, 2, 3), b.weight(8)], { pads: [1, 0, 1, 0, 1, 1] })),
+  single('Conv over volumes', [2, 3, 5, 6, 7], (b, x) =>
+    b.node('Conv', [x, b.weight(8, 3, 3, 2, 3), b.weight(8)], { pads: [1, 0, 1, 0, 1, 1] })
+  ),
   single('Conv over volumes in groups', [1, 6, 5, 6, 4], (b, x) =>
     b.node('Conv', [x, b.weight(8, 3, 2, 3, 1)], { group: int(2), strides: [2, 1, 2], dilations: [2, 1, 1] })
   ),
-  single('depthwise Conv over volumes', [1, 9, 4, 5, 5], (b, x) => b.node('Conv', [x, b.weight(9, 1, 3, 3, 3)], { group: int(9), pads: [1, 1, 1, 1, 1, 1] })),
+  single('depthwise Conv over volumes', [1, 9, 4, 5, 5], (b, x) =>
+    b.node('Conv', [x, b.weight(9, 1, 3, 3, 3)], { group: int(9), pads: [1, 1, 1, 1, 1, 1] })
+  ),
   single('two Convs over volumes', [1, 3, 6, 6, 6], (b, x) =>
     b.node('Conv', [b.node('Relu', [b.node('Conv', [x, b.weight(8, 3, 3, 3, 3)])]), b.weight(4, 8, 1, 1, 1)])
   ),
-  single('MaxPool over volumes', [2, 3, 5, 6, 4], (b, x) => b.node('MaxPool', [x], { kernel_shape: [2, 3, 2], strides: [2, 2, 1], pads: [0, 1, 0, 1, 1, 1] })),
-  single('AveragePool over volumes', [2, 3, 5, 6, 4], (b, x) => b.node('AveragePool', [x], { kernel_shape: [3, 3, 2], pads: [1, 1, 0, 1, 1, 1] })),
+  single('MaxPool over volumes', [2, 3, 5, 6, 4], (b, x) =>
+    b.node('MaxPool', [x], { kernel_shape: [2, 3, 2], strides: [2, 2, 1], pads: [0, 1, 0, 1, 1, 1] })
+  ),
+  single('AveragePool over volumes', [2, 3, 5, 6, 4], (b, x) =>
+    b.node('AveragePool', [x], { kernel_shape: [3, 3, 2], pads: [1, 1, 0, 1, 1, 1] })
+  ),
   single('GlobalAveragePool over volumes', [2, 3, 5, 6, 4], (b, x) => b.node('GlobalAveragePool', [x])),
   single('GlobalMaxPool over volumes', [2, 3, 5, 6, 4], (b, x) => b.node('GlobalMaxPool', [x])),
   single('BatchNormalization over volumes', [2, 5, 3, 4, 2], (b, x) => b.norm(x, 5)),
@@ -76,20 +84,37 @@ const resizeCases: readonly NetworkCase[] = [
     nearest_mode: 'floor'
   }),
   resize('nearest, half_pixel', [2, 3, 5, 4], [1, 1, 1.7, 2.3], { mode: 'nearest' }),
-  resize('nearest, align_corners', [1, 3, 5, 4], [1, 1, 3, 2], { mode: 'nearest', coordinate_transformation_mode: 'align_corners', nearest_mode: 'ceil' }),
+  resize('nearest, align_corners', [1, 3, 5, 4], [1, 1, 3, 2], {
+    mode: 'nearest',
+    coordinate_transformation_mode: 'align_corners',
+    nearest_mode: 'ceil'
+  }),
   resize('linear, half_pixel', [2, 3, 5, 6], [1, 1, 2, 3], { mode: 'linear' }),
   resize('linear, down', [1, 3, 9, 8], [1, 1, 0.5, 0.75], { mode: 'linear', coordinate_transformation_mode: 'pytorch_half_pixel' }),
   resize('linear, align_corners', [1, 3, 5, 6], [1, 1, 2, 2], { mode: 'linear', coordinate_transformation_mode: 'align_corners' }),
   resize('linear over one axis', [1, 3, 5], [1, 1, 2], { mode: 'linear' }),
   resize('cubic', [1, 2, 5, 6], [1, 1, 2, 1.5], { mode: 'cubic' }),
-  resize('cubic, excluding what is outside', [1, 2, 5, 6], [1, 1, 2, 3], { mode: 'cubic', exclude_outside: int(1), cubic_coeff_a: float(-0.5) }),
+  resize('cubic, excluding what is outside', [1, 2, 5, 6], [1, 1, 2, 3], {
+    mode: 'cubic',
+    exclude_outside: int(1),
+    cubic_coeff_a: float(-0.5)
+  }),
   resize('antialias', [1, 2, 8, 9], [1, 1, 0.5, 0.4], { mode: 'linear', antialias: int(1) }, 18),
   single('Resize to the size of another value', [1, 4, 8, 10], (b, x) => {
     const y = b.conv(x, [6, 4, 3, 3], { strides: [2, 2] })
-    const size = b.node('Concat', [b.node('Slice', [b.node('Shape', [y]), b.ints(0), b.ints(2)]), b.node('Slice', [b.node('Shape', [x]), b.ints(2), b.ints(4)])], { axis: int(0) })
+    const size = b.node(
+      'Concat',
+      [b.node('Slice', [b.node('Shape', [y]), b.ints(0), b.ints(2)]), b.node('Slice', [b.node('Shape', [x]), b.ints(2), b.ints(4)])],
+      { axis: int(0) }
+    )
     return b.node('Add', [b.conv(x, [6, 4, 1, 1]), b.node('Resize', [y, '', '', size], { mode: 'linear' })])
   }),
-  single('Upsample of opset 9', [1, 4, 3, 5], (b, x) => b.node('Upsample', [x, b.constant(floatTensor(Float32Array.of(1, 1, 2, 3), [4]))], { mode: 'linear' }), 9),
+  single(
+    'Upsample of opset 9',
+    [1, 4, 3, 5],
+    (b, x) => b.node('Upsample', [x, b.constant(floatTensor(Float32Array.of(1, 1, 2, 3), [4]))], { mode: 'linear' }),
+    9
+  ),
   single('feature pyramid', [1, 3, 16, 16], (b, x) => {
     const c1 = b.node('Relu', [b.conv(x, [10, 3, 3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] })])
     const c2 = b.node('Relu', [b.conv(c1, [20, 10, 3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] })])
@@ -103,7 +128,9 @@ const resizeCases: readonly NetworkCase[] = [
 ]
 
 const movingCases: readonly NetworkCase[] = [
-  single('N×H×W×C and back', [2, 7, 5, 6], (b, x) => b.conv(b.node('Relu', [b.node('Transpose', [x], { perm: [0, 3, 1, 2] })]), [9, 6, 3, 3])),
+  single('N×H×W×C and back', [2, 7, 5, 6], (b, x) =>
+    b.conv(b.node('Relu', [b.node('Transpose', [x], { perm: [0, 3, 1, 2] })]), [9, 6, 3, 3])
+  ),
   single('Transpose of all axes', [3, 40, 33, 2], (b, x) => b.node('Transpose', [x], { perm: [3, 2, 0, 1] })),
   single('Transpose of the last axes', [2, 3, 37, 29], (b, x) => b.node('Transpose', [x], { perm: [0, 1, 3, 2] })),
   single('channel shuffle', [2, 12, 5, 4], (b, x) => {
@@ -111,7 +138,8 @@ const movingCases: readonly NetworkCase[] = [
     return b.conv(b.node('Reshape', [b.node('Transpose', [y], { perm: [0, 2, 1, 3, 4] }), b.ints(0, 12, 5, 4)]), [7, 12, 3, 3])
   }),
   single('focus: every second pixel', [1, 3, 8, 6], (b, x) => {
-    const part = (top: number, left: number): string => b.node('Slice', [x, b.ints(top, left), b.ints(100, 100), b.ints(2, 3), b.ints(2, 2)])
+    const part = (top: number, left: number): string =>
+      b.node('Slice', [x, b.ints(top, left), b.ints(100, 100), b.ints(2, 3), b.ints(2, 2)])
     return b.conv(b.node('Concat', [part(0, 0), part(1, 0), part(0, 1), part(1, 1)], { axis: int(1) }), [8, 12, 3, 3])
   }),
   single('split channels, convolve one half', [1, 4, 6, 6], (b, x) => {
@@ -127,7 +155,9 @@ const movingCases: readonly NetworkCase[] = [
   single('Expand, Tile', [2, 3, 1, 4], (b, x) => b.node('Tile', [b.node('Expand', [x, b.ints(3, 5, 1)]), b.ints(1, 2, 1, 3)])),
   single('DepthToSpace', [2, 12, 3, 5], (b, x) => b.node('DepthToSpace', [b.conv(x, [12, 12, 1, 1])], { blocksize: int(2), mode: 'CRD' })),
   single('SpaceToDepth', [2, 3, 4, 6], (b, x) => b.node('SpaceToDepth', [x], { blocksize: int(2) })),
-  single('Concat along rows', [2, 5, 4, 3], (b, x) => b.node('Concat', [x, b.conv(x, [5, 5, 1, 1]), b.weight(1, 5, 2, 3)].slice(0, 2), { axis: int(2) })),
+  single('Concat along rows', [2, 5, 4, 3], (b, x) =>
+    b.node('Concat', [x, b.conv(x, [5, 5, 1, 1]), b.weight(1, 5, 2, 3)].slice(0, 2), { axis: int(2) })
+  ),
   single('Gather of channels', [2, 7, 3, 4], (b, x) => b.node('Gather', [x, b.constant(int64Tensor([4, -1, 0, 4]))], { axis: int(1) })),
   single('Gather of one column', [2, 7, 3, 4], (b, x) => b.node('Gather', [x, b.constant(int64Tensor([2], []))], { axis: int(3) })),
   single('Flatten at axis 2', [2, 3, 4, 5], (b, x) => b.node('Relu', [b.node('Flatten', [b.conv(x, [3, 3, 1, 1])], { axis: int(2) })]))
@@ -139,7 +169,9 @@ const broadcastCases: readonly NetworkCase[] = [
     const s = b.node('HardSigmoid', [b.conv(b.node('Relu', [b.conv(b.node('GlobalAveragePool', [y]), [5, 20, 1, 1])]), [20, 5, 1, 1])])
     return b.conv(b.node('Mul', [y, s]), [7, 20, 1, 1])
   }),
-  single('spatial attention', [2, 12, 6, 5], (b, x) => b.node('Mul', [b.conv(x, [12, 12, 1, 1]), b.node('Sigmoid', [b.conv(x, [1, 12, 3, 3], { pads: [1, 1, 1, 1] })])])),
+  single('spatial attention', [2, 12, 6, 5], (b, x) =>
+    b.node('Mul', [b.conv(x, [12, 12, 1, 1]), b.node('Sigmoid', [b.conv(x, [1, 12, 3, 3], { pads: [1, 1, 1, 1] })])])
+  ),
   single('a constant for each pixel', [2, 5, 4, 3], (b, x) => b.node('Add', [b.conv(x, [5, 5, 1, 1]), b.weight(1, 5, 4, 3)])),
   single('a constant for each row', [2, 5, 4, 3], (b, x) => b.node('Sub', [b.weight(4, 1), b.node('Mul', [x, b.weight(4, 1)])])),
   single('quotients', [2, 5, 4, 3], (b, x) => b.node('Div', [x, b.node('Add', [b.node('Exp', [b.conv(x, [5, 5, 1, 1])]), b.scalar(1)])])),
@@ -152,7 +184,9 @@ const broadcastCases: readonly NetworkCase[] = [
     const y = b.conv(x, [5, 5, 1, 1])
     return b.node('Where', [b.node('Or', [b.node('Greater', [x, y]), b.node('LessOrEqual', [y, b.scalar(-0.5)])]), y, b.scalar(3)])
   }),
-  single('comparison as numbers', [2, 5, 4, 3], (b, x) => b.node('Cast', [b.node('Not', [b.node('Less', [x, b.weight(3)])])], { to: int(1) })),
+  single('comparison as numbers', [2, 5, 4, 3], (b, x) =>
+    b.node('Cast', [b.node('Not', [b.node('Less', [x, b.weight(3)])])], { to: int(1) })
+  ),
   single('PRelu by channel', [2, 9, 4, 3], (b, x) => b.node('PRelu', [b.conv(x, [9, 9, 1, 1]), b.weight(9, 1, 1)])),
   single('PRelu of one slope', [2, 9, 4, 3], (b, x) => b.node('PRelu', [b.conv(x, [9, 9, 1, 1]), b.weight(1)])),
   single('swish as exported', [2, 9, 4, 3], (b, x) => {
@@ -175,20 +209,37 @@ const broadcastCases: readonly NetworkCase[] = [
   }),
   single('mish as exported', [2, 9, 4, 3], (b, x) => b.node('Mul', [x, b.node('Tanh', [b.node('Softplus', [x])])])),
   single('Pow', [2, 9, 4, 3], (b, x) => b.node('Pow', [b.node('Add', [b.node('Pow', [x, b.scalar(2)]), b.scalar(1)]), b.scalar(-0.5)])),
-  ...['HardSwish', 'Elu', 'Selu', 'Softplus', 'Softsign', 'Celu', 'ThresholdedRelu', 'Exp', 'Abs', 'Neg', 'Ceil', 'Sign', 'Round', 'Erf'].map((opType) =>
-    single(`conv ${opType}`, [1, 5, 6, 6], (b, x) => b.node(opType, [b.conv(x, [7, 5, 3, 3])]))
-  ),
+  ...[
+    'HardSwish',
+    'Elu',
+    'Selu',
+    'Softplus',
+    'Softsign',
+    'Celu',
+    'ThresholdedRelu',
+    'Exp',
+    'Abs',
+    'Neg',
+    'Ceil',
+    'Sign',
+    'Round',
+    'Erf'
+  ].map((opType) => single(`conv ${opType}`, [1, 5, 6, 6], (b, x) => b.node(opType, [b.conv(x, [7, 5, 3, 3])]))),
   single('conv Mish', [1, 5, 6, 6], (b, x) => b.node('Mish', [b.conv(x, [7, 5, 3, 3])]), 18),
   single('conv Gelu', [1, 5, 6, 6], (b, x) => b.node('Gelu', [b.conv(x, [7, 5, 3, 3])]), 20),
   single('conv Gelu by tanh', [1, 5, 6, 6], (b, x) => b.node('Gelu', [b.conv(x, [7, 5, 3, 3])], { approximate: 'tanh' }), 20),
-  single('Clip by computed bounds', [2, 5, 4, 3], (b, x) => b.node('Clip', [x, b.node('ReduceMean', [x], { keepdims: int(0) }), b.scalar(0.9)]))
+  single('Clip by computed bounds', [2, 5, 4, 3], (b, x) =>
+    b.node('Clip', [x, b.node('ReduceMean', [x], { keepdims: int(0) }), b.scalar(0.9)])
+  )
 ]
 
 const reductionCases: readonly NetworkCase[] = [
-  ...['ReduceMax', 'ReduceMin', 'ReduceMean', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSumExp', 'ReduceSumSquare'].flatMap((opType) => [
-    single(`${opType} of columns`, [2, 9, 4, 5], (b, x) => b.node(opType, [b.conv(x, [9, 9, 1, 1])], { axes: [3] })),
-    single(`${opType} of channels and rows`, [2, 9, 4, 67], (b, x) => b.node(opType, [x], { axes: [1, -2], keepdims: int(0) }))
-  ]),
+  ...['ReduceMax', 'ReduceMin', 'ReduceMean', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSumExp', 'ReduceSumSquare'].flatMap(
+    (opType) => [
+      single(`${opType} of columns`, [2, 9, 4, 5], (b, x) => b.node(opType, [b.conv(x, [9, 9, 1, 1])], { axes: [3] })),
+      single(`${opType} of channels and rows`, [2, 9, 4, 67], (b, x) => b.node(opType, [x], { axes: [1, -2], keepdims: int(0) }))
+    ]
+  ),
   single('ReduceSum of everything', [2, 9, 4, 5], (b, x) => b.node('ReduceSum', [x])),
   single('ArgMax', [2, 9, 4, 5], (b, x) => b.node('Cast', [b.node('ArgMax', [x], { axis: int(1) })], { to: int(1) })),
   single('Softmax of rows', [2, 3, 4, 35], (b, x) => b.node('Softmax', [b.conv(x, [3, 3, 1, 1])], { axis: int(-1) })),
@@ -196,10 +247,21 @@ const reductionCases: readonly NetworkCase[] = [
   single('LogSoftmax along rows', [2, 3, 14, 5], (b, x) => b.node('LogSoftmax', [x], { axis: int(2) })),
   single('CumSum', [2, 3, 14, 5], (b, x) => b.node('CumSum', [x, b.constant(int64Tensor([2], []))], { reverse: int(1) })),
   single('TopK', [2, 30, 4], (b, x) => b.nodeOf('TopK', [x, b.ints(5)], { axis: int(1) }, 2)[0] as string),
-  single('InstanceNormalization', [2, 9, 4, 5], (b, x) => b.node('InstanceNormalization', [b.conv(x, [9, 9, 1, 1]), b.weight(9), b.weight(9)])),
+  single('InstanceNormalization', [2, 9, 4, 5], (b, x) =>
+    b.node('InstanceNormalization', [b.conv(x, [9, 9, 1, 1]), b.weight(9), b.weight(9)])
+  ),
   single('LayerNormalization', [2, 7, 20], (b, x) => b.node('LayerNormalization', [x, b.weight(20), b.weight(20)])),
   single('LayerNormalization of N×H×W×C', [2, 20, 3, 4], (b, x) =>
-    b.node('Transpose', [b.node('LayerNormalization', [b.node('Transpose', [b.conv(x, [20, 20, 3, 3], { pads: [1, 1, 1, 1] })], { perm: [0, 2, 3, 1] }), b.weight(20)])], { perm: [0, 3, 1, 2] })
+    b.node(
+      'Transpose',
+      [
+        b.node('LayerNormalization', [
+          b.node('Transpose', [b.conv(x, [20, 20, 3, 3], { pads: [1, 1, 1, 1] })], { perm: [0, 2, 3, 1] }),
+          b.weight(20)
+        ])
+      ],
+      { perm: [0, 3, 1, 2] }
+    )
   ),
   single('MeanVarianceNormalization', [2, 9, 4, 5], (b, x) => b.node('MeanVarianceNormalization', [x]))
 ]
@@ -212,7 +274,13 @@ const recurrentWeights = (b: NetworkBuilder, directions: number, gates: number, 
 ]
 
 /** X steps×N×size with the batch first, as the builder's inputs have it. */
-const recurrent = (name: string, opType: 'LSTM' | 'GRU' | 'RNN', [batch, steps, size]: readonly [number, number, number], hidden: number, attributes: Attributes = {}): NetworkCase =>
+const recurrent = (
+  name: string,
+  opType: 'LSTM' | 'GRU' | 'RNN',
+  [batch, steps, size]: readonly [number, number, number],
+  hidden: number,
+  attributes: Attributes = {}
+): NetworkCase =>
   single(`${opType} ${name}`, [batch, steps, size], (b, x) => {
     const directions = attributes.direction === 'bidirectional' ? 2 : 1
     const gates = { LSTM: 4, GRU: 3, RNN: 1 }[opType]
@@ -231,7 +299,12 @@ const recurrentCases: readonly NetworkCase[] = [
   single('text recognition head', [1, 3, 8, 40], (b, x) => {
     const features = b.node('Relu', [b.conv(x, [24, 3, 8, 3], { strides: [1, 2] })])
     const sequence = b.node('Transpose', [b.node('Squeeze', [features, b.ints(2)])], { perm: [2, 0, 1] })
-    const [y = ''] = b.nodeOf('LSTM', [sequence, ...recurrentWeights(b, 2, 4, 12, 24)], { hidden_size: int(12), direction: 'bidirectional' }, 1)
+    const [y = ''] = b.nodeOf(
+      'LSTM',
+      [sequence, ...recurrentWeights(b, 2, 4, 12, 24)],
+      { hidden_size: int(12), direction: 'bidirectional' },
+      1
+    )
     const flat = b.node('Reshape', [b.node('Transpose', [y], { perm: [0, 2, 1, 3] }), b.ints(0, 0, -1)])
     const logits = b.node('Add', [b.node('MatMul', [flat, b.weight(24, 11)]), b.weight(11)])
     return b.node('Softmax', [b.node('Transpose', [logits], { perm: [1, 0, 2] })])
@@ -249,7 +322,11 @@ const productCases: readonly NetworkCase[] = [
   ),
   single('attention', [2, 6, 24], (b, x) => {
     const heads = (v: string): string => b.node('Transpose', [b.node('Reshape', [v, b.ints(0, 0, 3, 8)])], { perm: [0, 2, 1, 3] })
-    const [q, k, v] = [0, 1, 2].map(() => heads(b.node('Add', [b.node('MatMul', [x, b.weight(24, 24)]), b.weight(24)]))) as [string, string, string]
+    const [q, k, v] = [0, 1, 2].map(() => heads(b.node('Add', [b.node('MatMul', [x, b.weight(24, 24)]), b.weight(24)]))) as [
+      string,
+      string,
+      string
+    ]
     const scores = b.node('Mul', [b.node('MatMul', [q, b.node('Transpose', [k], { perm: [0, 1, 3, 2] })]), b.scalar(8 ** -0.5)])
     const mixed = b.node('MatMul', [b.node('Softmax', [scores]), v])
     return b.node('MatMul', [b.node('Reshape', [b.node('Transpose', [mixed], { perm: [0, 2, 1, 3] }), b.ints(0, 0, 24)]), b.weight(24, 24)])

@@ -21,4 +21,3 @@ export function single(name: string, dims: Dims, build: Build, opset = 17): Netw
   const other = [(dims[0] as number) + 2, ...dims.slice(1)]
   return { name, graph: b.graph(output), runs: [[dims], [other], [dims]] }
 }
-

@@ -1,6 +1,6 @@
 import { denseCases } from './dense-cases.js'
 import { type NetworkCase, single } from './network-case.js'
-import { float, int, NetworkBuilder } from './network-builder.js'
+import { float, int, type NetworkBuilder } from './network-builder.js'
 
 type Dims = readonly number[]
 

@@ -24,17 +24,21 @@ const refusable = [
 const least: Readonly<Record<string, number>> = { node: 690, 'pytorch-converted': 82, 'pytorch-operator': 31, simple: 7 }
 const nodeTests = 932
 
-void t.test('backend tests', { skip: folders.length === 0 && 'no test data: install libonnx-testdata, or set ONNX_TEST_DATA' }, async (t) => {
-  const outcomes = await runFolders(folders)
-  const of = (result: Outcome['result']): Outcome[] => outcomes.filter((outcome) => outcome.result === result)
-  for (const { test, reason } of of('failed')) t.fail(`${test.kind}/${test.name}: ${reason}`)
-  for (const { test, reason } of of('refused')) {
-    if (!refusable.some((pattern) => pattern.test(test.name))) t.fail(`${test.kind}/${test.name} was refused: ${reason}`)
+void t.test(
+  'backend tests',
+  { skip: folders.length === 0 && 'no test data: install libonnx-testdata, or set ONNX_TEST_DATA' },
+  async (t) => {
+    const outcomes = await runFolders(folders)
+    const of = (result: Outcome['result']): Outcome[] => outcomes.filter((outcome) => outcome.result === result)
+    for (const { test, reason } of of('failed')) t.fail(`${test.kind}/${test.name}: ${reason}`)
+    for (const { test, reason } of of('refused')) {
+      if (!refusable.some((pattern) => pattern.test(test.name))) t.fail(`${test.kind}/${test.name} was refused: ${reason}`)
+    }
+    const isComplete = outcomes.filter(({ test }) => test.kind === 'node').length >= nodeTests
+    for (const [kind, count] of isComplete ? Object.entries(least) : []) {
+      const passed = of('passed').filter(({ test }) => test.kind === kind).length
+      t.ok(passed >= count, `${kind}: ${passed} passed, at least ${count} must`)
+    }
+    t.ok(of('passed').length > 0, `${of('passed').length} passed, ${of('out of scope').length} are out of scope`)
   }
-  const isComplete = outcomes.filter(({ test }) => test.kind === 'node').length >= nodeTests
-  for (const [kind, count] of isComplete ? Object.entries(least) : []) {
-    const passed = of('passed').filter(({ test }) => test.kind === kind).length
-    t.ok(passed >= count, `${kind}: ${passed} passed, at least ${count} must`)
-  }
-  t.ok(of('passed').length > 0, `${of('passed').length} passed, ${of('out of scope').length} are out of scope`)
-})
+)

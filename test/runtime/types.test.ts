@@ -31,12 +31,24 @@ void t.test('integers', async (t) => {
   t.same((await run(product, large, { ...large, data: Int32Array.of(2, 4096) })).data, Int32Array.of(10000, 4097 * 4096))
   await rejectsError(t, run(product, large, large), 'POLYADIC_NUMERIC', 'multiply of integers', '24 bits')
   await rejectsError(t, run(quotient, int64Tensor([1]), int64Tensor([0])), 'POLYADIC_NUMERIC', 'division by zero')
-  await rejectsError(t, run(quotient, int64Tensor([16777217]), int64Tensor([1])), 'POLYADIC_UNSUPPORTED', '16777217', 'not exact in float32')
+  await rejectsError(
+    t,
+    run(quotient, int64Tensor([16777217]), int64Tensor([1])),
+    'POLYADIC_UNSUPPORTED',
+    '16777217',
+    'not exact in float32'
+  )
 })
 
 void t.test('booleans and comparisons', async (t) => {
-  const graph = typed(['float32', 'bool'], (b, [x = '', y = '']) => b.node('And', [b.node('Greater', [x, b.scalar(0)]), b.node('Not', [y])]))
-  const result = await run(graph, floatTensor(Float32Array.of(1, -1, 2, NaN), [4]), { dtype: 'bool', dims: [4], data: Uint8Array.of(0, 0, 1, 0) })
+  const graph = typed(['float32', 'bool'], (b, [x = '', y = '']) =>
+    b.node('And', [b.node('Greater', [x, b.scalar(0)]), b.node('Not', [y])])
+  )
+  const result = await run(graph, floatTensor(Float32Array.of(1, -1, 2, NaN), [4]), {
+    dtype: 'bool',
+    dims: [4],
+    data: Uint8Array.of(0, 0, 1, 0)
+  })
   t.same(result, { dtype: 'bool', dims: [4], data: Uint8Array.of(1, 0, 0, 0) })
   const where = typed(['bool', 'int32', 'int32'], (b, [c = '', x = '', y = '']) => b.node('Where', [c, x, y]))
   const numbers = (...values: number[]): Tensor => ({ dtype: 'int32', dims: [values.length], data: Int32Array.from(values) })
@@ -49,7 +61,11 @@ void t.test('16-bit floats at the borders', async (t) => {
     const data = fromFloat32(Float32Array.of(-1, 0.5, 3, Infinity), [4], dtype)
     t.same(await run(graph, data), { ...data, data: fromFloat32(Float32Array.of(0, 0.5, 3, Infinity), [4], dtype).data })
   }
-  const weights = fromFloat32(Float32Array.from({ length: 12 }, (_, i) => i / 8), [3, 4, 1, 1], 'float16')
+  const weights = fromFloat32(
+    Float32Array.from({ length: 12 }, (_, i) => i / 8),
+    [3, 4, 1, 1],
+    'float16'
+  )
   const b = new NetworkBuilder()
   const x = b.input([1, 4, 1, 1])
   const graph = b.graph(b.node('Conv', [x, b.constant(weights)]))
@@ -76,10 +92,16 @@ void t.test('inputs that determine shapes', async (t) => {
   const plain = b.graph(b.node('Relu', [b.node('Reshape', [x, b.node('Concat', [shape, b.ints(-1)], { axis: int(0) })])]))
   const graph = { ...plain, inputs: plain.inputs.map((info) => (info.name === 'shape' ? { ...info, dtype: 'int64' as const } : info)) }
   await using session = await Session.create(graph)
-  const data = floatTensor(Float32Array.from({ length: 8 }, (_, i) => i), [2, 4])
+  const data = floatTensor(
+    Float32Array.from({ length: 8 }, (_, i) => i),
+    [2, 4]
+  )
   for (const [given, dims] of [
     [[4], [4, 2]],
-    [[2, 2], [2, 2, 2]],
+    [
+      [2, 2],
+      [2, 2, 2]
+    ],
     [[4], [4, 2]]
   ] as const) {
     t.same(Object.values(await session.run({ [x]: data, shape: int64Tensor(given) })), [{ ...data, dims }])
@@ -98,7 +120,7 @@ void t.test('tensors without elements', async (t) => {
   t.same(Object.values(results), [floatTensor(new Float32Array(3), [1, 3]), floatTensor(new Float32Array(0), [0, 3])])
 })
 
-void t.test('outputs that are known are the caller\'s own', async (t) => {
+void t.test("outputs that are known are the caller's own", async (t) => {
   const b = new NetworkBuilder()
   const graph = b.graph(b.node('Shape', [b.input(['n', 4])]))
   await using session = await Session.create(graph)
