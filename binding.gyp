@@ -2,6 +2,12 @@
   # Flags are stated here in full because gyp inherits Node's own and cmake-js inherits none.
   # nodelete: OpenMP threads still stand in the library when a worker that loaded it ends.
   # No -ffast-math anywhere: at link time it would switch denormals off for all of JavaScript.
+  # From the environment: POLYADIC_OPENMP=0 builds the std::thread backend, POLYADIC_SANITIZE=address,undefined (or thread) with sanitizers.
+  'variables': {
+    'openmp%': '<!(node native/list.cjs option openmp)',
+    'sanitize%': '<!(node native/list.cjs option sanitize)',
+    'kernel_flags': ['-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast']
+  },
   'target_defaults': {
     'cflags!': ['-fno-exceptions'],
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
@@ -16,10 +22,13 @@
       'MACOSX_DEPLOYMENT_TARGET': '12.0'
     },
     'msvs_settings': { 'VCCLCompilerTool': { 'ExceptionHandling': 1, 'RuntimeTypeInfo': 'true', 'AdditionalOptions': ['/std:c++17'] } },
-    'conditions': [["target_arch=='x64'", { 'defines': ['POLYADIC_X64_KERNELS'] }]]
-  },
-  'variables': {
-    'kernel_flags': ['-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast']
+    'conditions': [
+      ["target_arch=='x64'", { 'defines': ['POLYADIC_X64_KERNELS'] }],
+      ["sanitize!='none'", {
+        'cflags_cc': ['-fsanitize=<(sanitize)', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g', '-O1'],
+        'ldflags': ['-fsanitize=<(sanitize)']
+      }]
+    ]
   },
   'targets': [
     {
@@ -36,8 +45,10 @@
       'conditions': [
         ["target_arch=='x64'", { 'dependencies': ['kernels_avx2', 'kernels_avx512'] }],
         ["OS=='linux'", {
-          'cflags_cc': ['-fopenmp'],
-          'ldflags': ['-fopenmp', "-Wl,-rpath,'$$ORIGIN'", '-Wl,-z,nodelete', '-Wl,--exclude-libs,ALL']
+          'ldflags': ["-Wl,-rpath,'$$ORIGIN'", '-Wl,-z,nodelete', '-Wl,--exclude-libs,ALL', '-Wl,--version-script=<(module_root_dir)/native/exports.map'],
+          'conditions': [
+            ["openmp=='on'", { 'cflags_cc': ['-fopenmp'], 'ldflags': ['-fopenmp'] }, { 'cflags_cc': ['-pthread'], 'ldflags': ['-pthread'] }]
+          ]
         }]
       ]
     },

@@ -12,6 +12,7 @@ export { cost, type Cost, type NodeCost } from './operators/cost.js'
 export { cpd, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export { compress, type CompressOptions, type CompressProgress, type CompressResult, type LayerOptions } from './replacement/compress.js'
 export type { LayerReport } from './replacement/layer-report.js'
+export { compressibleLayers, type CompressibleLayer } from './replacement/layers.js'
 
 export type { Batch, Batches, BatchSource, ExampleSet } from './training/batches.js'
 export { evaluate, type EvaluateOptions } from './training/evaluate.js'

@@ -82,11 +82,14 @@ export function int64Tensor(values: readonly number[], dims: readonly number[] =
   return { dtype: 'int64', dims, data: BigInt64Array.from(values, BigInt) }
 }
 
+/** Whether `dims` is an array of non-negative integers. */
+export function areDims(dims: unknown): dims is readonly number[] {
+  return Array.isArray(dims) && dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)
+}
+
 /** Throws unless `dims` is an array of non-negative integers. */
 export function checkDims(name: string, dims: unknown): asserts dims is readonly number[] {
-  if (!Array.isArray(dims) || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    throw argumentError(name, 'an array of non-negative integers', dims)
-  }
+  if (!areDims(dims)) throw argumentError(name, 'an array of non-negative integers', dims)
 }
 
 /** The float32 view of a tensor's data, or `POLYADIC_SHAPE` naming it. */
@@ -103,14 +106,20 @@ export function asIntegers(tensor: Tensor, name: string): number[] {
   return Array.from(tensor.data as BigInt64Array | Int32Array, Number)
 }
 
-const floatTensors = new WeakMap<TensorData, FloatTensor>()
+/** By type and data: one array may be the bits of two tensors of different types. */
+const floatTensors = {
+  float16: new WeakMap<TensorData, FloatTensor>(),
+  bfloat16: new WeakMap<TensorData, FloatTensor>(),
+  float64: new WeakMap<TensorData, FloatTensor>()
+}
 
 /** A tensor of floating-point numbers as float32 (one object for the same data); `undefined` for other types. */
 export function asFloatTensor(tensor: Tensor): FloatTensor | undefined {
   if (tensor.dtype === 'float32') return tensor as FloatTensor
   if (tensor.dtype !== 'float16' && tensor.dtype !== 'bfloat16' && tensor.dtype !== 'float64') return undefined
-  const known = floatTensors.get(tensor.data) ?? floatTensor(toFloat32(tensor, tensor.dtype), tensor.dims)
-  floatTensors.set(tensor.data, known)
+  const cache = floatTensors[tensor.dtype]
+  const known = cache.get(tensor.data) ?? floatTensor(toFloat32(tensor, tensor.dtype), tensor.dims)
+  cache.set(tensor.data, known)
   return known.dims === tensor.dims ? known : { ...known, dims: tensor.dims }
 }
 

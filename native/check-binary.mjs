@@ -1,13 +1,19 @@
 // Looks into the compiled addon for what no test on this machine would show:
 // an AVX instruction outside of its kernel file, a template shared between ISAs, a library that other machines lack.
 //   node native/check-binary.mjs [build/Release]
+//   node native/check-binary.mjs --prebuild prebuilds/linux-x64 [--glibc 2.28]     what is shipped, and the oldest C library it may need
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
-const build = path.resolve(root, process.argv[2] ?? 'build/Release')
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { prebuild: { type: 'string' }, glibc: { type: 'string' } }
+})
+const build = path.resolve(root, positionals[0] ?? 'build/Release')
 const libraries = /^(libc|libm|libgcc_s|libstdc\+\+|libgomp|libpthread|libdl|ld-linux-x86-64|ld-linux-aarch64)\.so/
 
 function run(command, ...args) {
@@ -53,14 +59,55 @@ function checkKernelSymbols() {
   return problems
 }
 
-function checkLinking() {
-  const addon = path.join(build, 'polyadic.node')
+function checkLinking(addon) {
+  const name = path.basename(addon)
   const dynamic = run('readelf', '-d', addon)
   const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.+?)\]/g)].map((match) => match[1])
-  const problems = needed.filter((name) => !libraries.test(name)).map((name) => `polyadic.node needs ${name}`)
+  const problems = needed.filter((library) => !libraries.test(library)).map((library) => `${name} needs ${library}`)
   if (!/FLAGS_1.*NODELETE/.test(dynamic))
-    problems.push('polyadic.node is not linked with -z nodelete: a worker that ends would unmap it under its threads')
-  if (!/RUNPATH.*\$ORIGIN/.test(dynamic)) problems.push('polyadic.node does not look for libgomp beside itself ($ORIGIN)')
+    problems.push(`${name} is not linked with -z nodelete: a worker that ends would unmap it under its threads`)
+  if (needed.some((library) => library.startsWith('libgomp'))) {
+    if (!/RUNPATH.*\$ORIGIN/.test(dynamic)) problems.push(`${name} does not look for libgomp beside itself ($ORIGIN)`)
+    if (values.prebuild !== undefined && !existsSync(path.join(path.dirname(addon), 'libgomp.so.1')))
+      problems.push(`${name} needs libgomp.so.1, which is not beside it`)
+  }
+  return problems
+}
+
+// Node-API and process exit hooks only: an export beside these could clash with another addon's.
+function checkExports(addon) {
+  const exported = run('nm', '-D', '--defined-only', addon)
+    .split('\n')
+    .filter((line) => / [A-TV-Z] /.test(line))
+    .map((line) => line.split(' ').at(-1))
+  const strangers = exported.filter((symbol) => !/^(napi_register_module_v1|node_api_module_get_api_version_v1|_init|_fini)$/.test(symbol))
+  return strangers.length === 0 ? [] : [`${path.basename(addon)} exports ${strangers.slice(0, 5).join(', ')}`]
+}
+
+const byVersion = (a, b) => a.localeCompare(b, 'en', { numeric: true })
+
+/** The newest version of a library's symbols that a file asks for: GLIBC_2.28 → 2.28. */
+function newest(file, library) {
+  const found = [...run('objdump', '-T', file).matchAll(new RegExp(`\\b${library}_(\\d+(?:\\.\\d+)+)`, 'g'))].map((match) => match[1])
+  return found.sort(byVersion).at(-1)
+}
+
+function checkPrebuild(folder) {
+  const addons = readdirSync(folder).filter((file) => file.endsWith('.node'))
+  const problems = addons.length === 0 ? [`${folder} has no addon`] : []
+  for (const name of addons) {
+    const addon = path.join(folder, name)
+    problems.push(...checkLinking(addon), ...checkExports(addon))
+    if (/\.debug_|\.symtab/.test(run('readelf', '-SW', addon))) problems.push(`${name} is not stripped`)
+  }
+  for (const name of readdirSync(folder)) {
+    const needs = newest(path.join(folder, name), 'GLIBC')
+    console.log(
+      `check-binary: ${name} needs glibc ${needs ?? '(any)'}, libstdc++ ${newest(path.join(folder, name), 'GLIBCXX') ?? '(none)'}`
+    )
+    if (values.glibc !== undefined && needs !== undefined && byVersion(needs, values.glibc) > 0)
+      problems.push(`${name} needs glibc ${needs}, and may need ${values.glibc} at most`)
+  }
   return problems
 }
 
@@ -69,11 +116,15 @@ function main() {
     console.log('check-binary: only Linux binaries are checked')
     return 0
   }
-  if (!existsSync(path.join(build, 'polyadic.node'))) {
-    console.error(`check-binary: ${path.relative(root, build)}/polyadic.node is missing; run npm run build:native`)
+  const addon = path.join(build, 'polyadic.node')
+  if (values.prebuild === undefined && !existsSync(addon)) {
+    console.error(`check-binary: ${path.relative(root, addon)} is missing; run npm run build:native`)
     return 1
   }
-  const problems = [...checkInstructions(), ...checkKernelSymbols(), ...checkLinking()]
+  const problems =
+    values.prebuild === undefined
+      ? [...checkInstructions(), ...checkKernelSymbols(), ...checkLinking(addon), ...checkExports(addon)]
+      : checkPrebuild(path.resolve(root, values.prebuild))
   for (const problem of problems) console.error(`check-binary: ${problem}`)
   if (problems.length === 0) console.log('check-binary: instructions, symbols and libraries are as they should be')
   return problems.length === 0 ? 0 : 1

@@ -73,4 +73,5 @@ function main() {
   return result.status ?? 1
 }
 
-process.exitCode = main()
+if (require.main === module) process.exitCode = main()
+module.exports = { findHeaders }

@@ -2,16 +2,20 @@
 //   node native/list.cjs sources            core and binding sources
 //   node native/list.cjs kernels avx2       sources of one ISA's kernels
 //   node native/list.cjs gcc avx2           its compiler flags
+//   node native/list.cjs option openmp      what the environment asks for: POLYADIC_OPENMP, POLYADIC_SANITIZE
 'use strict'
 const sources = require('./sources.json')
-const [what, isa] = process.argv.slice(2)
-const list =
-  what === 'sources'
-    ? Object.entries(sources)
-        .filter(([key]) => key !== 'kernels')
-        .flatMap(([, files]) => files)
-    : what === 'kernels'
-      ? sources.kernels[isa].sources
-      : sources.kernels[isa][what]
-if (!list) throw new Error(`native/list.cjs: no list for ${process.argv.slice(2).join(' ')}`)
-console.log(list.join('\n'))
+const options = { openmp: process.env.POLYADIC_OPENMP === '0' ? 'off' : 'on', sanitize: process.env.POLYADIC_SANITIZE || 'none' }
+
+function list(what, name) {
+  if (what === 'option') return [options[name]]
+  if (what === 'kernels') return sources.kernels[name].sources
+  if (what !== 'sources') return sources.kernels[name][what]
+  return Object.entries(sources)
+    .filter(([key]) => key !== 'kernels')
+    .flatMap(([, files]) => files)
+}
+
+const items = list(...process.argv.slice(2))
+if (!items) throw new Error(`native/list.cjs: no list for ${process.argv.slice(2).join(' ')}`)
+console.log(items.join('\n'))

@@ -59,24 +59,6 @@ export function choice<T extends string>(args: Arguments, name: string, choices:
   throw new UsageError(`--${name}: expected one of ${choices.join(', ')}, got ${show(value)}`)
 }
 
-/** `--rank conv2=64 --rank conv3=64` as `{ conv2: 64, conv3: 64 }`. Layer names may hold `=`: the last one separates. */
-export function ranks(args: Arguments): Record<string, number> {
-  const given = list(args, 'rank').flatMap((item) => item.split(','))
-  if (given.length === 0)
-    throw new UsageError('--rank is missing: name at least one layer, as in --rank conv2=64 (polyadic inspect lists them)')
-  const result: [string, number][] = given.map((item) => {
-    const at = item.lastIndexOf('=')
-    const [layer, rank] = [item.slice(0, at), toNumber(item.slice(at + 1))]
-    if (at < 1) throw new UsageError(`--rank: expected LAYER=RANK, got ${show(item)}`)
-    if (!Number.isSafeInteger(rank) || rank < 1)
-      throw new UsageError(`--rank: expected a positive integer for layer ${show(layer)}, got ${show(item.slice(at + 1))}`)
-    return [layer, rank]
-  })
-  const twice = result.find(([layer], i) => result.findIndex(([other]) => other === layer) !== i)
-  if (twice) throw new UsageError(`--rank: layer ${show(twice[0])} is given twice`)
-  return Object.fromEntries(result)
-}
-
 /** Fails now when `file` could not be written later: after minutes of work it would be too late. */
 export async function checkWritable(file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file))

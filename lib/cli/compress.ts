@@ -7,19 +7,25 @@ import { layerRows, shortLayerColumns } from '../report/compression.js'
 import { formatCount, formatPercent, formatRatio } from '../report/format.js'
 import { textTable } from '../report/table.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
-import { checkWritable, choice, flag, integer, number, onePositional, ranks, requiredText, text } from './arguments.js'
+import { checkWritable, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 import { compressionHtml } from './compress-report.js'
+import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
 import { loadNetwork, type Totals, totals } from './network.js'
 import { concreteShapes, knownShapes, shapeOptions } from './shapes.js'
 import { given, train, trainingHelp, trainingOptions, type TrainingSettings, trainingSettings, trainingSummary } from './training.js'
 
 const help = `
-Replace convolutions by CP decompositions of their kernels, and fine-tune the network when there is data.
+Replace convolutions by CP decompositions of their kernels, and matrix products by two of them; fine-tune the network when there
+is data. Nodes that polyadic does not know stay as they are.
 
 Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL.onnx [...]
 
-  --rank LAYER=R         components of a layer's decomposition (of each group's); \`polyadic inspect\` lists the layers
+  --rank LAYER=R         components of a layer's decomposition (of each group's); \`polyadic inspect\` lists the layers.
+                         R may be C/2, half of its outputs, or full, an exact one, to check. LAYER may hold *: every layer
+                         that it fits and that gets smaller, as in --rank '*=C/2'
+  --form LAYER=FORM      of a Gemm or MatMul: matrix (two of it), or convolution (four small ones, behind a flatten)
+  --batch-norm WHAT      keep batch normalisation behind a layer, or fold it into the layer first (keep)
   -o, --output FILE      the compressed network
   --method NAME          nls (non-linear least squares), als or greedy (nls)
   --max-iterations N     of the solver (200)
@@ -41,6 +47,8 @@ export const compressCommand: Command = {
   options: {
     ...trainingOptions,
     rank: { type: 'string', multiple: true },
+    form: { type: 'string', multiple: true },
+    'batch-norm': { type: 'string' },
     output: { type: 'string', short: 'o' },
     method: { type: 'string' },
     'max-iterations': { type: 'string' },
@@ -57,7 +65,8 @@ export const compressCommand: Command = {
     const shapes = plan.report === undefined ? knownShapes(graph, shapeOptions(args)) : concreteShapes(graph, shapeOptions(args))
     // Read before the work begins: a data folder that is not there should not cost minutes.
     const data = plan.data === undefined ? undefined : await readDataset(plan.data)
-    const compressed = await decompose(graph, { ...plan.options, ...given('inputShapes', shapes) }, context)
+    const layers = resolveLayers(graph, plan.layers)
+    const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
     const tuned = data && (await train(compressed.graph, data, plan.training, context))
     const result = tuned?.graph ?? compressed.graph
     const html =
@@ -79,7 +88,8 @@ interface Plan {
   readonly output: string
   readonly report: string | undefined
   readonly data: string | undefined
-  readonly options: CompressOptions
+  readonly layers: LayerRequests
+  readonly options: Omit<CompressOptions, 'layers'>
   readonly training: TrainingSettings
 }
 
@@ -95,8 +105,9 @@ function readPlan(args: Arguments): Plan {
     data,
     output: requiredText(args, 'output', '-o'),
     report: text(args, 'report'),
+    layers: layerRequests(args),
     options: {
-      layers: ranks(args),
+      ...given('batchNorm', choice(args, 'batch-norm', ['keep', 'fold'] as const)),
       ...given('method', choice(args, 'method', methods)),
       ...given('seed', integer(args, 'seed', 0)),
       ...given('threads', integer(args, 'threads', 1)),

@@ -1,5 +1,7 @@
 import { PolyadicError } from '../errors.js'
-import type { Graph, ValueInfo } from '../graph/graph.js'
+import type { Graph, Node, ValueInfo } from '../graph/graph.js'
+import { operatorOf } from '../operators/registry.js'
+import { compressibleLayers } from '../replacement/layers.js'
 import { formatCount } from '../report/format.js'
 import { machine } from '../report/machine.js'
 import { type Column, textTable } from '../report/table.js'
@@ -44,8 +46,11 @@ interface Seen {
   readonly nodes: readonly SeenNode[]
   /** Why the network cannot run here, when it cannot; it can still be read, compressed and written. */
   readonly problem: string | undefined
+  /** Operators that this version does not run, each with how many nodes have it. They are carried through compression as they are. */
+  readonly carriedOperators: Readonly<Record<string, number>>
   /** What runs, in order: several nodes may be one step. */
   readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  readonly imagesAtATime: number | undefined
   readonly arenaBytes: number | undefined
   readonly weightBytes: number | undefined
   readonly machine: ReturnType<typeof machine>
@@ -60,6 +65,9 @@ interface SeenValue {
 interface SeenNode {
   readonly name: string
   readonly operator: string
+  /** Of a layer that `compress` can replace: Cout × Cin/groups × spatial extents, and the rank from which on nothing is lost. */
+  readonly kernel: readonly number[] | undefined
+  readonly fullRank: number | undefined
   readonly output: readonly number[] | undefined
   readonly parameters: number | undefined
   readonly macs: number | undefined
@@ -69,6 +77,7 @@ interface SeenNode {
 async function look(file: string, graph: Graph, shapes: Shapes | undefined): Promise<Seen> {
   const counted = tryCost(graph, shapes)
   const byName = new Map('problem' in counted ? [] : counted.nodes.map((node) => [node.name, node]))
+  const layers = new Map(compressibleLayers(graph).map((layer) => [layer.name, layer]))
   const plan = 'problem' in counted ? counted : await planOf(graph, shapes)
   return {
     file,
@@ -78,14 +87,35 @@ async function look(file: string, graph: Graph, shapes: Shapes | undefined): Pro
     outputs: graph.outputs.map(({ name, dtype, dims }) => ({ name, dtype, dims })),
     ...totals(graph, shapes),
     nodes: graph.nodes.map(({ name, opType }) => {
-      const node = byName.get(name)
-      return { name, operator: opType, output: node?.outputDims, parameters: node?.parameters, macs: node?.macs }
+      const [node, layer] = [byName.get(name), layers.get(name)]
+      const { kernel, fullRank } = layer ?? {}
+      return { name, operator: opType, kernel, fullRank, output: node?.outputDims, parameters: node?.parameters, macs: node?.macs }
     }),
+    carriedOperators: carriedOperators(graph),
     problem: 'problem' in plan ? plan.problem : undefined,
     steps: 'steps' in plan ? plan.steps : [],
+    imagesAtATime: 'steps' in plan ? plan.imagesAtATime : undefined,
     arenaBytes: 'steps' in plan ? plan.arenaBytes : undefined,
     weightBytes: 'steps' in plan ? plan.weightBytes : undefined,
     machine: machine()
+  }
+}
+
+function carriedOperators(graph: Graph): Record<string, number> {
+  const counts = new Map<string, number>()
+  for (const node of graph.nodes) {
+    const name = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`
+    if (!isKnown(node, graph)) counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+  return Object.fromEntries(counts)
+}
+
+function isKnown(node: Node, graph: Graph): boolean {
+  try {
+    return operatorOf(node, graph.opsets) !== undefined
+  } catch (error) {
+    if (error instanceof PolyadicError) return false
+    throw error
   }
 }
 
@@ -102,6 +132,8 @@ async function planOf(graph: Graph, shapes: Shapes | undefined): Promise<Session
 const columns: readonly Column[] = [
   { title: 'node' },
   { title: 'operator' },
+  { title: 'kernel' },
+  { title: 'full rank', align: 'right' },
   { title: 'output' },
   { title: 'parameters', align: 'right' },
   { title: 'multiply-adds', align: 'right' }
@@ -110,9 +142,14 @@ const columns: readonly Column[] = [
 function format(seen: Seen): string {
   const values = (kind: string, list: readonly SeenValue[]): string[][] =>
     list.map(({ name, dtype, dims }) => [kind, name, dtype, formatDims(dims)])
-  const rows = seen.nodes.map((node) => [
+  // Exporters write every weight as a node of its own: they are counted, not listed.
+  const listed = seen.nodes.filter(({ operator }) => operator !== 'Constant')
+  const constants = seen.nodes.length - listed.length
+  const rows = listed.map((node) => [
     node.name,
     node.operator,
+    node.kernel?.join('×') ?? '',
+    node.fullRank === undefined ? '' : String(node.fullRank),
     formatDims(node.output),
     node.parameters ? formatCount(node.parameters) : '',
     node.macs ? formatCount(node.macs) : ''
@@ -126,15 +163,22 @@ function format(seen: Seen): string {
     ),
     '',
     textTable(columns, rows),
+    ...(constants === 0 ? [] : [`and ${constants} Constant nodes`]),
     '',
+    ...carriedLines(seen),
     ...(seen.problem === undefined ? stepLines(seen) : [`Cannot be run by this version: ${seen.problem}`])
   ].join('\n')
 }
 
-function stepLines({ steps, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa } }: Seen): string[] {
+function carriedLines({ carriedOperators }: Seen): string[] {
+  const list = Object.entries(carriedOperators).map(([name, count]) => (count === 1 ? name : `${name} (${count} nodes)`))
+  return list.length === 0 ? [] : [`Not known to this version, and carried through compression as they are: ${list.join(', ')}`]
+}
+
+function stepLines({ steps, imagesAtATime = 1, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa } }: Seen): string[] {
   const rows = steps.map(({ op, kernel }, i) => [String(i + 1), op, kernel])
   return [
-    `Runs on ${cpu} with ${isa} kernels as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory:`,
+    `Runs on ${cpu} with ${isa} kernels as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory, ${imagesAtATime === 1 ? 'an image' : `${imagesAtATime} images`} at a time:`,
     '',
     textTable([{ title: 'step', align: 'right' }, { title: 'operation' }, { title: 'kernel' }], rows)
   ]

@@ -2,7 +2,7 @@ import { PolyadicError, show } from '../errors.js'
 import type { Tensor } from '../tensor.js'
 import type { Attribute, Graph, Node, ValueInfo } from './graph.js'
 import { checkGraph } from './check.js'
-import { capturesOf, givenValues, usedValues } from './values.js'
+import { capturesOf, givenValues, producers, usedValues } from './values.js'
 
 export {
   floatAttribute,
@@ -46,7 +46,7 @@ export interface GraphParts {
 export interface ReplaceOptions {
   /** Initializers that the new nodes use. */
   readonly add?: ReadonlyMap<string, Tensor>
-  /** Drop initializers that only the replaced node used. */
+  /** Drop initializers that only the replaced node used, and nodes that only computed something for it. Default: true. */
   readonly removeUnused?: boolean
 }
 
@@ -109,11 +109,42 @@ export function replaceNode(graph: Graph, name: string, nodes: readonly Node[], 
     initializers.set(added, tensor)
   }
   let result: Graph = { ...graph, nodes: graph.nodes.toSpliced(index, 1, ...nodes), initializers }
-  if (options.removeUnused ?? defaults.removeUnused) result = dropUnused(result, new Set(usedValues(replaced)))
-  const outputs = new Set(replaced.outputs)
+  if (options.removeUnused ?? defaults.removeUnused) result = dropSources(result, usedValues(replaced))
+  const before = valueNames(graph)
   const remaining = valueNames(result)
-  const valueInfo = graph.valueInfo.filter((info) => !outputs.has(info.name) || remaining.has(info.name))
+  const valueInfo = graph.valueInfo.filter((info) => !before.has(info.name) || remaining.has(info.name))
   return checkGraph({ ...result, valueInfo })
+}
+
+/** Drops the initializers and nodes that give `values`, and what those were made from, as far as nothing uses them any more. */
+function dropSources(graph: Graph, values: readonly string[]): Graph {
+  const counts = useCounts(graph)
+  const producer = producers(graph)
+  const initializers = new Map(graph.initializers)
+  const dropped = new Set<Node>()
+  const waiting = [...values]
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+    if ((counts.get(name) ?? 0) > 0) continue
+    initializers.delete(name)
+    const node = producer.get(name)
+    if (node === undefined || dropped.has(node) || node.outputs.some((output) => (counts.get(output) ?? 0) > 0)) continue
+    dropped.add(node)
+    for (const used of usedValues(node)) {
+      counts.set(used, (counts.get(used) ?? 0) - 1)
+      waiting.push(used)
+    }
+  }
+  return { ...graph, nodes: graph.nodes.filter((node) => !dropped.has(node)), initializers }
+}
+
+/** How often each value is used: by nodes (once an input), as a graph output, or by something that is only carried. */
+function useCounts(graph: Graph): Map<string, number> {
+  const counts = new Map<string, number>()
+  const outputs = graph.outputs.map((output) => output.name)
+  for (const name of [...graph.nodes.flatMap(usedValues), ...outputs, ...capturesOf(graph.carried)]) {
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+  return counts
 }
 
 /** Drops every initializer that neither a node (sub-graphs included) nor a graph output uses. */

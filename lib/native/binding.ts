@@ -4,9 +4,11 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PolyadicError } from '../errors.js'
 import type { PlanSpec } from '../runtime/plan-spec.js'
+import { type RawAddon, withJobs } from './raw.js'
 
-/** A job on the compute thread: its result, and a way to ask it to stop. Native code rejects only when it has let go of every buffer. */
+/** A job on the compute thread: its result, and a way to ask it to stop. It is rejected only when native code has let go of every buffer. */
 export interface NativeJob<T> {
+  /** Rejected with a `PolyadicError`. */
   readonly promise: Promise<T>
   cancel(): void
 }
@@ -114,8 +116,8 @@ export interface NativeAddon {
   cpu(): { readonly isa: string; readonly available: readonly string[]; readonly threads: number; readonly backend: string }
   /** Chooses the kernel table; only before the first plan or solver call. */
   setIsa(name: string): void
-  /** The highest float32 rate one core reaches with the chosen kernels, in GFLOP/s; measured, takes some 50 ms. */
-  peakGflops(): number
+  /** The highest rate one core reaches with the chosen kernels in float32 (or float64), in GFLOP/s; measured, takes some 50 ms. */
+  peakGflops(precision?: 'float32' | 'float64'): number
   createPlan(spec: PlanSpec): NativePlan
   createTrainer(spec: PlanSpec): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
@@ -125,16 +127,18 @@ let loaded: NativeAddon | undefined
 
 /** The addon, loaded on first use. Throws POLYADIC_NATIVE that says what was tried and what to do. */
 export function native(): NativeAddon {
-  loaded ??= load()
+  loaded ??= withJobs(load())
   return loaded
 }
 
-function load(): NativeAddon {
+function load(): RawAddon {
   const root = packageRoot()
   const require = createRequire(import.meta.url)
   try {
-    return (require('node-gyp-build') as (dir: string) => NativeAddon)(root)
+    return (require('node-gyp-build') as (dir: string) => RawAddon)(root)
   } catch (cause) {
+    const musl = muslBinary(root)
+    if (musl !== undefined) return require(musl) as RawAddon
     throw new PolyadicError(
       'POLYADIC_NATIVE',
       `polyadic's native addon cannot be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}: ` +
@@ -143,6 +147,14 @@ function load(): NativeAddon {
       { cause }
     )
   }
+}
+
+// node-gyp-build knows musl by Alpine's release file alone.
+function muslBinary(root: string): string | undefined {
+  if (process.platform !== 'linux') return undefined
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  const file = path.join(root, 'prebuilds', `linux-${process.arch}`, 'polyadic.musl.node')
+  return header.glibcVersionRuntime === undefined && existsSync(file) ? file : undefined
 }
 
 // Sources run from lib/, compiled files from dist/lib/: the package's root is the nearest folder with binding.gyp.

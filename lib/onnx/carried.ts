@@ -1,4 +1,6 @@
 import type { ValueInfo } from '../graph/graph.js'
+import type { TensorData } from '../tensor.js'
+import { nodeProto } from './schema.js'
 import type { RawField } from './wire.js'
 
 // What a Graph carries for the file format. Plain data, so that it survives structuredClone. Everywhere, `extra` are the
@@ -33,6 +35,8 @@ export interface TensorCarried {
   readonly packedDims: boolean
   /** The TensorProto field that held the data; 0 for none. */
   readonly storage: number
+  /** The file has a SparseTensorProto: its bytes, and the dense data made of it. */
+  readonly sparse?: { readonly data: TensorData; readonly bytes: Uint8Array }
 }
 
 export interface NodeCarried {
@@ -93,4 +97,14 @@ interface Carried {
 export function carriedAs<K extends keyof Carried>(_what: K, value: unknown): Carried[K] | undefined {
   const isOurs = typeof value === 'object' && value !== null && (value as { format?: unknown }).format === 'onnx'
   return isOurs ? (value as Carried[K]) : undefined
+}
+
+/**
+ * What of a node's carried data also holds for nodes that are made from it: its metadata properties. Fields that speak about the node's
+ * own inputs, outputs or operator do not.
+ */
+export function inherited(carried: unknown): NodeCarried | undefined {
+  const node = carriedAs('node', carried)
+  const extra = node?.extra.filter(({ field }) => field === nodeProto.fields.metadata_props) ?? []
+  return extra.length === 0 ? undefined : { format: 'onnx', extra, attributes: new Map() }
 }

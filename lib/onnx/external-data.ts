@@ -5,15 +5,23 @@ import { PolyadicError, show } from '../errors.js'
 import { arrayType } from '../tensor.js'
 import type { Tensor, TensorData } from '../tensor.js'
 import { readExactly } from './files.js'
+import type { ModelFile } from './model-file.js'
 import { stringEntryProto, tensorProto } from './schema.js'
 import { WireReader } from './wire.js'
 import type { RawField } from './wire.js'
 
-/** A tensor whose data is still to be read: `byteLength` bytes at `offset` of the file `location`. */
+/** Tensor data that is read once the model has been understood. */
+export interface PendingData {
+  readonly requests: ExternalRequest[]
+  /** Raw data of the model's own file that is not in memory: lengths by where it begins. */
+  readonly holes: ReadonlyMap<number, number>
+}
+
+/** A tensor whose data is still to be read: `byteLength` bytes at `offset` of the file `location`, or of the model's own. */
 export interface ExternalRequest {
   readonly tensor: Tensor
   readonly count: number
-  readonly location: string
+  readonly location: string | undefined
   readonly offset: number
   readonly byteLength: number
   readonly label: string
@@ -46,26 +54,58 @@ export function externalRequest(
 }
 
 /**
- * Reads the data of all `requests` from files in `folder` and puts it into their tensors, which nobody has seen yet.
- * Each file is opened once. A file that is outside of the folder once symbolic links are followed is refused.
+ * Reads the data of all requests and puts it into their tensors, which nobody has seen yet: from the model's own file, and from others
+ * in `folder`, each of which is opened once. One that is outside of the folder once symbolic links are followed is refused. Holes that
+ * no tensor has asked for belong to something that is only carried: they are filled.
  */
-export async function loadExternalData(folder: string, requests: readonly ExternalRequest[]): Promise<void> {
+export async function loadPendingData(folder: string, model: ModelFile, requests: readonly ExternalRequest[]): Promise<void> {
+  const unclaimed = new Map(model.holes)
   const byLocation = new Map<string, ExternalRequest[]>()
   for (const request of requests) {
-    const group = byLocation.get(request.location)
-    if (group === undefined) byLocation.set(request.location, [request])
+    const { location, offset } = request
+    if (location === undefined) {
+      unclaimed.delete(offset)
+      ;(request.tensor as { data: TensorData }).data = await readData(model.file, model.bytes.length, request)
+      continue
+    }
+    const group = byLocation.get(location)
+    if (group === undefined) byLocation.set(location, [request])
     else group.push(request)
   }
+  for (const [offset, length] of unclaimed)
+    await readExactly(model.file, model.bytes.subarray(offset, offset + length), offset, 'the model')
   for (const [location, group] of byLocation) {
     const first = group[0] as ExternalRequest
     const file = await openInside(folder, location, first)
     try {
       const { size } = await file.stat()
+      checkOverlap(group, size)
+      const seen = new Map<string, TensorData>()
       for (const request of group) {
-        ;(request.tensor as { data: TensorData }).data = await readData(file, size, request)
+        const region = regionOf(request)
+        const data = seen.get(region) ?? (await readData(file, size, request))
+        seen.set(region, data)
+        ;(request.tensor as { data: TensorData }).data = data
       }
     } finally {
       await file.close()
+    }
+  }
+}
+
+/** Tensors that share one region (tied weights) share one array. */
+function regionOf({ offset, byteLength, tensor }: ExternalRequest): string {
+  return `${offset} ${byteLength} ${tensor.dtype}`
+}
+
+/** Regions do not overlap in files that exporters write; if they could at will, a small file would fill any memory. */
+function checkOverlap(group: readonly ExternalRequest[], size: number): void {
+  const regions = new Map(group.map((request) => [regionOf(request), request]))
+  let total = 0
+  for (const request of regions.values()) {
+    total += request.byteLength
+    if (request.offset + request.byteLength <= size && total > 2 * size) {
+      throw externalError('POLYADIC_FORMAT', request, `the tensors in ${show(request.location)} overlap each other`)
     }
   }
 }
@@ -77,9 +117,17 @@ async function readData(file: FileHandle, size: number, request: ExternalRequest
     const what = `bytes ${offset} to ${offset + byteLength} are past the end of ${show(location)} (${size} bytes)`
     throw externalError('POLYADIC_FORMAT', request, what)
   }
-  const data = new (arrayType(request.tensor.dtype))(count)
-  await readExactly(file, new Uint8Array(data.buffer), offset, show(location))
+  const data = newData(request, count)
+  await readExactly(file, new Uint8Array(data.buffer), offset, location === undefined ? 'the model' : show(location))
   return data
+}
+
+function newData(request: ExternalRequest, count: number): TensorData {
+  try {
+    return new (arrayType(request.tensor.dtype))(count)
+  } catch (cause) {
+    throw externalError('POLYADIC_MEMORY', request, `there is no memory for its ${request.byteLength} bytes`, cause)
+  }
 }
 
 async function openInside(folder: string, location: string, request: ExternalRequest): Promise<FileHandle> {
@@ -122,7 +170,7 @@ function readEntries(fields: readonly RawField[]): Map<string, string> {
 }
 
 function externalError(
-  code: 'POLYADIC_FORMAT' | 'POLYADIC_IO',
+  code: 'POLYADIC_FORMAT' | 'POLYADIC_IO' | 'POLYADIC_MEMORY',
   { label, subject }: ExternalRequest,
   what: string,
   cause?: unknown

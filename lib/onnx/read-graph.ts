@@ -3,8 +3,9 @@ import type { Node, ValueInfo } from '../graph/graph.js'
 import type { Tensor } from '../tensor.js'
 import { sparseName } from './captures.js'
 import type { OpaqueInitializer, TensorCarried } from './carried.js'
-import type { ExternalRequest } from './external-data.js'
+import type { PendingData } from './external-data.js'
 import { decodeNode, nameNodes } from './read-node.js'
+import { decodeSparse, sparseBudget } from './read-sparse.js'
 import { decodeTensor } from './read-tensor.js'
 import { decodeValueInfo } from './read-value.js'
 import { annotationProto, graphProto, nodeProto, sparseTensorProto, stringEntryProto, tensorProto, valueInfoProto } from './schema.js'
@@ -21,10 +22,12 @@ export interface DecodedGraph {
   readonly opaqueInitializers: Map<string, OpaqueInitializer>
   readonly initializersCarried: Map<string, TensorCarried>
   readonly captures: Set<string>
+  /** Bytes that sparse initializers may still take as dense ones. */
+  sparseBudget: number
   readonly extra: RawField[]
 }
 
-export function decodeGraph(reader: WireReader, external: ExternalRequest[] | undefined): DecodedGraph {
+export function decodeGraph(reader: WireReader, pending: PendingData | undefined): DecodedGraph {
   const f = graphProto.fields
   const graph: DecodedGraph = {
     name: '',
@@ -36,12 +39,13 @@ export function decodeGraph(reader: WireReader, external: ExternalRequest[] | un
     opaqueInitializers: new Map(),
     initializersCarried: new Map(),
     captures: new Set(),
+    sparseBudget: sparseBudget(reader.bytes.length),
     extra: []
   }
   while (reader.next()) {
-    if (reader.field === f.node) graph.nodes.push(decodeNode(reader.message(nodeProto), graph.nodes.length, external))
+    if (reader.field === f.node) graph.nodes.push(decodeNode(reader.message(nodeProto), graph.nodes.length, pending))
     else if (reader.field === f.name) graph.name = reader.string(graph.extra)
-    else if (reader.field === f.initializer) readInitializer(reader, graph, external)
+    else if (reader.field === f.initializer) readInitializer(reader, graph, pending)
     else if (reader.field === f.sparse_initializer) readSparseInitializer(reader, graph)
     else if (reader.field === f.input) graph.fileInputs.push(decodeValueInfo(reader.message(valueInfoProto)))
     else if (reader.field === f.output) graph.outputs.push(decodeValueInfo(reader.message(valueInfoProto)))
@@ -55,20 +59,27 @@ export function decodeGraph(reader: WireReader, external: ExternalRequest[] | un
   return graph
 }
 
-function readInitializer(reader: WireReader, graph: DecodedGraph, external: ExternalRequest[] | undefined): void {
+function readInitializer(reader: WireReader, graph: DecodedGraph, pending: PendingData | undefined): void {
   const bytes = reader.peekView()
   const owner = `initializer ${graph.initializersCarried.size}`
-  const { name, tensor, carried } = decodeTensor(reader.message(tensorProto), { owner, external })
+  const { name, tensor, carried } = decodeTensor(reader.message(tensorProto), { owner, pending })
   note(graph, name, carried)
   if (tensor === undefined) graph.opaqueInitializers.set(name, { format: 'onnx', field: reader.field, bytes })
   else graph.initializers.set(name, tensor)
 }
 
+/** Dense in the Graph, and sparse again in the file as long as nobody has replaced it; what cannot be dense is carried. */
 function readSparseInitializer(reader: WireReader, graph: DecodedGraph): void {
   const bytes = reader.peekView()
-  const name = sparseName(reader.message(sparseTensorProto))
-  note(graph, name, { extra: [], name, packedDims: false, storage: 0 })
-  graph.opaqueInitializers.set(name, { format: 'onnx', field: reader.field, bytes })
+  const name = sparseName(reader.peek(sparseTensorProto))
+  const tensor = decodeSparse(reader.message(sparseTensorProto), name, graph.sparseBudget)
+  const plain = { extra: [], name, packedDims: false, storage: 0 }
+  note(graph, name, tensor === undefined ? plain : { ...plain, sparse: { data: tensor.data, bytes } })
+  if (tensor === undefined) graph.opaqueInitializers.set(name, { format: 'onnx', field: reader.field, bytes })
+  else {
+    graph.initializers.set(name, tensor)
+    graph.sparseBudget -= tensor.data.byteLength
+  }
 }
 
 function note(graph: DecodedGraph, name: string, carried: TensorCarried): void {

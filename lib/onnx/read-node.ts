@@ -2,7 +2,7 @@ import { PolyadicError, show } from '../errors.js'
 import type { Attribute, Node } from '../graph/graph.js'
 import type { AttributeCarried, NodeCarried } from './carried.js'
 import { decodeAttribute } from './read-attribute.js'
-import type { ExternalRequest } from './external-data.js'
+import type { PendingData } from './external-data.js'
 import { attributeProto, nodeProto } from './schema.js'
 import type { RawField, WireReader } from './wire.js'
 
@@ -10,7 +10,7 @@ import type { RawField, WireReader } from './wire.js'
 export const domainAlias = 'ai.onnx'
 
 /** Decodes a NodeProto; `index` is its place in the graph, by which errors call a node without a name. */
-export function decodeNode(reader: WireReader, index: number, external: ExternalRequest[] | undefined): Node {
+export function decodeNode(reader: WireReader, index: number, pending: PendingData | undefined): Node {
   const f = nodeProto.fields
   const extra: RawField[] = []
   const inputs: string[] = []
@@ -27,7 +27,7 @@ export function decodeNode(reader: WireReader, index: number, external: External
     else if (reader.field === f.domain) node.domain = reader.string(extra)
     else if (reader.field === f.attribute) {
       const owner = `node ${show(node.name || index)} (${node.opType})`
-      const decoded = decodeAttribute(reader.message(attributeProto), { owner, external })
+      const decoded = decodeAttribute(reader.message(attributeProto), { owner, pending })
       if (attributes.has(decoded.name)) throw nodeError(`${owner} has more than one attribute ${show(decoded.name)}`, node.name)
       attributes.set(decoded.name, decoded.attribute)
       if (decoded.carried !== undefined) carried.set(decoded.name, decoded.carried)

@@ -3,7 +3,7 @@ import { arrayType } from '../tensor.js'
 import type { DataType, Tensor, TensorData } from '../tensor.js'
 import type { TensorCarried } from './carried.js'
 import { externalRequest } from './external-data.js'
-import type { ExternalRequest } from './external-data.js'
+import type { PendingData } from './external-data.js'
 import { dataTypeOf, tensorProto, typedDataFields } from './schema.js'
 import { wireType } from './wire.js'
 import type { RawField, WireReader } from './wire.js'
@@ -21,8 +21,8 @@ export interface DecodedTensor {
 export interface TensorContext {
   /** What errors call the tensor when it has no name itself. */
   readonly owner: string
-  /** Takes the tensors whose data is to be read from other files; undefined when that is not possible. */
-  readonly external: ExternalRequest[] | undefined
+  /** Takes the tensors whose data is to be read from files later; undefined when that is not possible. */
+  readonly pending: PendingData | undefined
 }
 
 interface Parts {
@@ -58,8 +58,10 @@ export function decodeTensor(reader: WireReader, context: TensorContext): Decode
     throw tensorError('POLYADIC_UNSUPPORTED', label, `external data of data type ${parts.dataType}`, subject)
   }
   const source = { again, parts, dtype, count: checkedCount(parts.dims, label, subject), label, subject }
-  const tensor = { dtype, dims: parts.dims, data: isExternal ? new (arrayType(dtype))(0) : decodeData(source) }
+  const isHole = !isExternal && parts.raw !== undefined && context.pending?.holes.get(parts.raw.byteOffset) === parts.raw.length
+  const tensor = { dtype, dims: parts.dims, data: isExternal || isHole ? new (arrayType(dtype))(0) : decodeData(source) }
   if (isExternal) requestExternal(tensor, source, context)
+  if (isHole) requestOwn(tensor, source, context)
   return { name: parts.name, tensor, carried }
 }
 
@@ -126,31 +128,49 @@ function checkedCount(dims: readonly number[], label: string, subject: string): 
 }
 
 function requestExternal(tensor: Tensor, { parts, count, label, subject }: Source, context: TensorContext): void {
-  if (context.external === undefined) {
+  if (context.pending === undefined) {
     const what = 'its data is in another file, which bytes alone do not give: read the model from its path'
     throw tensorError('POLYADIC_UNSUPPORTED', label, what, subject)
   }
-  context.external.push(externalRequest(tensor, count, parts.externalFields, { label, subject }))
+  context.pending.requests.push(externalRequest(tensor, count, parts.externalFields, { label, subject }))
+}
+
+/** Raw data that was left in the model's file is read straight into the tensor's array. */
+function requestOwn(tensor: Tensor, source: Source, context: TensorContext): void {
+  checkDataField(source)
+  const { byteOffset, length } = checkedRaw(source, source.parts.raw as Uint8Array)
+  const { count, label, subject } = source
+  context.pending?.requests.push({ tensor, count, location: undefined, offset: byteOffset, byteLength: length, label, subject })
 }
 
 function decodeData(source: Source): TensorData {
-  const { parts, dtype, label, subject } = source
+  checkDataField(source)
+  return source.parts.raw === undefined ? fromTyped(source) : fromRaw(source, source.parts.raw)
+}
+
+/** Throws when there are elements in a field that is not for this type. */
+function checkDataField({ parts, dtype, label, subject }: Source): void {
   const expected = parts.raw === undefined ? typedDataFields[dtype] : f.raw_data
   const unexpected = [...parts.typed].find((field) => field !== expected)
   if (unexpected !== undefined) {
     const what = `has data in ${fieldName(unexpected)}; ${fieldName(expected)} was expected for ${dtype}`
     throw tensorError('POLYADIC_FORMAT', label, what, subject)
   }
-  return parts.raw === undefined ? fromTyped(source) : fromRaw(source, parts.raw)
+}
+
+/** `raw`, which must be as long as dims say. */
+function checkedRaw({ parts, dtype, count, label, subject }: Source, raw: Uint8Array): Uint8Array {
+  const expected = count * arrayType(dtype).BYTES_PER_ELEMENT
+  if (raw.length === expected) return raw
+  const what = `raw_data: expected ${expected} bytes (${dtype}, dims ${show(parts.dims)}), got ${raw.length}`
+  throw tensorError('POLYADIC_FORMAT', label, what, subject)
 }
 
 /** Little-endian, as this machine (x86) is. */
-function fromRaw({ parts, dtype, count, label, subject }: Source, raw: Uint8Array): TensorData {
+function fromRaw(source: Source, raw: Uint8Array): TensorData {
+  const { dtype, count } = source
+  checkedRaw(source, raw)
   const ArrayType = arrayType(dtype)
-  if (raw.length !== count * ArrayType.BYTES_PER_ELEMENT) {
-    const expected = `${count * ArrayType.BYTES_PER_ELEMENT} bytes (${dtype}, dims ${show(parts.dims)})`
-    throw tensorError('POLYADIC_FORMAT', label, `raw_data: expected ${expected}, got ${raw.length}`, subject)
-  }
   // Where in a file the data begins is chance: only aligned data can be a view of it.
   const isAligned = raw.byteOffset % ArrayType.BYTES_PER_ELEMENT === 0
   const { buffer, byteOffset } = isAligned ? raw : new Uint8Array(raw)

@@ -3,9 +3,9 @@ import { PolyadicError, argumentError } from '../errors.js'
 import { checkGraph } from '../graph/check.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import type { ModelCarried, OpsetCarried } from './carried.js'
-import { loadExternalData } from './external-data.js'
-import type { ExternalRequest } from './external-data.js'
-import { readWholeFile } from './files.js'
+import { loadPendingData } from './external-data.js'
+import type { PendingData } from './external-data.js'
+import { openModelFile, type ScanLimits } from './model-file.js'
 import { decodeGraph } from './read-graph.js'
 import type { DecodedGraph } from './read-graph.js'
 import { domainAlias } from './read-node.js'
@@ -15,8 +15,8 @@ import { WireReader } from './wire.js'
 import type { RawField } from './wire.js'
 
 /**
- * Reads an ONNX model from a file or from bytes. Tensors are views of the bytes where alignment allows it: do not change
- * them afterwards. Tensor data in other files is read when a path is given, from the model's folder only.
+ * Reads an ONNX model from a file or from bytes. A file takes its own size in memory. Tensors are views of bytes that are given where
+ * alignment allows it: do not change them afterwards. Tensor data in other files is read when a path is given, from the model's folder only.
  *
  * Throws `POLYADIC_IO` when a file cannot be read, `POLYADIC_FORMAT` when it is not a model or a broken one,
  * `POLYADIC_GRAPH` when the network is inconsistent; the message begins with the path.
@@ -24,16 +24,23 @@ import type { RawField } from './wire.js'
 export async function readOnnx(source: string | Uint8Array): Promise<Graph> {
   if (source instanceof Uint8Array) return decodeOnnx(source)
   if (typeof source !== 'string' || source === '') throw argumentError('source', 'a path or the bytes of a model', source)
-  const bytes = await readWholeFile(source)
-  const external: ExternalRequest[] = []
+  return readOnnxWith(source)
+}
+
+/** `readOnnx` of a file with limits of one's own on what is read how: for tests, which make gigabytes of a few bytes by it. */
+export async function readOnnxWith(source: string, limits?: ScanLimits): Promise<Graph> {
+  const model = await openModelFile(source, limits)
   try {
-    const graph = decode(bytes, external)
-    await loadExternalData(dirname(source), external)
+    const pending = { requests: [], holes: model.holes }
+    const graph = decode(model.bytes, pending)
+    await loadPendingData(dirname(source), model, pending.requests)
     return graph
   } catch (cause) {
     if (!(cause instanceof PolyadicError)) throw cause
     // The path in full, however long: `show` would cut it off before the file's name.
     throw new PolyadicError(cause.code, `${JSON.stringify(source)}: ${cause.message}`, { subject: cause.subject ?? source, cause })
+  } finally {
+    await model.file.close()
   }
 }
 
@@ -54,13 +61,13 @@ interface ModelParts {
   readonly extra: RawField[]
 }
 
-function decode(source: Uint8Array, external: ExternalRequest[] | undefined): Graph {
+function decode(source: Uint8Array, pending: PendingData | undefined): Graph {
   // A plain Uint8Array: subarrays of a Buffer would be Buffers, and text cannot be decoded from shared memory.
   const isShared = !(source.buffer instanceof ArrayBuffer)
   const bytes = isShared ? new Uint8Array(source) : new Uint8Array(source.buffer, source.byteOffset, source.length)
   const foreign = sniffForeign(bytes)
   if (foreign !== undefined) throw notAModel(foreign)
-  const parts = readModel(bytes, external)
+  const parts = readModel(bytes, pending)
   if (parts.graph === undefined) {
     throw parts.irVersion > 0
       ? new PolyadicError('POLYADIC_FORMAT', 'the model has no graph')
@@ -69,7 +76,7 @@ function decode(source: Uint8Array, external: ExternalRequest[] | undefined): Gr
   return checkGraph(assemble(parts, parts.graph))
 }
 
-function readModel(bytes: Uint8Array, external: ExternalRequest[] | undefined): ModelParts {
+function readModel(bytes: Uint8Array, pending: PendingData | undefined): ModelParts {
   const f = modelProto.fields
   const parts: ModelParts = {
     irVersion: 0,
@@ -90,7 +97,7 @@ function readModel(bytes: Uint8Array, external: ExternalRequest[] | undefined): 
       else if (reader.field === f.metadata_props) readMetadata(reader.message(stringEntryProto), parts)
       else if (reader.field === f.graph) {
         if (parts.graph !== undefined) throw reader.error('more than one graph')
-        parts.graph = decodeGraph(reader.message(graphProto), external)
+        parts.graph = decodeGraph(reader.message(graphProto), pending)
       } else parts.extra.push(reader.raw())
     }
   } catch (error) {

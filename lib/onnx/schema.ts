@@ -1,7 +1,7 @@
 import type { DataType } from '../tensor.js'
 import type { MessageSchema } from './wire.js'
 
-// Field numbers of onnx.proto3 (IR versions 1 to 13). Fields that are only carried are listed too: errors name them.
+// Field numbers of onnx.proto3 (IR versions 1 to 14). Fields that are only carried are listed too: errors name them.
 
 function schema<F extends Record<string, number>>(name: string, fields: F): MessageSchema & { readonly fields: F } {
   return { name, fields }
@@ -178,5 +178,6 @@ export function irVersionFor(opset: number): number {
   if (opset <= 20) return 9
   if (opset <= 22) return 10
   if (opset === 23) return 11
-  return opset === 24 ? 12 : 13
+  if (opset === 24) return 12
+  return opset <= 27 ? 13 : 14
 }

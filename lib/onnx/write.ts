@@ -1,14 +1,15 @@
-import { PolyadicError, argumentError, show } from '../errors.js'
+import { PolyadicError, argumentError, checkChoice, show } from '../errors.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
 import { checkGraph } from '../graph/check.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import type { Tensor } from '../tensor.js'
 import { carriedAs } from './carried.js'
 import type { ModelCarried } from './carried.js'
+import { DataFile, writeWithData } from './data-file.js'
 import { graphProto, irVersionFor, modelProto, opsetProto, stringEntryProto } from './schema.js'
 import { MessageWriter, joinChunks, totalLength } from './wire-writer.js'
 import { encodeNode } from './write-node.js'
-import { encodeTensor } from './write-tensor.js'
+import { type ExternalSink, encodeTensor } from './write-tensor.js'
 import { encodeValueInfo } from './write-value.js'
 
 /** From IR version 4 on, initializers need not be listed among the inputs. */
@@ -17,22 +18,47 @@ const firstVersionWithFreeInitializers = 4
 /** What protobuf implementations take at most; ONNX has none that would read more. */
 const maximumLength = 2 ** 31 - 1
 
+export interface WriteOptions {
+  /**
+   * Whether the data of tensors of 1 KiB and more goes into a second file beside the model's, `<name>.data` (or `<name>.1.data`, … while
+   * that is in use). `auto` (default): when the model would not fit into 2 GiB, which is all that an ONNX file may have.
+   */
+  readonly externalData?: 'auto' | 'always' | 'never'
+}
+
 /**
  * Writes `graph` to the file `path`, which is replaced as a whole or, when anything fails, left as it was. Tensor data that was
- * read from other files is written into this one. Throws `POLYADIC_GRAPH` when the network is inconsistent,
- * `POLYADIC_UNSUPPORTED` when it does not fit into 2 GiB, `POLYADIC_IO` when the file cannot be written.
+ * read from other files is written into this one, unless `externalData` says otherwise; then the data file is complete before the model
+ * that refers to it takes its place, and data files of the model that it replaces are removed. Throws `POLYADIC_GRAPH` when the network
+ * is inconsistent, `POLYADIC_UNSUPPORTED` when it does not fit into 2 GiB, `POLYADIC_IO` when a file cannot be written.
  */
-export async function writeOnnx(graph: Graph, path: string): Promise<void> {
+export async function writeOnnx(graph: Graph, path: string, options: WriteOptions = {}): Promise<void> {
   if (typeof path !== 'string' || path === '') throw argumentError('path', 'the path of the file to write', path)
-  await writeFileAtomically(path, encodeChunks(graph))
+  const externalData = checkChoice('externalData', options.externalData ?? 'auto', ['auto', 'always', 'never'])
+  const chunks = externalData === 'always' ? undefined : encodeChunks(graph)
+  if (chunks !== undefined && (externalData === 'never' || totalLength(chunks) <= maximumLength)) {
+    return writeFileAtomically(path, checkLength(graph, chunks))
+  }
+  await writeWithData(path, (location) => {
+    const data = new DataFile(location)
+    return { model: checkLength(graph, encodeChunks(graph, data)), data: data.chunks }
+  })
 }
 
 /** The bytes of an ONNX file that holds `graph`, with everything that it carries. Errors as of `writeOnnx`. */
 export function encodeOnnx(graph: Graph): Uint8Array {
-  return joinChunks(encodeChunks(graph))
+  return joinChunks(checkLength(graph, encodeChunks(graph)))
 }
 
-function encodeChunks(graph: Graph): readonly Uint8Array[] {
+function checkLength(graph: Graph, chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+  const length = totalLength(chunks)
+  if (length <= maximumLength) return chunks
+  const what = `its file would have ${length} bytes, ONNX files have at most ${maximumLength}`
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', `graph ${show(graph.name)}: ${what}`, { subject: graph.name })
+}
+
+/** The model in pieces that are views of its tensors: nothing large is copied. */
+function encodeChunks(graph: Graph, external?: ExternalSink): readonly Uint8Array[] {
   const checked = checkGraph(graph)
   const carried = carriedAs('model', graph.carried)
   const irVersion = carried?.irVersion ?? irVersionFor(graph.opsets.get('') ?? 1)
@@ -41,7 +67,7 @@ function encodeChunks(graph: Graph): readonly Uint8Array[] {
   writer.optionalInteger(f.ir_version, irVersion)
   if (carried === undefined) writer.string(f.producer_name, 'polyadic')
   writer.optionalString(f.doc_string, graph.docString)
-  writer.message(f.graph, encodeGraph(checked, irVersion, carried))
+  writer.message(f.graph, encodeGraph(checked, irVersion, carried, external))
   writeOpsets(writer, graph, carried)
   for (const [key, value] of graph.metadata) {
     const entry = new MessageWriter(carried?.metadata.get(key))
@@ -49,11 +75,7 @@ function encodeChunks(graph: Graph): readonly Uint8Array[] {
     entry.optionalString(stringEntryProto.fields.value, value)
     writer.message(f.metadata_props, entry)
   }
-  const chunks = writer.finish()
-  const length = totalLength(chunks)
-  if (length <= maximumLength) return chunks
-  const what = `its file would have ${length} bytes, ONNX files have at most ${maximumLength}`
-  throw new PolyadicError('POLYADIC_UNSUPPORTED', `graph ${show(graph.name)}: ${what}`, { subject: graph.name })
+  return writer.finish()
 }
 
 function writeOpsets(writer: MessageWriter, graph: Graph, carried: ModelCarried | undefined): void {
@@ -68,17 +90,22 @@ function writeOpsets(writer: MessageWriter, graph: Graph, carried: ModelCarried 
   }
 }
 
-function encodeGraph(graph: Graph, irVersion: number, carried: ModelCarried | undefined): MessageWriter {
+function encodeGraph(
+  graph: Graph,
+  irVersion: number,
+  carried: ModelCarried | undefined,
+  external: ExternalSink | undefined
+): MessageWriter {
   const f = graphProto.fields
   const writer = new MessageWriter(carried?.graphExtra)
   for (const node of graph.nodes) writer.message(f.node, encodeNode(node))
   writer.optionalString(f.name, graph.name)
   const names = initializerOrder(graph, carried)
-  for (const name of names) writeInitializer(writer, graph, name, carried, f.initializer)
+  for (const name of names) writeInitializer(writer, graph, name, carried, { field: f.initializer, external })
   for (const input of fileInputs(graph, irVersion, carried)) writer.message(f.input, encodeValueInfo(input))
   for (const output of graph.outputs) writer.message(f.output, encodeValueInfo(output))
   for (const info of graph.valueInfo) writer.message(f.value_info, encodeValueInfo(info))
-  for (const name of names) writeInitializer(writer, graph, name, carried, f.sparse_initializer)
+  for (const name of names) writeInitializer(writer, graph, name, carried, { field: f.sparse_initializer })
   return writer
 }
 
@@ -90,11 +117,20 @@ function initializerOrder(graph: Graph, carried: ModelCarried | undefined): Set<
 }
 
 /** Writes the initializer `name` if it belongs into `field`, else nothing. */
-function writeInitializer(writer: MessageWriter, graph: Graph, name: string, carried: ModelCarried | undefined, field: number): void {
+function writeInitializer(
+  writer: MessageWriter,
+  graph: Graph,
+  name: string,
+  carried: ModelCarried | undefined,
+  { field, external }: { readonly field: number; readonly external?: ExternalSink | undefined }
+): void {
   const tensor = graph.initializers.get(name)
   if (tensor !== undefined) {
-    if (field !== graphProto.fields.initializer) return
-    writer.message(field, encodeTensor(name, tensor, carried?.initializers.get(name), `initializer ${show(name)}`))
+    const kept = carried?.initializers.get(name)
+    const sparse = kept?.sparse?.data === tensor.data ? kept.sparse : undefined
+    if (sparse !== undefined && field === graphProto.fields.sparse_initializer) writer.bytes(field, sparse.bytes)
+    if (sparse !== undefined || field !== graphProto.fields.initializer) return
+    writer.message(field, encodeTensor(name, tensor, kept, `initializer ${show(name)}`, external))
     return
   }
   const opaque = carriedAs('initializer', graph.opaqueInitializers?.get(name))

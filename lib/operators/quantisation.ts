@@ -2,18 +2,12 @@ import { intAttribute } from '../graph/rewrite.js'
 import type { DataType } from '../tensor.js'
 import { dataType } from './casting.js'
 import { apply, type Dense, refOf, reshape, scalar, take } from './dense.js'
+import { dequantized, quantized, ranges } from './quantised-constants.js'
 import { type NodeContext, type Operator, type PlanWriter, axisOf, newestOpset, nodeError, requiredInput, unsupported } from './operator.js'
 
 /*
  * Quantisation, computed in float32. Weights that are dequantised are computed once, when a plan is made.
  */
-
-const ranges: ReadonlyMap<DataType, readonly [number, number]> = new Map([
-  ['int8', [-128, 127]],
-  ['uint8', [0, 255]],
-  ['int16', [-32768, 32767]],
-  ['uint16', [0, 65535]]
-])
 
 /** A scale or zero point as it is broadcast: one for all, one for each position of the axis, or one for each block of positions. */
 function spreadOut(context: NodeContext, plan: PlanWriter, index: number): Dense {
@@ -36,6 +30,7 @@ const dequantize: Operator = {
   hasGradient: false,
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [requiredInput(context, 1).dtype],
+  fold: dequantized,
   lower(context, plan) {
     const x = context.inputs[2] === undefined ? plan.dense(0) : apply(plan, 'subtract', [plan.dense(0), spreadOut(context, plan, 2)])
     return [refOf(apply(plan, 'multiply', [x, spreadOut(context, plan, 1)]))]
@@ -53,10 +48,11 @@ const quantize: Operator = {
   hasGradient: false,
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [quantizedType(context)],
+  fold: quantized,
   lower(context, plan) {
     const dtype = quantizedType(context)
-    const range = ranges.get(dtype)
-    if (range === undefined) throw unsupported(context, `quantisation to ${dtype}`, `one of ${[...ranges.keys()].join(', ')} is needed`)
+    const range = ranges[dtype]
+    if (range === undefined) throw unsupported(context, `quantisation to ${dtype}`, `one of ${Object.keys(ranges).join(', ')} is needed`)
     const rounded = apply(plan, 'round', [apply(plan, 'divide', [plan.dense(0), spreadOut(context, plan, 1)])])
     const shifted = context.inputs[2] === undefined ? rounded : apply(plan, 'add', [rounded, spreadOut(context, plan, 2)])
     return [refOf(apply(plan, 'clip', [shifted, scalar(plan, range[0]), scalar(plan, range[1])]))]

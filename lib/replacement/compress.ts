@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { PolyadicError, checkInteger, show } from '../errors.js'
+import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { InputShapes } from '../operators/infer.js'
 import { elementCount } from '../tensor.js'
@@ -14,16 +14,34 @@ import {
   overallTrace
 } from './decompose.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
-import { type KernelTensor, kernelTensor } from './kernel-tensor.js'
-import { type ConvLayer, checkLayers, findConv, readConv } from './layer.js'
+import { type KernelShape, type KernelTensor, kernelShape, kernelTensor } from './kernel-tensor.js'
+import { foldBatchNorm } from './batch-norm.js'
+import { fullRank } from './exact.js'
+import { asConvolution } from './flattened.js'
+import { type Layer, checkLayers, findLayer, readLayer } from './layer.js'
 import type { LayerReport } from './layer-report.js'
-import { replaceConv } from './rebuild.js'
+import { replaceLayer } from './rebuild.js'
 import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
-import { spatialExtents } from './spatial-extents.js'
+import { knownShapes, spatialExtents } from './spatial-extents.js'
+
+/** What becomes of a layer besides the decomposition of its kernel. */
+export interface FormOptions {
+  /**
+   * `fold` multiplies a batch normalisation behind a Conv into its weights first: one node less, and the decomposition minds channels by
+   * what they are scaled to. `keep` (default) leaves it, which fine-tuning can make use of. Nothing happens where there is none.
+   */
+  readonly batchNorm?: 'keep' | 'fold'
+}
 
 /** One layer's rank (components a group) and whatever it does differently from the other layers. */
-export interface LayerOptions extends SolverOptions {
-  readonly rank: number
+export interface LayerOptions extends SolverOptions, FormOptions {
+  /** `full`: what an exact decomposition takes, which costs more than the layer: to check that nothing else changes. */
+  readonly rank: number | 'full'
+  /**
+   * Of a Gemm or MatMul: `matrix` (default) makes two of it, by truncated singular value decomposition. `convolution`, for one behind a
+   * flatten of C×H×W maps, makes the chain of small convolutions, by CP decomposition of its outputs×C×H×W tensor.
+   */
+  readonly form?: 'matrix' | 'convolution'
 }
 
 export interface CompressProgress {
@@ -36,9 +54,9 @@ export interface CompressProgress {
   readonly error: number
 }
 
-export interface CompressOptions extends SolverOptions {
-  /** Rank by layer; a layer is named by its node, its output or its weights. */
-  readonly layers: Readonly<Record<string, number | LayerOptions>>
+export interface CompressOptions extends SolverOptions, FormOptions {
+  /** Rank by layer (a Conv, Gemm or MatMul); a layer is named by its node, its output or its weights. */
+  readonly layers: Readonly<Record<string, LayerOptions['rank'] | LayerOptions>>
   /** Shapes of graph inputs by name, for exact counts of multiply-adds when the graph leaves dimensions open. */
   readonly inputShapes?: InputShapes
   readonly signal?: AbortSignal
@@ -52,15 +70,24 @@ export interface CompressResult {
 }
 
 interface Task {
-  readonly layer: ConvLayer
-  readonly kernel: KernelTensor
+  readonly layer: Layer
+  readonly shape: KernelShape
   readonly rank: number
   readonly solver: SolverOptions
+  readonly folded: string | undefined
+}
+
+/** A layer found, its options checked, and nothing else done. */
+interface Request {
+  readonly name: string
+  readonly rank: number | 'full'
+  readonly own: Partial<LayerOptions>
 }
 
 /**
- * Replaces convolutions by chains of small ones, by CP decomposition of their kernels (of each group's, one by one).
- * All layers are checked before anything is computed, and the graph given is not changed.
+ * Replaces convolutions (of one to three axes) by chains of small ones, by CP decomposition of their kernels (of each group's, one by
+ * one), and matrix products by two. All layers are checked before anything is computed, and the graph given is not changed. What the
+ * network does elsewhere is carried through as it is, operators that polyadic does not know among it.
  *
  * Throws POLYADIC_ARGUMENT (unknown layer, bad rank), POLYADIC_UNSUPPORTED (weights that are not constant),
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
@@ -75,57 +102,89 @@ export async function compressWith(
   options: CompressOptions,
   makeSolve: (options: SolverOptions) => Solve
 ): Promise<CompressResult> {
-  const tasks = planTasks(graph, options)
+  const { prepared, tasks } = planTasks(graph, options)
   options.signal?.throwIfAborted()
   const extents = spatialExtents(
-    graph,
+    prepared,
     tasks.map((task) => task.layer.node),
     options.inputShapes
   )
   const progress = progressOf(tasks, options.onProgress)
-  let compressed = graph
+  let compressed = prepared
   const layers: LayerReport[] = []
   for (const [index, task] of tasks.entries()) {
     const started = performance.now()
-    const { layer, kernel } = task
+    const { layer } = task
+    // In float64, of one layer at a time: a network's largest layer may be most of it.
+    const kernel = kernelTensor(layer)
     const found = await decomposeKernel(layer.node.name, kernel, task.rank, makeSolve(task.solver), (...done) => progress(index, ...done))
     options.signal?.throwIfAborted()
     const last = found.groups.at(-1) as GroupReport
     progress(index, found.groups.length - 1, 1, last.iterations, last.relativeError)
     const stages = factorsToConvs(layer, kernel.modes, found.factors, found.rank)
-    const replaced = replaceConv(compressed, { layer, stages })
+    const replaced = replaceLayer(compressed, { layer, stages })
     compressed = replaced.graph
     const seconds = (performance.now() - started) / 1000
-    layers.push({ ...layerReport(task, found, stages, extents[index]), nodes: replaced.nodes, seconds })
+    layers.push({ ...layerReport(task, kernel, found, stages, extents[index]), nodes: replaced.nodes, seconds })
   }
   return { graph: compressed, layers }
 }
 
-function planTasks(graph: Graph, options: CompressOptions): Task[] {
+/** Checks all that was asked for, and brings the graph into the form in which its layers are decomposed. */
+function planTasks(graph: Graph, options: CompressOptions): { prepared: Graph; tasks: readonly Task[] } {
+  const requests = checkRequests(graph, options)
+  let prepared = graph
+  const folded = requests.map(({ name, own }) => {
+    if ((own.batchNorm ?? options.batchNorm) !== 'fold') return undefined
+    const result = foldBatchNorm(prepared, findLayer(prepared, name))
+    prepared = result.graph
+    return result.folded
+  })
+  if (requests.some(({ own }) => own.form === 'convolution')) {
+    const shapes = knownShapes(prepared, options.inputShapes)
+    for (const { name, own } of requests)
+      if (own.form === 'convolution') prepared = asConvolution(prepared, findLayer(prepared, name), shapes)
+  }
+  const tasks = requests.map(({ name, rank, own }, index): Task => {
+    const layer = readLayer(prepared, findLayer(prepared, name))
+    const shape = kernelShape(layer)
+    return { layer, shape, rank: rank === 'full' ? fullRank(shape.dims) : rank, solver: { ...options, ...own }, folded: folded[index] }
+  })
+  return { prepared, tasks }
+}
+
+function checkRequests(graph: Graph, options: CompressOptions): readonly Request[] {
   checkLayers(options.layers)
   checkSolverOptions('', options)
+  checkForm('', options)
   const seen = new Map<string, string>()
   return Object.entries(options.layers).map(([key, value]) => {
-    const node = findConv(graph, key)
-    const before = seen.get(node.name)
+    const { name } = findLayer(graph, key)
+    const before = seen.get(name)
     if (before !== undefined)
       throw new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} and ${show(before)} name the same layer`, { subject: key })
-    seen.set(node.name, key)
+    seen.set(name, key)
     const own: Partial<LayerOptions> = typeof value === 'object' && value !== null ? value : { rank: value }
-    const rank = checkInteger(`layers[${show(key)}].rank`, own.rank, 1)
+    const rank = own.rank === 'full' ? 'full' : checkInteger(`layers[${show(key)}].rank`, own.rank, 1)
     checkSolverOptions(`layers[${show(key)}].`, own)
-    const layer = readConv(graph, node)
-    return { layer, kernel: kernelTensor(layer), rank, solver: { ...options, ...own } }
+    checkForm(`layers[${show(key)}].`, own)
+    return { name, rank, own }
   })
+}
+
+function checkForm(prefix: string, { batchNorm, form }: Partial<LayerOptions>): void {
+  if (batchNorm !== undefined) checkChoice(`${prefix}batchNorm`, batchNorm, ['keep', 'fold'])
+  if (form !== undefined) checkChoice(`${prefix}form`, form, ['matrix', 'convolution'])
 }
 
 function layerReport(
   task: Task,
+  kernel: KernelTensor,
   found: LayerDecomposition,
   stages: readonly Stage[],
   extents: readonly number[] | undefined
 ): Omit<LayerReport, 'nodes' | 'seconds'> {
-  const { layer, kernel } = task
+  const { layer } = task
   const errors = found.groups.map((group) => group.relativeError)
   const hasBias = (layer.node.inputs[2] ?? '') !== ''
   const before = denseCost(layer, hasBias ? layer.outputs : 0, extents)
@@ -138,6 +197,7 @@ function layerReport(
     groups: layer.spec.groups,
     kernel: [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel],
     form: kernel.form,
+    foldedBatchNorm: task.folded,
     relativeError: overallError(kernel, errors),
     sensitivity: found.groups.reduce((sum, group) => sum + group.sensitivity, 0),
     sensitivityBefore: found.groups.reduce((sum, group) => sum + group.sensitivityBefore, 0),
@@ -159,12 +219,12 @@ function progressOf(
   tasks: readonly Task[],
   report: CompressOptions['onProgress']
 ): (task: number, group: number, ...progress: Parameters<OnSolveProgress>) => void {
-  const work = tasks.map((task) => elementCount(task.kernel.dims) * task.rank * task.kernel.groups.length)
+  const work = tasks.map(({ layer, shape, rank }) => elementCount(shape.dims) * rank * layer.spec.groups)
   const total = work.reduce((sum, value) => sum + value, 0)
   return (index, group, done, iteration, error) => {
-    const { layer, kernel } = tasks[index] as Task
+    const { layer } = tasks[index] as Task
     const before = work.slice(0, index).reduce((sum, value) => sum + value, 0)
-    const within = (group + done) / kernel.groups.length
+    const within = (group + done) / layer.spec.groups
     report?.({
       fraction: Math.min(1, (before + within * (work[index] as number)) / total),
       layer: layer.node.name,

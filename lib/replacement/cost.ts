@@ -1,6 +1,6 @@
 import { type ConvSpec, outputExtent } from '../operators/conv-spec.js'
 import { elementCount } from '../tensor.js'
-import type { AutoPad, ConvLayer } from './layer.js'
+import type { AutoPad, Layer } from './layer.js'
 import type { Stage } from './factors-to-convs.js'
 
 /** Weights and biases of a layer; multiply-adds for one example, unknown without the input's spatial extents. */
@@ -10,7 +10,7 @@ export interface Cost {
 }
 
 /** Cost of the dense layer. `extents`: its input's spatial extents; `biases`: how many bias values it has. */
-export function denseCost(layer: ConvLayer, biases: number, extents: readonly number[] | undefined): Cost {
+export function denseCost(layer: Layer, biases: number, extents: readonly number[] | undefined): Cost {
   const dims = [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel]
   return chainCost([{ spec: layer.spec, dims }], layer.autoPad, biases, extents)
 }
@@ -48,6 +48,7 @@ function chainCost(chain: readonly Counted[], autoPad: AutoPad | undefined, bias
 }
 
 function extentAfter(spec: ConvSpec, axis: number, input: number, autoPad: AutoPad | undefined): number {
+  if (axis >= spec.kernel.length) return input // rows of a matrix product
   if (autoPad !== undefined) return Math.ceil(input / (spec.strides[axis] as number))
   return Math.max(0, outputExtent(spec, axis, input))
 }

@@ -1,6 +1,7 @@
 import { PolyadicError, show } from '../errors.js'
 import type { NativeCpdResult } from '../native/binding.js'
 import { type Factors, liveComponents, selectColumns } from './balance.js'
+import { exactDecomposition, fullRank } from './exact.js'
 import type { KernelTensor } from './kernel-tensor.js'
 
 /** How well one group's tensor was decomposed. */
@@ -46,7 +47,10 @@ export interface LayerDecomposition {
   readonly groups: readonly GroupReport[]
 }
 
-/** Decomposes a layer's groups one by one. Throws POLYADIC_NUMERIC naming the layer when a result is not finite. */
+/**
+ * Decomposes a layer's groups one by one. From full rank on nothing is solved: such a decomposition can be written down. Throws POLYADIC_NUMERIC naming the
+ * layer when a result is not finite.
+ */
 export async function decomposeKernel(
   name: string,
   kernel: KernelTensor,
@@ -56,10 +60,14 @@ export async function decomposeKernel(
 ): Promise<LayerDecomposition> {
   const factors: Factors[] = []
   const groups: GroupReport[] = []
+  const most = fullRank(kernel.dims)
+  const used = Math.min(rank, most)
   for (const [g, tensor] of kernel.groups.entries()) {
     const result = tensor.every((value) => value === 0)
-      ? zeroDecomposition(kernel.dims, rank)
-      : await solve(tensor, kernel.dims, rank, g, (...progress) => onProgress(g, ...progress))
+      ? zeroDecomposition(kernel.dims, used)
+      : used === most
+        ? exactDecomposition(tensor, kernel.dims)
+        : await solve(tensor, kernel.dims, rank, g, (...progress) => onProgress(g, ...progress))
     if (!Number.isFinite(result.relativeError) || result.factors.some((factor) => !factor.every(Number.isFinite))) {
       throw new PolyadicError('POLYADIC_NUMERIC', `layer ${show(name)}: the decomposition of group ${g} at rank ${rank} is not finite`, {
         subject: name
@@ -68,7 +76,7 @@ export async function decomposeKernel(
     factors.push(result.factors)
     groups.push(groupReport(result))
   }
-  return { ...withoutDead(factors, rank), groups }
+  return { ...withoutDead(factors, used), groups }
 }
 
 /** The error over all groups: √(Σ‖T_g − M_g‖² / Σ‖T_g‖²). */

@@ -4,13 +4,15 @@ import type { ReplacementForm } from './kernel-tensor.js'
 /** What was done to one layer. Sums and maxima are over its groups. */
 export interface LayerReport {
   readonly name: string
-  /** Components a group; below `requestedRank` when some vanished. */
+  /** Components a group; below `requestedRank` when some vanished, or fewer are exact. */
   readonly rank: number
   readonly requestedRank: number
   readonly groups: number
   /** Cout × Cin/groups × spatial extents. */
   readonly kernel: readonly number[]
   readonly form: ReplacementForm
+  /** The batch normalisation that was multiplied into the layer beforehand, if any. */
+  readonly foldedBatchNorm: string | undefined
   /** Names of the new nodes. */
   readonly nodes: readonly string[]
   /** ‖K − M‖ / ‖K‖ over all groups. */

@@ -1,84 +1,114 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
-import { stringAttribute } from '../graph/attributes.js'
+import { floatAttribute, intAttribute, stringAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
-import type { ConvSpec } from '../operators/conv-spec.js'
+import { constantFinder } from '../operators/constants.js'
+import { type ConvSpec, pointwise } from '../operators/conv-spec.js'
 import { convSpecOf } from '../operators/convolution.js'
-import { asFloat32, type Tensor } from '../tensor.js'
+import { asFloatTensor, type DataType, type Tensor } from '../tensor.js'
 
 /** ONNX's automatic padding, which is kept by name: it acts on every spatial axis by itself, so it splits exactly. */
 export type AutoPad = 'SAME_UPPER' | 'SAME_LOWER'
 
-/** A Conv node whose weights are at hand, checked and ready to be decomposed. */
-export interface ConvLayer {
+/** A node whose weights are at hand, checked and ready to be decomposed. */
+export interface Layer {
   readonly node: Node
+  /** `matrix`: a Gemm or MatMul, which becomes two of its kind; else a Conv, which becomes Convs. */
+  readonly kind: 'convolution' | 'matrix'
   readonly weightName: string
-  /** Cout × Cin/groups × kernel, row-major. */
+  /** Cout × Cin/groups × kernel, row-major. Of a matrix product outputs × inputs, a Gemm's alpha multiplied in. */
   readonly weight: Float32Array
+  /** What type the network has here: new weights get it too. */
+  readonly dtype: DataType
   readonly outputs: number
   readonly inputsPerGroup: number
-  /** Pads are zero with `autoPad`. */
+  /** Pads are zero with `autoPad`; a matrix product has no spatial axes. */
   readonly spec: ConvSpec
   readonly autoPad: AutoPad | undefined
 }
 
+/** Whether `compress` knows how to replace a node of this kind. */
+export function isLayer({ opType, domain }: Node): boolean {
+  return domain === '' && (opType === 'Conv' || opType === 'Gemm' || opType === 'MatMul')
+}
+
 /**
- * Finds the Conv that `key` names: by node name, else by output or weight name.
- * Throws POLYADIC_ARGUMENT, listing the Conv nodes, when there is none, several, or the node is not a Conv.
+ * Finds the layer that `key` names: by node name, else by output or weight name. Throws POLYADIC_ARGUMENT, listing the layers
+ * there are, when there is none, several, or the node is no layer.
  */
-export function findConv(graph: Graph, key: string): Node {
+export function findLayer(graph: Graph, key: string): Node {
   const byName = graph.nodes.filter((node) => node.name === key)
   const found =
-    byName.length > 0
-      ? byName
-      : graph.nodes.filter((node) => node.outputs.includes(key) || (node.opType === 'Conv' && node.inputs[1] === key))
-  const convs = graph.nodes.filter((node) => node.opType === 'Conv' && node.domain === '').map((node) => node.name)
-  const list = convs.length > 0 ? `the network's Conv layers are ${convs.join(', ')}` : 'the network has no Conv layer'
+    byName.length > 0 ? byName : graph.nodes.filter((node) => node.outputs.includes(key) || (isLayer(node) && node.inputs[1] === key))
+  const layers = graph.nodes.filter(isLayer).map((node) => node.name)
+  const list =
+    layers.length > 0 ? `the network's Conv, Gemm and MatMul layers are ${shortList(layers)}` : 'the network has no Conv, Gemm or MatMul'
   const fail = (what: string): PolyadicError =>
     new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} ${what}; ${list}`, { subject: key })
   const [node, ...others] = found
   if (node === undefined) throw fail('names no layer')
   if (others.length > 0) throw fail(`names ${found.length} layers (${found.map((one) => one.name).join(', ')}), use a node name`)
-  if (node.opType !== 'Conv' || node.domain !== '') throw fail(`is a ${node.opType}, not a Conv`)
+  if (!isLayer(node)) throw fail(`is a ${node.opType}, not a Conv, Gemm or MatMul`)
   return node
 }
 
+function shortList(names: readonly string[]): string {
+  return names.length <= 24 ? names.join(', ') : `${names.slice(0, 24).join(', ')} and ${names.length - 24} more`
+}
+
 /**
- * Reads a Conv node with constant float32 weights. Throws POLYADIC_UNSUPPORTED, POLYADIC_SHAPE, POLYADIC_GRAPH or
- * POLYADIC_NUMERIC, each naming the layer.
+ * Reads a Conv, Gemm or MatMul node with constant weights: an initializer, or what follows from constants (a Constant node, a cast,
+ * dequantised integers). Throws POLYADIC_UNSUPPORTED, POLYADIC_SHAPE, POLYADIC_GRAPH or POLYADIC_NUMERIC, each naming the layer.
  */
-export function readConv(graph: Graph, node: Node): ConvLayer {
+export function readLayer(graph: Graph, node: Node): Layer {
   const weightName = node.inputs[1] ?? ''
-  const tensor = graph.initializers.get(weightName)
-  if (tensor === undefined) {
-    throw new PolyadicError(
-      'POLYADIC_UNSUPPORTED',
-      `layer ${show(node.name)}: its weights ${show(weightName)} are not an initializer, there is nothing constant to decompose`,
-      { subject: node.name }
-    )
-  }
-  if (tensor.dtype !== 'float32') {
-    throw new PolyadicError(
-      'POLYADIC_UNSUPPORTED',
-      `layer ${show(node.name)}: its weights ${show(weightName)} are ${tensor.dtype}, expected float32`,
-      { subject: node.name }
-    )
-  }
+  const { tensor, values } = readWeight(graph, node, weightName)
+  const { dtype } = tensor
+  if (node.opType !== 'Conv') return { node, kind: 'matrix', weightName, dtype, autoPad: undefined, ...readMatrix(node, tensor, values) }
   const { spec, autoPad } = readGeometry(node, tensor)
   const [outputs = 0, inputsPerGroup = 0] = tensor.dims
-  const weight = asFloat32(tensor, weightName)
-  if (weight.length === 0)
-    throw new PolyadicError('POLYADIC_GRAPH', `layer ${show(node.name)}: its weights are of shape ${show(tensor.dims)}, which is empty`, {
+  return { node, kind: 'convolution', weightName, weight: values, dtype, outputs, inputsPerGroup, spec, autoPad }
+}
+
+function readWeight(graph: Graph, node: Node, weightName: string): { tensor: Tensor; values: Float32Array } {
+  const fail = (code: 'POLYADIC_UNSUPPORTED' | 'POLYADIC_GRAPH' | 'POLYADIC_NUMERIC', what: string): PolyadicError =>
+    new PolyadicError(code, `layer ${show(node.name)}: ${what}`, { subject: node.name })
+  const tensor = constantFinder(graph)(weightName)
+  if (tensor === undefined) {
+    throw fail('POLYADIC_UNSUPPORTED', `its weights ${show(weightName)} are not constant, there is nothing to decompose`)
+  }
+  const values = asFloatTensor(tensor)?.data
+  if (values === undefined) {
+    throw fail('POLYADIC_UNSUPPORTED', `its weights ${show(weightName)} are ${tensor.dtype}, expected real numbers`)
+  }
+  if (values.length === 0) throw fail('POLYADIC_GRAPH', `its weights are of shape ${show(tensor.dims)}, which is empty`)
+  const bad = values.findIndex((value) => !Number.isFinite(value))
+  if (bad < 0) return { tensor, values }
+  throw fail('POLYADIC_NUMERIC', `weight ${bad} of ${show(weightName)} is ${String(values[bad])}, expected finite numbers`)
+}
+
+/** The outputs × inputs matrix that a Gemm (times its alpha) or a MatMul multiplies rows by. */
+function readMatrix(node: Node, { dims }: Tensor, values: Float32Array): Pick<Layer, 'weight' | 'outputs' | 'inputsPerGroup' | 'spec'> {
+  const [first = 0, second = 0] = dims
+  if (dims.length !== 2) {
+    throw new PolyadicError('POLYADIC_UNSUPPORTED', `layer ${show(node.name)}: weights of shape ${show(dims)}, a matrix is needed`, {
       subject: node.name
     })
-  const bad = weight.findIndex((value) => !Number.isFinite(value))
-  if (bad >= 0) {
-    throw new PolyadicError(
-      'POLYADIC_NUMERIC',
-      `layer ${show(node.name)}: weight ${bad} of ${show(weightName)} is ${String(weight[bad])}, expected finite numbers`,
-      { subject: node.name }
-    )
   }
-  return { node, weightName, weight, outputs, inputsPerGroup, spec, autoPad }
+  const isTransposed = node.opType === 'Gemm' && intAttribute(node, 'transB', 0) !== 0
+  const [inputs, outputs] = isTransposed ? [second, first] : [first, second]
+  const alpha = node.opType === 'Gemm' ? floatAttribute(node, 'alpha', 1) : 1
+  const oriented = isTransposed ? values : transposed(values, inputs, outputs)
+  const weight = alpha === 1 ? oriented : oriented.map((value) => value * alpha)
+  return { weight, outputs, inputsPerGroup: inputs, spec: pointwise(0, 1) }
+}
+
+/** A rows×columns matrix as columns×rows. */
+export function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(matrix.length)
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j] as number
+  }
+  return result
 }
 
 // SAME is kept by name, so its pads need not be known; everything else is the operator's to judge.

@@ -1,34 +1,35 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
-import { checkInputNames, resolveInputs, showDims } from '../operators/infer.js'
-import { arrayType, checkDims, type DataType, elementCount, type Tensor, type TensorData, toFloat32 } from '../tensor.js'
+import { checkInputNames, showDims } from '../operators/infer.js'
+import { areDims, arrayType, checkDims, type DataType, elementCount, type Tensor, type TensorData, toFloat32 } from '../tensor.js'
 
 /** One tensor an input by name, or the tensor itself for a network with one input. */
 export type Feeds = Readonly<Record<string, Tensor>> | Tensor
 
 /** A feed whose type and shape fit the network. */
 export interface CheckedFeed {
+  readonly name: string
   readonly tensor: Tensor
   /** Its elements as a plan takes them, in memory that native code may read. */
   readonly floats: Float32Array
 }
 
-/** Checks feeds against the graph's inputs. Throws `POLYADIC_SHAPE` or `POLYADIC_ARGUMENT` naming the input, what is expected and what came. */
-export function checkFeeds(graph: Graph, feeds: Feeds): Map<string, CheckedFeed> {
+/**
+ * The graph's inputs in their order, each with memory that holds what its dims say. Whether the dims fit the graph is not looked at here: a plan
+ * for them exists already, or is made and checks them. Throws `POLYADIC_SHAPE` or `POLYADIC_ARGUMENT` naming the input, what is expected and
+ * what came.
+ */
+export function checkFeeds(graph: Graph, feeds: Feeds): CheckedFeed[] {
   const named = byName(graph, feeds)
   checkInputNames(graph, Object.keys(named))
-  const checked = new Map(
-    graph.inputs.map((input) => {
-      const tensor = Object.hasOwn(named, input.name) ? named[input.name] : undefined
-      if (tensor === undefined)
-        throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: expected ${showDims(input)}, got nothing`, {
-          subject: input.name
-        })
-      return [input.name, checkFeed(input, tensor)]
-    })
-  )
-  resolveInputs(graph, Object.fromEntries([...checked].map(([name, { tensor }]) => [name, tensor.dims])))
-  return checked
+  return graph.inputs.map((input) => {
+    const tensor = Object.hasOwn(named, input.name) ? named[input.name] : undefined
+    if (tensor === undefined)
+      throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: expected ${showDims(input)}, got nothing`, {
+        subject: input.name
+      })
+    return checkFeed(input, tensor)
+  })
 }
 
 function byName(graph: Graph, feeds: Feeds): Readonly<Record<string, Tensor>> {
@@ -48,19 +49,20 @@ function isTensor(value: object): value is Tensor {
 }
 
 function checkFeed({ name, dtype }: ValueInfo, tensor: Tensor): CheckedFeed {
-  const subject = `input ${show(name)}`
-  if (typeof tensor !== 'object' || tensor === null) throw argumentError(subject, 'a tensor { dtype, dims, data }', tensor)
+  // Texts for errors are made only where there is one: this is on the way of every run.
+  const subject = (): string => `input ${show(name)}`
+  if (typeof tensor !== 'object' || tensor === null) throw argumentError(subject(), 'a tensor { dtype, dims, data }', tensor)
   if (tensor.dtype !== dtype)
-    throw new PolyadicError('POLYADIC_SHAPE', `${subject}: expected ${dtype}, got ${show(tensor.dtype)}`, { subject: name })
-  checkDims(`${subject}: dims`, tensor.dims)
+    throw new PolyadicError('POLYADIC_SHAPE', `${subject()}: expected ${dtype}, got ${show(tensor.dtype)}`, { subject: name })
+  if (!areDims(tensor.dims)) checkDims(`${subject()}: dims`, tensor.dims)
   const data = readable(subject, dtype, tensor.data)
   const count = elementCount(tensor.dims)
   if (data.length === count) {
-    const checked = { dtype, dims: [...tensor.dims], data }
-    return { tensor: checked, floats: toFloat32(checked, name) }
+    const checked = { dtype, dims: tensor.dims, data }
+    return { name, tensor: checked, floats: toFloat32(checked, name) }
   }
   const hint = data.buffer.byteLength === 0 && count > 0 ? ' (its memory was transferred away)' : ''
-  const message = `${subject}: dims ${show(tensor.dims)} hold ${count} elements, data has ${data.length}${hint}`
+  const message = `${subject()}: dims ${show(tensor.dims)} hold ${count} elements, data has ${data.length}${hint}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
 }
 
@@ -68,10 +70,10 @@ function checkFeed({ name, dtype }: ValueInfo, tensor: Tensor): CheckedFeed {
  * The elements as memory that stays where it is while native code reads it: a copy where it is shared or resizable, or where the array is of
  * another realm (a vm context, a test runner) or a subclass.
  */
-function readable(subject: string, dtype: DataType, data: unknown): TensorData {
+function readable(subject: () => string, dtype: DataType, data: unknown): TensorData {
   const type = arrayType(dtype)
   if (!ArrayBuffer.isView(data) || !(Symbol.toStringTag in data) || data[Symbol.toStringTag] !== type.name) {
-    throw argumentError(`${subject}: data`, `${/^[AEIOU]/.test(type.name) ? 'an' : 'a'} ${type.name}`, data)
+    throw argumentError(`${subject()}: data`, `${/^[AEIOU]/.test(type.name) ? 'an' : 'a'} ${type.name}`, data)
   }
   const array = data as TensorData
   const buffer = array.buffer as ArrayBufferLike & { readonly resizable?: boolean }

@@ -39,7 +39,19 @@ export interface SessionDescription {
 
 interface Plan {
   readonly compiled: Compiled
+  /** Of the graph's inputs, in their order. */
+  readonly inputDims: readonly (readonly number[])[]
+  /** For each input of the plan, which of the graph's it is. */
+  readonly feedOf: readonly number[]
   readonly native: NativePlan
+}
+
+/** One call: what native code reads and writes. */
+interface Prepared {
+  readonly plan: Plan
+  readonly inputs: readonly Float32Array[]
+  /** Where the outputs go, in the plan's order. */
+  readonly buffers: readonly Float32Array[]
 }
 
 const defaults = { threads: 1, maxPlans: 4 }
@@ -54,15 +66,21 @@ export class Session {
   readonly inputs: readonly ValueInfo[]
   readonly outputs: readonly ValueInfo[]
   readonly #graph: Graph
+  /** Inputs whose contents, not only their shapes, determine a plan. */
+  readonly #constantInputs: ReadonlySet<string>
   readonly #threads: number
   readonly #maxPlans: number
   /** By input shapes, in the order of use. */
   readonly #plans = new Map<string, Plan>()
-  readonly #running = new Set<Promise<void>>()
+  #latest: Plan | undefined
+  #running = 0
+  /** Who waits until nothing runs. */
+  readonly #waiting: (() => void)[] = []
   #isClosed = false
 
   private constructor(graph: Graph, options: Required<SessionOptions>) {
     this.#graph = graph
+    this.#constantInputs = constantInputs(graph)
     this.#threads = options.threads
     this.#maxPlans = options.maxPlans
     this.inputs = graph.inputs
@@ -81,7 +99,7 @@ export class Session {
       maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1)
     })
     // What an input's contents determine is only known at the first run.
-    if (constantInputs(model).size > 0) return session
+    if (session.#constantInputs.size > 0) return session
     const everyDim = (test: (dim: number | string | null, axis: number) => boolean): boolean =>
       model.inputs.every((input) => input.dims?.every(test))
     if (everyDim(isFixed)) session.#plan({}, {})
@@ -92,23 +110,21 @@ export class Session {
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
-    const { plan, inputs, outputs } = this.#prepare(feeds)
-    const job = runJob(() => plan.native.run(inputs, outputs), options.signal)
-    const settled = job.catch(() => undefined)
-    this.#running.add(settled)
+    const { plan, inputs, buffers } = this.#prepare(feeds)
+    this.#running++
     try {
-      await job
+      await runJob(() => plan.native.run(inputs, buffers), options.signal)
     } finally {
-      this.#running.delete(settled)
+      if (--this.#running === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
-    return this.#named(plan.compiled, outputs)
+    return this.#named(plan.compiled, buffers)
   }
 
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
   runSync(feeds: Feeds): Record<string, Tensor> {
-    const { plan, inputs, outputs } = this.#prepare(feeds)
-    fromNative(() => plan.native.runSync(inputs, outputs))
-    return this.#named(plan.compiled, outputs)
+    const { plan, inputs, buffers } = this.#prepare(feeds)
+    fromNative(() => plan.native.runSync(inputs, buffers))
+    return this.#named(plan.compiled, buffers)
   }
 
   /** What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. */
@@ -122,23 +138,30 @@ export class Session {
     this.#isClosed = true
     for (const plan of this.#plans.values()) plan.native.close()
     this.#plans.clear()
+    this.#latest = undefined
   }
 
   /** Closes the session and waits for runs under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
-    await Promise.all(this.#running)
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  #prepare(feeds: Feeds): { plan: Plan; inputs: Float32Array[]; outputs: Float32Array[] } {
+  #prepare(feeds: Feeds): Prepared {
     this.#checkOpen()
     const checked = checkFeeds(this.#graph, feeds)
-    const values = [...constantInputs(this.#graph)].map((name): [string, Tensor] => [name, (checked.get(name) as CheckedFeed).tensor])
-    const shapes = Object.fromEntries([...checked].map(([name, { tensor }]) => [name, tensor.dims]))
-    const plan = this.#plan(shapes, Object.fromEntries(values))
-    const inputs = plan.compiled.inputs.map(({ name }) => (checked.get(name) as CheckedFeed).floats)
-    const outputs = plan.compiled.outputs.map(({ dims }) => new Float32Array(elementCount(dims)))
-    return { plan, inputs, outputs }
+    const plan = this.#planFor(checked)
+    const buffers = plan.compiled.outputs.map(({ dims }) => unwritten(elementCount(dims)))
+    return { plan, inputs: plan.feedOf.map((i) => (checked[i] as CheckedFeed).floats), buffers }
+  }
+
+  #planFor(checked: readonly CheckedFeed[]): Plan {
+    // Most calls have the shapes of the one before.
+    if (this.#constantInputs.size === 0 && this.#latest !== undefined && sameDims(this.#latest.inputDims, checked)) return this.#latest
+    const tensors = new Map(checked.map(({ name, tensor }) => [name, tensor]))
+    const shapes = Object.fromEntries(checked.map(({ name, tensor }) => [name, [...tensor.dims]]))
+    const values = Object.fromEntries([...this.#constantInputs].map((name) => [name, tensors.get(name) as Tensor]))
+    return this.#plan(shapes, values)
   }
 
   /** Every output of the graph by name, in its order. */
@@ -159,7 +182,7 @@ export class Session {
       [...resolved.values()],
       Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))
     ])
-    const plan = this.#plans.get(key) ?? this.#make(Object.fromEntries(resolved), inputValues)
+    const plan = this.#plans.get(key) ?? this.#make(resolved, inputValues)
     this.#plans.delete(key)
     this.#plans.set(key, plan)
     for (const [oldest, { native }] of this.#plans) {
@@ -167,16 +190,36 @@ export class Session {
       native.close()
       this.#plans.delete(oldest)
     }
+    this.#latest = plan
     return plan
   }
 
-  #make(inputShapes: InputShapes, inputValues: InputValues): Plan {
-    const compiled = compile(this.#graph, { inputShapes, inputValues, threads: this.#threads })
-    return { compiled, native: fromNative(() => native().createPlan(compiled.spec)) }
+  #make(inputShapes: ReadonlyMap<string, readonly number[]>, inputValues: InputValues): Plan {
+    const compiled = compile(this.#graph, { inputShapes: Object.fromEntries(inputShapes), inputValues, threads: this.#threads })
+    const names = this.inputs.map((input) => input.name)
+    return {
+      compiled,
+      inputDims: names.map((name) => inputShapes.get(name) as readonly number[]),
+      feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
+      native: fromNative(() => native().createPlan(compiled.spec))
+    }
   }
+}
+
+/** Memory that a run fills: not zeroed first, which would cost as much as writing the result. It is the array's own and can be transferred. */
+function unwritten(count: number): Float32Array {
+  const bytes = Buffer.allocUnsafeSlow(count * Float32Array.BYTES_PER_ELEMENT)
+  return new Float32Array(bytes.buffer, bytes.byteOffset, count)
 }
 
 /** Callers own what they get. */
 function copyOf(tensor: Tensor): Tensor {
   return { ...tensor, data: tensor.data.slice() }
+}
+
+function sameDims(expected: readonly (readonly number[])[], feeds: readonly CheckedFeed[]): boolean {
+  return expected.every((dims, i) => {
+    const given = (feeds[i] as CheckedFeed).tensor.dims
+    return dims.length === given.length && dims.every((dim, axis) => dim === given[axis])
+  })
 }

@@ -13,7 +13,8 @@ namespace polyadic::binding {
 
 Addon::Addon(Napi::Env env, Napi::Object exports) : environment_(make_environment(env)) {
   DefineAddon(exports, {InstanceMethod<&Addon::cpu>("cpu"), InstanceMethod<&Addon::set_isa>("setIsa"),
-                        InstanceMethod<&Addon::peak_gflops>("peakGflops")});
+                        InstanceMethod<&Addon::peak_gflops>("peakGflops"),
+                        InstanceMethod<&Addon::on_settled>("onSettled"), InstanceMethod<&Addon::cancel>("cancel")});
   exports.Set("cpd", Napi::Function::New<cpd>(env, "cpd"));
   exports.Set("cpdTest", cpd_test(env));
   exports.Set("createPlan", Napi::Function::New<create_plan>(env, "createPlan"));
@@ -42,8 +43,25 @@ void Addon::set_isa(const Napi::CallbackInfo& info) {
   });
 }
 
+void Addon::on_settled(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsFunction()) argument_error("settled", "a function");
+    environment_->on_settled(info[0].As<Napi::Function>());
+  });
+}
+
+void Addon::cancel(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsNumber()) argument_error("job", "a number");
+    environment_->cancel(info[0].As<Napi::Number>().DoubleValue());
+  });
+}
+
 Napi::Value Addon::peak_gflops(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value { return Napi::Number::New(info.Env(), polyadic::peak_gflops()); });
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const bool wide = info[0].IsString() && info[0].As<Napi::String>().Utf8Value() == "float64";
+    return Napi::Number::New(info.Env(), wide ? polyadic::peak_gflops_double() : polyadic::peak_gflops());
+  });
 }
 
 }  // namespace polyadic::binding

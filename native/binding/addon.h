@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "executor.h"
+#include "environment.h"
 
 namespace polyadic::binding {
 
@@ -18,6 +18,8 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value cpu(const Napi::CallbackInfo& info);
   Napi::Value peak_gflops(const Napi::CallbackInfo& info);
   void set_isa(const Napi::CallbackInfo& info);
+  void on_settled(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Environment> environment_;
 };

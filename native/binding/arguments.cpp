@@ -9,15 +9,17 @@ namespace polyadic::binding {
 namespace {
 
 template <class T>
-Span<T> typed_array(const Napi::Value& value, const std::string& name, napi_typedarray_type type,
-                    const char* type_name) {
-  if (!value.IsTypedArray()) argument_error(name, type_name);
-  const Napi::TypedArray array = value.As<Napi::TypedArray>();
-  if (array.TypedArrayType() != type) argument_error(name, type_name);
-  Napi::ArrayBuffer buffer = array.ArrayBuffer();
-  if (buffer.IsDetached()) argument_error(name, std::string(type_name) + " whose buffer is not detached");
-  auto* bytes = static_cast<std::uint8_t*>(buffer.Data());
-  return {reinterpret_cast<T*>(bytes + array.ByteOffset()), array.ElementLength()};
+Span<T> typed_array(const Napi::Value& value, const char* name, napi_typedarray_type type, const char* type_name) {
+  napi_typedarray_type actual = napi_int8_array;
+  std::size_t length = 0;
+  void* data = nullptr;
+  // One call for all that is needed; the data pointer has the byteOffset in it.
+  const bool is_typed_array =
+      napi_get_typedarray_info(value.Env(), value, &actual, &length, &data, nullptr, nullptr) == napi_ok;
+  if (!is_typed_array || actual != type) argument_error(name, type_name);
+  if (length == 0 && value.As<Napi::TypedArray>().ArrayBuffer().IsDetached())
+    argument_error(name, std::string(type_name) + " whose buffer is not detached");
+  return {static_cast<T*>(data), length};
 }
 
 }  // namespace
@@ -85,28 +87,16 @@ std::vector<std::int64_t> integers_property(const Napi::Object& object, const ch
   return values;
 }
 
-Span<float> float32_array(const Napi::Value& value, const std::string& name) {
+Span<float> float32_array(const Napi::Value& value, const char* name) {
   return typed_array<float>(value, name, napi_float32_array, "a Float32Array");
 }
 
-Span<double> float64_array(const Napi::Value& value, const std::string& name) {
+Span<double> float64_array(const Napi::Value& value, const char* name) {
   return typed_array<double>(value, name, napi_float64_array, "a Float64Array");
 }
 
-Span<std::int32_t> int32_array(const Napi::Value& value, const std::string& name) {
+Span<std::int32_t> int32_array(const Napi::Value& value, const char* name) {
   return typed_array<std::int32_t>(value, name, napi_int32_array, "an Int32Array");
-}
-
-std::vector<Span<float>> float32_arrays(const Napi::Value& value, const std::string& name) {
-  if (!value.IsArray()) argument_error(name, "an array of Float32Array");
-  const Napi::Array array = value.As<Napi::Array>();
-  std::vector<Span<float>> spans;
-  spans.reserve(array.Length());
-  for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Value item = array.Get(i);
-    spans.push_back(float32_array(item, name + "[" + std::to_string(i) + "]"));
-  }
-  return spans;
 }
 
 Napi::Float32Array to_float32_array(Napi::Env env, const float* data, std::size_t length) {

@@ -58,7 +58,7 @@ CpdSpec read_spec(const Napi::Object& options) {
   const Napi::Array factors = array_property(options, "factors");
   for (std::uint32_t n = 0; n < factors.Length(); ++n) {
     const Napi::Value factor = factors.Get(n);
-    const Span<double> values = float64_array(factor, "factors[" + std::to_string(n) + "]");
+    const Span<double> values = float64_array(factor, "factors");
     spec.given.emplace_back(values.data, values.data + values.length);
   }
   return spec;
@@ -87,14 +87,22 @@ Napi::Array trace_array(Napi::Env env, const std::vector<solver::TraceEntry>& tr
 
 class CpdJob : public Job {
  public:
-  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress)
-      : Job(env), spec_(read_spec(options)) {
+  CpdJob(Napi::Env env, const Napi::Object& options, const Napi::Value& progress) : spec_(read_spec(options)) {
     const Napi::Value tensor = options.Get("tensor");
     const Span<double> values = float64_array(tensor, "tensor");
     if (wanted_length(spec_.dims) != static_cast<std::int64_t>(values.length))
       argument_error("tensor", "as many elements as dims hold");
     tensor_ = values.data;
-    pin(tensor);
+    pins_.add(env, tensor);
+    const Napi::Value covariance = options.Get("covariance");
+    if (!covariance.IsUndefined()) {
+      const Span<double> moments = float64_array(covariance, "covariance");
+      const double rest = static_cast<double>(values.length) / static_cast<double>(spec_.dims[0]);
+      if (static_cast<double>(moments.length) != rest * rest)
+        argument_error("covariance", "the square of I_2·…·I_N elements");
+      spec_.covariance = moments.data;
+      pins_.add(env, covariance);
+    }
     on_progress(progress);
   }
 
@@ -112,6 +120,8 @@ class CpdJob : public Job {
     object.Set("iterations", static_cast<double>(result_.iterations));
     object.Set("stopReason", reason_name(result_.stop_reason));
     object.Set("trace", trace_array(env, result_.trace));
+    object.Set("outputError", result_.output_error);
+    object.Set("outputErrorBefore", result_.output_error_before);
     object.Set("sensitivity", result_.sensitivity);
     object.Set("sensitivityBefore", result_.sensitivity_before);
     object.Set("congruence", result_.congruence);
@@ -121,6 +131,7 @@ class CpdJob : public Job {
 
  private:
   CpdSpec spec_;
+  Pins pins_;
   const double* tensor_ = nullptr;
   CpdResult result_;
 };

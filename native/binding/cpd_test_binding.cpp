@@ -1,5 +1,6 @@
 // Hooks for tests: single pieces of the solver, on the calling thread.
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,7 @@ Napi::Value gemm(const Napi::CallbackInfo& info) {
   });
 }
 
-// { tensor, dims, rank, factors, threads } → K_n of all modes, one behind the other
+// { tensor, dims, rank, factors, packed, threads } → K_n of all modes, one behind the other
 Napi::Value mttkrp(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const Arguments in(info);
@@ -67,10 +68,40 @@ Napi::Value mttkrp(const Napi::CallbackInfo& info) {
     Gemm product(static_cast<int>(in.integer("threads")));
     solver::Mttkrp tree(dims, rank);
     Factors result(dims, rank);
-    tree.prepare_left(product, tensor.data(), factors);
-    tree.prepare_right(product, tensor.data(), factors);
+    if (bool_property(in.object, "packed")) {
+      const solver::PanelMatrix panels = tree.panels(product, tensor.data(), 1);
+      tree.prepare_left(product, panels, factors);
+      tree.prepare_right(product, panels, factors);
+    } else {
+      tree.prepare_left(product, tensor.data(), factors);
+      tree.prepare_right(product, tensor.data(), factors);
+    }
     for (std::size_t n = 0; n < dims.size(); ++n) tree.contract(product, n, factors, result.mode(n));
     return array(info.Env(), result.data(), result.size());
+  });
+}
+
+// { dims, rank, threads, rounds } → seconds that the two products of a gradient took together, least of `rounds`
+Napi::Value product_seconds(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const Arguments in(info);
+    const std::vector<std::int64_t> dims = integers_property(in.object, "dims");
+    const std::int64_t rank = in.integer("rank"), rounds = in.integer("rounds");
+    Factors factors(dims, rank);
+    factors.fill(0.5);
+    const std::vector<double> tensor(static_cast<std::size_t>(solver::product(dims, 0, dims.size())), 0.25);
+    Gemm gemm(static_cast<int>(in.integer("threads")));
+    solver::Mttkrp tree(dims, rank);
+    const solver::PanelMatrix panels = tree.panels(gemm, tensor.data(), 1);
+    double best = 0;
+    for (std::int64_t round = 0; round < rounds; ++round) {
+      const auto begin = std::chrono::steady_clock::now();
+      tree.prepare_left(gemm, panels, factors);
+      tree.prepare_right(gemm, panels, factors);
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+      best = round == 0 ? seconds.count() : std::min(best, seconds.count());
+    }
+    return Napi::Number::New(info.Env(), best);
   });
 }
 
@@ -84,7 +115,7 @@ Napi::Value gradient(const Napi::CallbackInfo& info) {
     spec.ridge = number_property(in.object, "ridge");
     const std::vector<double> tensor = in.values("tensor", solver::product(spec.dims, 0, spec.dims.size()));
     const JobControl control;
-    solver::Problem problem(tensor.data(), spec, control);
+    solver::Problem problem(tensor.data(), 1, spec, control);
     const Factors result = solver::nls_gradient(problem, in.factors("factors", spec.dims, spec.rank));
     return array(info.Env(), result.data(), result.size());
   });
@@ -101,7 +132,7 @@ Napi::Value jacobian_product(const Napi::CallbackInfo& info) {
     Gemm product(1);
     solver::Gramians gramians(factors);
     gramians.update(product, factors);
-    gramians.prepare(product);
+    gramians.prepare(product, factors);
     Factors result(dims, rank);
     gramians.jacobian_product(product, factors, direction, result);
     return array(info.Env(), result.data(), result.size());
@@ -128,6 +159,7 @@ Napi::Object cpd_test(Napi::Env env) {
   const Napi::Object hooks = Napi::Object::New(env);
   hooks.Set("gemm", Napi::Function::New<gemm>(env, "gemm"));
   hooks.Set("mttkrp", Napi::Function::New<mttkrp>(env, "mttkrp"));
+  hooks.Set("productSeconds", Napi::Function::New<product_seconds>(env, "productSeconds"));
   hooks.Set("gradient", Napi::Function::New<gradient>(env, "gradient"));
   hooks.Set("jacobianProduct", Napi::Function::New<jacobian_product>(env, "jacobianProduct"));
   hooks.Set("eigen", Napi::Function::New<eigen>(env, "eigen"));

@@ -1,44 +1,41 @@
-// The one compute thread of the process, and what each JavaScript environment keeps of it.
+// The one compute thread of the process, which owns the team of worker threads: jobs of all environments queue on it.
 #pragma once
 
-#include <napi.h>
-
-#include <memory>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
 
 #include "job.h"
 
 namespace polyadic::binding {
 
-struct Ticket;
-
-// Per environment (main thread or worker): the way back to its JavaScript thread.
-class Environment {
+class Executor {
  public:
-  explicit Environment(Napi::Env env);
-  ~Environment();
+  // A leaked singleton with a detached thread: it outlives every environment.
+  static Executor& instance();
 
-  Napi::Object submit(Napi::Env env, std::unique_ptr<Job> job);
+  void push(Job* job);
 
-  // From the compute thread.
-  void finished(std::shared_ptr<Ticket> ticket);
-  void progressed(std::shared_ptr<Ticket> ticket);
-
-  // The environment is going away: drops its queued jobs, stops the running one and waits until that has let go.
-  void close();
-
-  struct Message;
-  static void call_js(Napi::Env env, Napi::Function callback, Environment* self, Message* message);
+  // Drops what the environment has queued, stops what it has running, and waits until that has let go. Afterwards the
+  // compute thread knows nothing of the environment.
+  void drain(const Environment* environment);
 
  private:
-  void settle(Napi::Env env, Ticket& ticket);
+  Executor();
+  [[noreturn]] void loop();
+  Job* next();
+  bool spin();
+  Job* pop();
 
-  using Channel = Napi::TypedThreadSafeFunction<Environment, Message, Environment::call_js>;
-  Channel channel_;
-  int pending_ = 0;  // jobs not settled yet: the channel keeps the process alive while there are any
-  bool closing_ = false;
+  std::mutex mutex_;  // guards everything below but queued_
+  std::condition_variable wake_, idle_;
+  Job* first_ = nullptr;  // of the queue, linked by next_queued_
+  Job* last_ = nullptr;
+  Job* running_ = nullptr;
+  const Environment* busy_for_ = nullptr;  // whose job is running or just being reported
+  bool asleep_ = false;
+  std::atomic<int> queued_{0};
+  bool spinning_ = false;  // the compute thread's own
 };
-
-// Creates the environment's state; called once by the addon's constructor.
-std::shared_ptr<Environment> make_environment(Napi::Env env);
 
 }  // namespace polyadic::binding

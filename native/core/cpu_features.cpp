@@ -1,6 +1,8 @@
 // Compiled without any ISA flag, and never with link-time optimisation: this runs on every CPU.
 #include "cpu_features.h"
 
+#include <cstdlib>
+
 #include <cstdint>
 
 #ifdef __linux__
@@ -78,14 +80,27 @@ const CpuFeatures& cpu_features() {
   return features;
 }
 
-std::int64_t second_level_cache_bytes() {
+namespace {
+
+std::int64_t detect_second_level_cache() {
   constexpr std::int64_t kFallback = 256 * 1024;
+  if (const char* wanted = std::getenv("POLYADIC_L2_KIB")) {
+    const long kib = std::strtol(wanted, nullptr, 10);
+    if (kib >= 1 && kib <= 1024 * 1024) return static_cast<std::int64_t>(kib) * 1024;
+  }
 #if defined(__linux__) && defined(_SC_LEVEL2_CACHE_SIZE)
   const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
   return bytes > 0 ? bytes : kFallback;
 #else
   return kFallback;
 #endif
+}
+
+}  // namespace
+
+std::int64_t second_level_cache_bytes() {
+  static const std::int64_t bytes = detect_second_level_cache();
+  return bytes;
 }
 
 }  // namespace polyadic

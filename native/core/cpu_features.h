@@ -12,7 +12,8 @@ struct CpuFeatures {
 
 const CpuFeatures& cpu_features();
 
-// Bytes of the second-level cache of a core; 256 KiB where the system does not tell.
+// Bytes of the second-level cache of a core, which blocking goes by: POLYADIC_L2_KIB if set to a number of KiB (virtual
+// machines do not always tell the truth), else what the system says, else 256 KiB.
 std::int64_t second_level_cache_bytes();
 
 }  // namespace polyadic

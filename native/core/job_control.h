@@ -17,6 +17,8 @@ class JobControl {
   JobControl() = default;
   explicit JobControl(Progress progress) : progress_(std::move(progress)) {}
 
+  // Makes ready for another job.
+  void rearm() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
   bool cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
 

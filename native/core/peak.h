@@ -5,5 +5,7 @@ namespace polyadic {
 
 // float32 GFLOP/s of one core: the best of several short runs of independent fused multiply-adds in registers.
 double peak_gflops();
+// The same in float64.
+double peak_gflops_double();
 
 }  // namespace polyadic

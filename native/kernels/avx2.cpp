@@ -7,6 +7,6 @@
 
 namespace polyadic {
 
-const KernelTable kernels_avx2 = {"avx2", float_kernels<8, 6, 4, 3, 2>(), {6, 8, gemm_tile<6, 8>}};
+const KernelTable kernels_avx2 = {"avx2", float_kernels<8, 6, 4, 3, 2>(), double_kernels<6, 8>()};
 
 }  // namespace polyadic

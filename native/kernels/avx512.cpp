@@ -7,6 +7,6 @@
 
 namespace polyadic {
 
-const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 3>(), {8, 16, gemm_tile<8, 16>}};
+const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 3>(), double_kernels<8, 16>()};
 
 }  // namespace polyadic

@@ -7,6 +7,6 @@
 
 namespace polyadic {
 
-const KernelTable kernels_scalar = {"scalar", float_kernels<8, 4, 2, 2, 2>(), {4, 4, gemm_tile<4, 4>}};
+const KernelTable kernels_scalar = {"scalar", float_kernels<8, 4, 2, 2, 2>(), double_kernels<4, 4>()};
 
 }  // namespace polyadic

@@ -1,6 +1,7 @@
 // The CP block: a chain of thin convolutions (reduce 1×1 → depthwise k×1 → depthwise 1×k → expand 1×1, or a part of it)
 // run as one operator over bands of output rows. The values between the stages live in scratch memory sized for the
-// second-level cache and never reach main memory; rows that the next band needs are kept, not computed again.
+// second-level cache and never reach main memory; rows that the next band needs are kept, not computed again. Where it
+// pays, the rank is blocked too: see choose_order.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -116,7 +117,8 @@ class CpBlock : public Step {
     std::string text = "fused";
     for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
     return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
-           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" + epilogue_.name();
+           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" +
+           (by_panels_ ? ", a panel of the rank at a time" : "") + epilogue_.name();
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
@@ -191,10 +193,11 @@ class CpBlock : public Step {
   // holds and, of small images, several together, so that the expand stage has enough pixels for its tiles.
   // By panels of the rank, most of them stay in the first level, but each panel reads the whole input of the band,
   // which is then what the second level has to hold.
-  // By panels with a front, over a whole image at once, nothing but the expand stage's input is ever complete.
+  // By panels with a front, over a whole image at once, nothing but the expand stage's input is ever complete. That is
+  // written once and read once, in order, and may spill: bands of very few rows cost more.
   void choose_order() {
     constexpr std::int64_t kFloat = sizeof(float);
-    const std::int64_t budget = second_level_cache_bytes() / 2 / kFloat;
+    const std::int64_t cache = second_level_cache_bytes() / kFloat, budget = cache / 2;
     const std::int64_t height = out_.layout.h, area = height * out_.layout.w;
     const std::size_t last = stages_.size() - 1;
     const bool panels = last > 1 && !stages_[0].depthwise &&
@@ -203,14 +206,14 @@ class CpBlock : public Step {
     const std::int64_t wanted =
         std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
     band_ = height;
-    bool front = panels && wanted == 1 && input() <= budget && lay_out(height, 1, true) <= budget;
+    bool front = panels && wanted == 1 && input() <= cache && lay_out(height, 1, true) <= 3 * cache;
     if (!front) {
       while (band_ > 1 && lay_out(band_, 1, false) > budget) band_ = (band_ + 1) / 2;
       if (band_ == height) {
         while (images_ < wanted && lay_out(band_, images_ + 1, false) <= budget) ++images_;
       }
     }
-    by_panels_ = front || (panels && input() <= budget);
+    by_panels_ = front || (panels && input() <= cache);
     between_floats_ = static_cast<std::size_t>(lay_out(band_, images_, front));
     constexpr std::int64_t kPixel = 2 * sizeof(void*) / kFloat;  // floats of a listed pixel
     const Layout& first = stages_[0].layout;
@@ -275,8 +278,8 @@ class CpBlock : public Step {
     for (std::size_t i = 0; i <= last; ++i) {
       const Stage& stage = stages_[i];
       // Rows outside of the image are the next stage's padding.
-      Rows rows{std::clamp<std::int64_t>(missing[i].begin, 0, stage.shape.out_h),
-                std::clamp<std::int64_t>(missing[i].end, 0, stage.shape.out_h)};
+      Rows rows{std::clamp<std::int64_t>(0, missing[i].begin, missing[i].end),
+                std::clamp(stage.shape.out_h, missing[i].begin, missing[i].end)};
       if (i < last) {
         float* data = between + stage.offset;
         zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);

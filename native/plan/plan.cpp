@@ -5,6 +5,7 @@
 #include "../core/dispatch.h"
 #include "../core/status.h"
 #include "arena.h"
+#include "check_step.h"
 #include "slices.h"
 
 namespace polyadic {
@@ -102,6 +103,7 @@ void Plan::check_indices() const {
     if (spec_.training && step.op == Op::convolution && fused) {
       throw Error(ErrorCode::argument, "plan: a training plan has no fused epilogues");
     }
+    check_step(spec_, step);
   }
   for (const int output : spec_.outputs) {
     check(output, spec_.values.size(), "value");

@@ -120,7 +120,7 @@ StopReason Als::run() {
   balance(x_);
   gramians_.update(gemm_, x_);
   problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), x_);
-  SettledTest test(spec.tolerance);
+  SettledTest test(spec.tolerance, 1.0);
   double value = 0.5;
   double reach = 1;  // of the extrapolation
   for (std::int64_t iteration = 1; iteration <= spec.max_iterations; ++iteration) {
@@ -149,7 +149,7 @@ StopReason Als::run() {
     const double error = std::sqrt(2 * data_);
     problem_.record(error, std::sqrt(2 * std::max(0.0, before - value)), step, 0);
     if (error < kCancelled) return StopReason::exact;
-    if (test.settled(std::sqrt(2 * before), std::sqrt(2 * value))) return StopReason::converged;
+    if (test.settled(std::sqrt(2 * value))) return StopReason::converged;
   }
   return StopReason::max_iterations;
 }

@@ -44,8 +44,8 @@ void check_spec(const CpdSpec& spec) {
   }
 }
 
-// unit = T/‖T‖; returns ‖T‖. Scaled by the largest entry first, so that no square overflows.
-double normalise(const double* tensor, std::int64_t size, std::vector<double>& unit) {
+// ‖T‖, found so that no square overflows: of T over its largest entry.
+double norm_of(const double* tensor, std::int64_t size) {
   double largest = 0;
   for (std::int64_t i = 0; i < size; ++i) {
     if (!std::isfinite(tensor[i]))
@@ -53,11 +53,14 @@ double normalise(const double* tensor, std::int64_t size, std::vector<double>& u
     largest = std::max(largest, std::abs(tensor[i]));
   }
   if (largest == 0) return 0;
-  unit.resize(static_cast<std::size_t>(size));
-  for (std::int64_t i = 0; i < size; ++i) unit[i] = tensor[i] / largest;
-  const double norm = std::sqrt(squared_norm(unit.data(), size));
-  for (double& entry : unit) entry /= norm;
-  return norm * largest;
+  constexpr std::int64_t kChunk = 4096;
+  double sum = 0, chunk[kChunk];
+  for (std::int64_t begin = 0; begin < size; begin += kChunk) {
+    const std::int64_t count = std::min(kChunk, size - begin);
+    for (std::int64_t i = 0; i < count; ++i) chunk[i] = tensor[begin + i] / largest;
+    sum += squared_norm(chunk, count);
+  }
+  return std::sqrt(sum) * largest;
 }
 
 // The R leading terms of the singular value decomposition: V from the Gram matrix of the short side, and T·V (or Tᵀ·V)
@@ -67,14 +70,15 @@ StopReason truncated_svd(Problem& problem, Factors& factors) {
   const std::size_t narrow = rows < columns ? 0 : 1;
   const std::int64_t width = std::min(rows, columns);
   const std::int64_t count = std::min(width, rank);
-  const std::vector<double> gram = unfolding_gram(problem.gemm, problem.tensor(), factors.dims(), narrow);
+  const std::vector<double> gram = unfolding_gram(problem.gemm, problem.raw(), factors.dims(), narrow);
   const std::vector<double> vectors = leading_eigenvectors(problem.gemm, width, gram.data(), count);
   factors.fill(0);
   for (std::int64_t i = 0; i < width; ++i)
     std::copy_n(vectors.data() + i * count, count, factors.mode(narrow) + i * rank);
-  const Strided t = row_major(problem.tensor(), columns);
+  const Strided t = row_major(problem.raw(), columns);
   problem.gemm.multiply(factors.dim(1 - narrow), count, width, narrow == 1 ? t : t.transposed(),
                         row_major(vectors.data(), count), factors.mode(1 - narrow), rank);
+  for (std::int64_t i = 0; i < factors.dim(1 - narrow) * rank; ++i) factors.mode(1 - narrow)[i] *= problem.scale();
   balance(factors);
   return StopReason::converged;
 }
@@ -88,6 +92,23 @@ StopReason run_method(Problem& problem, Factors& factors) {
   // Random factors scaled to fit are nearly zero, where a ridge can extinguish components: one linear sweep leads away.
   if (spec.init != Init::given) als_sweep(problem, factors);
   return nls(problem, factors);
+}
+
+// In the norm of the covariance, with T and M of norm about 1.
+double output_error(Problem& problem, const Factors& factors) {
+  const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
+  std::vector<double> tensor(problem.raw(), problem.raw() + problem.size());
+  for (double& entry : tensor) entry *= problem.scale();
+  std::vector<double> residual = tensor;
+  problem.mttkrp.subtract_model(problem.gemm, factors, residual.data());
+  return metric_error(problem.gemm, problem.spec().covariance, columns, tensor.data(), residual.data(), rows);
+}
+
+StopReason refine_in_metric(Problem& problem, Factors& factors) {
+  const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
+  problem.set_metric(
+      make_metric(problem.gemm, problem.spec().covariance, columns, problem.raw(), rows, problem.scale()));
+  return nls_in_metric(problem, factors);
 }
 
 void check_finite(const Factors& factors) {
@@ -108,8 +129,7 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   check_spec(spec);
   CpdResult result;
   result.factors = Factors(spec.dims, spec.rank);
-  std::vector<double> unit;
-  const double norm = normalise(tensor, product(spec.dims, 0, spec.dims.size()), unit);
+  const double norm = norm_of(tensor, product(spec.dims, 0, spec.dims.size()));
   if (norm == 0) {
     result.stop_reason = StopReason::exact;
     return result;
@@ -121,19 +141,25 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   for (std::vector<double>& factor : scaled.given) {
     for (double& entry : factor) entry *= share;
   }
-  Problem problem(unit.data(), scaled, control);
+  Problem problem(tensor, 1 / norm, scaled, control);
   Factors& factors = result.factors;
   result.stop_reason = run_method(problem, factors);
   check_finite(factors);
+  if (spec.covariance) {
+    balance(factors);
+    result.output_error_before = output_error(problem, factors);
+    result.stop_reason = refine_in_metric(problem, factors);
+    check_finite(factors);
+  }
   balance(factors);
-  std::vector<double> residual;
-  double error = std::sqrt(2 * problem.direct_objective(factors, residual));
+  double error = std::sqrt(2 * problem.direct_objective(factors));
   if (spec.dims.size() == 2) problem.record(error, 0, 0, 0);
   const double before = sensitivity(factors);
-  if (spec.correction >= 1 && spec.dims.size() > 2) {
+  if (spec.covariance) result.output_error = output_error(problem, factors);
+  if (spec.correction >= 1 && spec.dims.size() > 2 && !spec.covariance) {
     correct(problem, factors, error, spec.correction * error);
     check_finite(factors);
-    error = std::sqrt(2 * problem.direct_objective(factors, residual));
+    error = std::sqrt(2 * problem.direct_objective(factors));
   }
   const double after = sensitivity(factors);
   result.relative_error = error;

@@ -23,8 +23,9 @@ struct CpdSpec {
   std::uint64_t seed = 0;
   std::int64_t max_iterations = 100;
   double tolerance = 1e-6;
-  double ridge = 0;       // γ, relative to ‖T‖^(2−2/N)
-  double correction = 0;  // allowed growth of the error, 1.001 say; 0: no correction
+  double ridge = 0;                    // γ, relative to ‖T‖^(2−2/N)
+  double correction = 0;               // allowed growth of the error, 1.001 say; 0: no correction
+  const double* covariance = nullptr;  // (I_2·…·I_N)² of them: the metric to refine in, kept by the caller
   int threads = 1;
 };
 
@@ -42,6 +43,8 @@ struct CpdResult {
   std::int64_t iterations = 0;
   StopReason stop_reason = StopReason::converged;
   std::vector<TraceEntry> trace;
+  double output_error = 0;         // in the metric, where there is one
+  double output_error_before = 0;  // the same of the plain solution that the refinement began with
   double sensitivity = 0;
   double sensitivity_before = 0;
   double congruence = 0;

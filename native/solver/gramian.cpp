@@ -47,11 +47,13 @@ std::size_t Gramians::pair(std::size_t n, std::size_t m) const {
   return high * (high - 1) / 2 + low;
 }
 
-void Gramians::prepare(Gemm& gemm) {
+void Gramians::prepare(Gemm& gemm, const Factors& factors) {
   packed_gammas_.resize(order_);
+  packed_factors_.resize(order_);
   for (std::size_t n = 0; n < order_; ++n) {
     hadamard_except(n, gammas_[n].data());
     gemm.pack_right(rank_, rank_, row_major(gammas_[n].data(), rank_), packed_gammas_[n]);
+    gemm.pack_right(rank_, factors.dim(n), row_major(factors.mode(n), rank_), packed_factors_[n]);
     for (std::size_t m = 0; m < n; ++m) hadamard_except(n, m, pairs_[pair(n, m)].data());
   }
 }
@@ -59,8 +61,7 @@ void Gramians::prepare(Gemm& gemm) {
 void Gramians::jacobian_product(Gemm& gemm, const Factors& factors, const Factors& p, Factors& dst) {
   const std::int64_t square = rank_ * rank_;
   for (std::size_t m = 0; m < order_; ++m) {
-    gemm.multiply(rank_, rank_, factors.dim(m), row_major(p.mode(m), rank_).transposed(),
-                  row_major(factors.mode(m), rank_), cross_[m].data(), rank_);
+    gemm.multiply(rank_, row_major(p.mode(m), rank_).transposed(), packed_factors_[m], cross_[m].data(), rank_);
   }
   for (std::size_t n = 0; n < order_; ++n) {
     std::fill(sum_.begin(), sum_.end(), 0.0);

@@ -26,8 +26,8 @@ class Gramians {
   // ‖M‖² = 1ᵀ(⊛ W_k)1
   double model_norm_squared() const;
 
-  // Γ^(n) and Γ^(n,m) of all modes, for jacobian_product. After update.
-  void prepare(Gemm& gemm);
+  // Γ^(n) and Γ^(n,m) of all modes and the packed A_n, for jacobian_product. After update.
+  void prepare(Gemm& gemm, const Factors& factors);
   const double* gamma(std::size_t n) const { return gammas_[n].data(); }
 
   // dst = JᵀJ·p: (JᵀJ·P)_n = P_n·Γ^(n) + A_n·Σ_{m≠n} Γ^(n,m) ⊛ (P_mᵀA_m). After prepare.
@@ -41,6 +41,7 @@ class Gramians {
   std::vector<std::vector<double>> pairs_;   // Γ^(n,m), n < m, in the order of pair()
   std::vector<std::vector<double>> cross_;   // P_mᵀA_m
   std::vector<PackedRight> packed_gammas_;   // Γ^(n)
+  std::vector<PackedRight> packed_factors_;  // A_n
   std::vector<double> sum_;
 
   std::size_t pair(std::size_t n, std::size_t m) const;

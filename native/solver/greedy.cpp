@@ -62,7 +62,8 @@ std::int64_t fit_term(Problem& problem, Mttkrp& mttkrp, const std::vector<double
 
 StopReason greedy(Problem& problem, Factors& factors) {
   const std::int64_t rank = factors.rank();
-  std::vector<double> residual(problem.tensor(), problem.tensor() + problem.size());
+  std::vector<double> residual(problem.raw(), problem.raw() + problem.size());
+  for (double& entry : residual) entry *= problem.scale();
   Mttkrp mttkrp(factors.dims(), 1);
   Factors term(factors.dims(), 1);
   factors.fill(0);

@@ -24,7 +24,7 @@ Factors svd_factors(Problem& problem) {
     problem.control().check();
     const std::int64_t dim = spec.dims[n];
     const std::int64_t count = std::min(dim, spec.rank);
-    const std::vector<double> gram = unfolding_gram(problem.gemm, problem.tensor(), spec.dims, n);
+    const std::vector<double> gram = unfolding_gram(problem.gemm, problem.raw(), spec.dims, n);
     const std::vector<double> vectors = leading_eigenvectors(problem.gemm, dim, gram.data(), count);
     const double shrink = 1.0 / std::sqrt(static_cast<double>(dim));
     double* a = factors.mode(n);

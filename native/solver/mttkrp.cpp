@@ -49,18 +49,19 @@ void contract_first(int threads, std::int64_t dim, std::int64_t inner, std::int6
 
 }  // namespace
 
-Mttkrp::Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank)
-    : dims_(dims), rank_(rank), split_(best_split(dims)) {
-  kr_left_.resize(static_cast<std::size_t>(split_.left * rank));
-  kr_right_.resize(static_cast<std::size_t>(split_.right * rank));
-  left_.resize(kr_left_.size());
-  right_.resize(kr_right_.size());
+Mttkrp::Mttkrp(const std::vector<std::int64_t>& dims, std::int64_t rank, Split split)
+    : dims_(dims), rank_(rank), split_(split) {
+  left_.resize(static_cast<std::size_t>(split_.left * rank));
+  right_.resize(static_cast<std::size_t>(split_.right * rank));
 }
 
 // dst[(i_begin, …, i_{end−1}), r] = Π A_k[i_k, r], the last index fastest, grown by one mode at a time.
 void Mttkrp::khatri_rao(int threads, const Factors& factors, std::size_t begin, std::size_t end,
                         std::vector<double>& dst) {
   const std::int64_t rank = rank_;
+  std::int64_t all = rank;
+  for (std::size_t n = begin; n < end; ++n) all *= dims_[n];
+  if (dst.size() < static_cast<std::size_t>(all)) dst.resize(static_cast<std::size_t>(all));
   const double* last = factors.mode(end - 1);
   std::copy_n(last, dims_[end - 1] * rank, dst.begin());
   std::int64_t rows = dims_[end - 1];
@@ -80,6 +81,28 @@ void Mttkrp::khatri_rao(int threads, const Factors& factors, std::size_t begin, 
     }
     rows *= dims_[n];
   }
+}
+
+// KR of modes [begin, end) with its last factor still to be multiplied in.
+RowProducts Mttkrp::products(int threads, const Factors& factors, std::size_t begin, std::size_t end,
+                             std::vector<double>& dst) {
+  const double* last = factors.mode(end - 1);
+  if (end - begin == 1) return {nullptr, last, dims_[end - 1]};
+  if (end - begin == 2) return {factors.mode(begin), last, dims_[end - 1]};
+  khatri_rao(threads, factors, begin, end - 1, dst);
+  return {dst.data(), last, dims_[end - 1]};
+}
+
+PanelMatrix Mttkrp::panels(Gemm& gemm, const double* tensor, double scale) const {
+  return PanelMatrix(tensor, split_.left, split_.right, scale, gemm.threads());
+}
+
+void Mttkrp::prepare_left(Gemm& gemm, const PanelMatrix& tensor, const Factors& factors) {
+  gemm.multiply(tensor, rank_, products(gemm.threads(), factors, split_.split, dims_.size(), kr_right_), left_.data());
+}
+
+void Mttkrp::prepare_right(Gemm& gemm, const PanelMatrix& tensor, const Factors& factors) {
+  gemm.multiply_transposed(tensor, rank_, products(gemm.threads(), factors, 0, split_.split, kr_left_), right_.data());
 }
 
 void Mttkrp::prepare_left(Gemm& gemm, const double* tensor, const Factors& factors) {
@@ -128,6 +151,40 @@ void Mttkrp::subtract_model(Gemm& gemm, const Factors& factors, double* tensor) 
   khatri_rao(gemm.threads(), factors, split_.split, dims_.size(), kr_right_);
   gemm.multiply(split_.left, split_.right, rank_, row_major(kr_left_.data(), rank_),
                 row_major(kr_right_.data(), rank_).transposed(), tensor, split_.right, true, -1.0);
+}
+
+double Mttkrp::residual(Gemm& gemm, const PanelMatrix& tensor, const Factors& factors, PanelMatrix* dst) {
+  constexpr std::int64_t kBlockSize = 1 << 17;  // elements of M at a time
+  khatri_rao(gemm.threads(), factors, 0, split_.split, kr_left_);
+  khatri_rao(gemm.threads(), factors, split_.split, dims_.size(), kr_right_);
+  const std::int64_t left = split_.left, right = split_.right, width = tensor.width();
+  const std::int64_t rows = std::clamp<std::int64_t>(kBlockSize / right, 1, left);
+  PackedRight packed;
+  gemm.pack_right(right, rank_, row_major(kr_right_.data(), rank_).transposed(), packed);
+  block_.resize(static_cast<std::size_t>(rows * right));
+  double sum = 0;
+  std::vector<double> of_panel(static_cast<std::size_t>(tensor.panels()));
+  for (std::int64_t first = 0; first < left; first += rows) {
+    const std::int64_t count = std::min(rows, left - first);
+    gemm.multiply(count, row_major(kr_left_.data() + first * rank_, rank_), packed, block_.data(), right);
+    parallel_for(useful_threads(gemm.threads(), count * right), tensor.panels(), [&](std::int64_t p, int) {
+      const std::int64_t begin = p * width, used = std::min(width, right - begin);
+      double norm = 0;
+      for (std::int64_t i = 0; i < count; ++i) {
+        const double* t = tensor.panel(p) + (first + i) * width;
+        const double* m = block_.data() + i * right + begin;
+        double* out = dst ? dst->panel(p) + (first + i) * width : nullptr;
+        for (std::int64_t q = 0; q < used; ++q) {
+          const double difference = t[q] - m[q];
+          norm += difference * difference;
+          if (out) out[q] = difference;
+        }
+      }
+      of_panel[static_cast<std::size_t>(p)] = norm;
+    });
+    for (const double norm : of_panel) sum += norm;
+  }
+  return sum;
 }
 
 void Mttkrp::rescale_left(const std::vector<double>& scale) {

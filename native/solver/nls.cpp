@@ -3,17 +3,26 @@
 #include <algorithm>
 #include <cmath>
 
+#include "anderson.h"
 #include "gramian.h"
 #include "linalg.h"
+#include "objective.h"
 
 namespace polyadic::solver {
 namespace {
 
-constexpr double kInitialDamping = 1e-3;  // of the largest diagonal entry of Γ
-constexpr double kDirectError = 1e-4;  // below, ½‖T‖² − ⟨K,A⟩ + ½‖M‖² has cancelled too much: use T − M itself
-constexpr double kLoosest = 0.3;  // forcing term of CG, at first
-constexpr double kTightest = 0.03;
-constexpr std::int64_t kMaxInner = 75;
+constexpr double kInitialDamping = 1e-2;  // of the diagonal of Γ
+constexpr double kLeastDamping = 1e-8;
+constexpr double kLastDamping = 1e12;  // no step is taken with more
+// Where the residual stays large, as with trained kernels, Gauss–Newton is a poor model of the objective far along the
+// directions that CG finds last: fewer steps of it and acceleration over the outer ones is faster, to a lower error.
+constexpr double kLargeResidual = 0.3;
+constexpr double kForcing = 0.1;  // of CG, in the norm of the preconditioner
+constexpr double kTightest = 1e-3;
+constexpr std::int64_t kFewInner = 15;
+constexpr std::int64_t kManyInner = 100;
+constexpr int kWindow = 6;         // outer steps that are accelerated over
+constexpr double kImbalance = 16;  // of squared column norms over modes, beyond which columns are balanced
 constexpr int kMaxRejections = 25;
 
 struct CgResult {
@@ -23,9 +32,10 @@ struct CgResult {
 
 class Nls {
  public:
-  Nls(Problem& problem, Factors& x)
+  Nls(Problem& problem, Objective& objective, Factors& x)
       : problem_(problem),
         gemm_(problem.gemm),
+        objective_(objective),
         x_(x),
         trial_(x),
         gradient_(x.dims(), x.rank()),
@@ -34,103 +44,94 @@ class Nls {
         z_(gradient_),
         p_(gradient_),
         q_(gradient_),
-        gramians_(x),
-        trial_gramians_(x),
+        accelerate_(x.size(), kWindow),
         inverses_(x.order()),
+        shifts_(x.order()),
         inverse_(static_cast<std::size_t>(x.rank() * x.rank())),
         ridge_(problem.spec().ridge) {}
 
   StopReason run();
   const Factors& gradient_at_start() {
-    objective_ = evaluate(x_, gramians_);
+    evaluate(x_);
+    objective_.accept();
     gradient();
     return gradient_;
   }
 
  private:
-  double evaluate(const Factors& at, Gramians& gramians);
+  double evaluate(const Factors& at);
   double penalty(const Factors& at) const { return 0.5 * ridge_ * squared_norm(at.data(), at.size()); }
   void gradient();
-  void precondition(double shift);
-  void apply(const Factors& src, double shift, Factors& dst);
-  CgResult solve(double forcing);
+  void precondition();
+  void apply(const Factors& src, Factors& dst);
+  CgResult solve(double forcing, std::int64_t limit);
+  bool try_accelerated();
+  bool try_step(double predicted);
   void accept();
-  double largest_diagonal() const;
+  bool unbalanced() const;
 
   Problem& problem_;
   Gemm& gemm_;
+  Objective& objective_;
   Factors& x_;
   Factors trial_, gradient_, step_, residual_, z_, p_, q_;
-  Gramians gramians_, trial_gramians_;
-  std::vector<PackedRight> inverses_;  // (Γ^(n) + (μ + γ)I)⁻¹
+  Anderson accelerate_;
+  std::vector<PackedRight> inverses_;        // (B + μ·diag B + γI)⁻¹ of the blocks B
+  std::vector<std::vector<double>> shifts_;  // μ·diag B + γ
   std::vector<double> inverse_;
-  std::vector<double> difference_;  // T − M, once the error is small
   double ridge_;
-  double objective_ = 0;  // ½‖T − M‖² + ½γΣ‖A_n‖²
-  double data_ = 0;       // ½‖T − M‖² of what was evaluated last
-  double damping_ = 0;
-  bool direct_ = false;
+  double value_ = 0;  // of the objective, with ½γΣ‖A_n‖²
+  double trial_value_ = 0;
+  double data_ = 0;  // the objective alone, where it was evaluated last
+  double damping_ = kInitialDamping;
+  double growth_ = 2;
 };
 
-double Nls::evaluate(const Factors& at, Gramians& gramians) {
-  gramians.update(gemm_, at);
-  if (!direct_) {
-    problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), at);
-    problem_.mttkrp.contract(gemm_, 0, at, q_.mode(0));
-    const double inner = dot(q_.mode(0), at.mode(0), at.dim(0) * at.rank());
-    data_ = 0.5 * (1.0 - 2.0 * inner + gramians.model_norm_squared());
-    direct_ = data_ < 0.5 * kDirectError * kDirectError;
-  }
-  if (direct_) data_ = problem_.direct_objective(at, difference_);
+double Nls::evaluate(const Factors& at) {
+  data_ = objective_.evaluate(at);
   return data_ + penalty(at);
 }
 
-// Needs what evaluate left for x.
 void Nls::gradient() {
-  Mttkrp& mttkrp = problem_.mttkrp;
-  const double* tensor = direct_ ? difference_.data() : problem_.tensor();
+  objective_.gradient(x_, gradient_);
+  add_scaled(ridge_, x_.data(), gradient_.data(), x_.size());
+}
+
+// Damping in proportion to the diagonal (Marquardt): a component keeps its relative freedom however small it is.
+void Nls::precondition() {
   const std::int64_t rank = x_.rank();
-  if (direct_) mttkrp.prepare_left(gemm_, tensor, x_);
-  mttkrp.prepare_right(gemm_, tensor, x_);
-  gramians_.prepare(gemm_);
+  std::vector<double> shifted(inverse_.size());
   for (std::size_t n = 0; n < x_.order(); ++n) {
-    const std::int64_t length = x_.dim(n) * rank;
-    double* g = gradient_.mode(n);
-    mttkrp.contract(gemm_, n, x_, g);
-    for (std::int64_t i = 0; i < length; ++i) g[i] = -g[i];
-    if (!direct_) {
-      gemm_.multiply(x_.dim(n), rank, rank, row_major(x_.mode(n), rank), row_major(gramians_.gamma(n), rank), g, rank,
-                     true);
+    const double* block = objective_.block(n);
+    std::vector<double>& shift = shifts_[n];
+    shift.resize(static_cast<std::size_t>(rank));
+    std::copy_n(block, rank * rank, shifted.data());
+    for (std::int64_t r = 0; r < rank; ++r) {
+      shift[r] = damping_ * block[r * rank + r] + ridge_;
+      shifted[r * rank + r] += shift[r];
     }
-    add_scaled(ridge_, x_.mode(n), g, length);
+    shifted_inverse(gemm_, rank, shifted.data(), 0, inverse_.data());
+    gemm_.pack_right(rank, rank, row_major(inverse_.data(), rank), inverses_[n]);
   }
 }
 
-double Nls::largest_diagonal() const {
-  double largest = 0;
+void Nls::apply(const Factors& src, Factors& dst) {
+  const std::int64_t rank = x_.rank();
+  objective_.apply(x_, src, dst);
   for (std::size_t n = 0; n < x_.order(); ++n) {
-    for (std::int64_t r = 0; r < x_.rank(); ++r) largest = std::max(largest, gramians_.gamma(n)[r * x_.rank() + r]);
-  }
-  return largest;
-}
-
-void Nls::precondition(double shift) {
-  for (std::size_t n = 0; n < x_.order(); ++n) {
-    shifted_inverse(gemm_, x_.rank(), gramians_.gamma(n), shift, inverse_.data());
-    gemm_.pack_right(x_.rank(), x_.rank(), row_major(inverse_.data(), x_.rank()), inverses_[n]);
+    const double* shift = shifts_[n].data();
+    for (std::int64_t i = 0; i < x_.dim(n); ++i) {
+      const double* in = src.mode(n) + i * rank;
+      double* out = dst.mode(n) + i * rank;
+      for (std::int64_t r = 0; r < rank; ++r) out[r] += shift[r] * in[r];
+    }
   }
 }
 
-void Nls::apply(const Factors& src, double shift, Factors& dst) {
-  gramians_.jacobian_product(gemm_, x_, src, dst);
-  add_scaled(shift, src.data(), dst.data(), src.size());
-}
-
-// (JᵀJ + (γ + μ)I)·step = −gradient by CG, preconditioned block by block.
-CgResult Nls::solve(double forcing) {
+// (JᵀJ + μD + γI)·step = −gradient by CG, preconditioned block by block.
+CgResult Nls::solve(double forcing, std::int64_t limit) {
   const std::int64_t size = x_.size();
   const std::int64_t rank = x_.rank();
-  const double shift = damping_ + ridge_;
   const auto preconditioned = [&] {
     for (std::size_t n = 0; n < x_.order(); ++n) {
       gemm_.multiply(x_.dim(n), row_major(residual_.mode(n), rank), inverses_[n], z_.mode(n), rank);
@@ -143,9 +144,9 @@ CgResult Nls::solve(double forcing) {
   const double target = forcing * forcing * rz;
   p_ = z_;
   std::int64_t iteration = 0;
-  while (iteration < kMaxInner && rz > target) {
+  while (iteration < limit && rz > target) {
     problem_.control().check();
-    apply(p_, shift, q_);
+    apply(p_, q_);
     const double curvature = dot(p_.data(), q_.data(), size);
     if (!(curvature > 0) || !std::isfinite(curvature)) break;
     const double alpha = rz / curvature;
@@ -158,75 +159,124 @@ CgResult Nls::solve(double forcing) {
     rz = next;
     for (std::int64_t i = 0; i < size; ++i) p_.data()[i] = z_.data()[i] + beta * p_.data()[i];
   }
-  // −⟨G,P⟩ − ½⟨P,HP⟩ with HP = −G − residual − μP
+  // −⟨G,P⟩ − ½⟨P,HP⟩ with H without its damping: HP = −G − residual − μDP
+  double damped = 0;
+  for (std::size_t n = 0; n < x_.order(); ++n) {
+    for (std::int64_t i = 0; i < x_.dim(n); ++i) {
+      const double* row = step_.mode(n) + i * rank;
+      for (std::int64_t r = 0; r < rank; ++r) damped += (shifts_[n][r] - ridge_) * row[r] * row[r];
+    }
+  }
   const double predicted =
-      0.5 * (dot(residual_.data(), step_.data(), size) - dot(gradient_.data(), step_.data(), size) +
-             damping_ * squared_norm(step_.data(), size));
+      0.5 * (dot(residual_.data(), step_.data(), size) - dot(gradient_.data(), step_.data(), size) + damped);
   return {iteration, predicted};
 }
 
+bool Nls::try_accelerated() {
+  accelerate_.push(x_.data(), step_.data());
+  if (!accelerate_.mix(trial_.data())) return false;
+  trial_value_ = evaluate(trial_);
+  if (trial_value_ < value_) {
+    damping_ = std::max(0.8 * damping_, kLeastDamping);
+    return true;
+  }
+  accelerate_.restart();
+  return false;
+}
+
+// The plain step; the damping follows its gain (Nielsen).
+bool Nls::try_step(double predicted) {
+  for (std::int64_t i = 0; i < x_.size(); ++i) trial_.data()[i] = x_.data()[i] + step_.data()[i];
+  trial_value_ = evaluate(trial_);
+  const double gain = predicted > 0 ? (value_ - trial_value_) / predicted : -1;
+  if (!std::isfinite(trial_value_) || !(gain > 1e-4)) {
+    damping_ *= growth_;
+    growth_ *= 2;
+    accelerate_.clear();
+    return false;
+  }
+  growth_ = 2;
+  const double bend = 2 * gain - 1;
+  damping_ = std::max(damping_ * std::max(1.0 / 3, 1 - bend * bend * bend), kLeastDamping);
+  return true;
+}
+
+bool Nls::unbalanced() const {
+  const std::int64_t rank = x_.rank();
+  for (std::int64_t r = 0; r < rank; ++r) {
+    double least = objective_.gram(0)[r * rank + r], most = least;
+    for (std::size_t n = 1; n < x_.order(); ++n) {
+      const double norm = objective_.gram(n)[r * rank + r];
+      least = std::min(least, norm);
+      most = std::max(most, norm);
+    }
+    if (most > kImbalance * least) return true;
+  }
+  return false;
+}
+
+// Columns whose norms drift apart are balanced, which the acceleration must not see.
 void Nls::accept() {
   std::swap(x_, trial_);
-  std::swap(gramians_, trial_gramians_);
-  const std::vector<double> scale = balance(x_);
-  gramians_.update(gemm_, x_);
-  problem_.mttkrp.rescale_left(scale);
-  objective_ = data_ + penalty(x_);
+  objective_.accept();
+  value_ = trial_value_;
+  if (!unbalanced()) return;
+  objective_.rescale(x_, balance(x_));
+  value_ = data_ + penalty(x_);
+  accelerate_.clear();
 }
 
 StopReason Nls::run() {
   const CpdSpec& spec = problem_.spec();
   balance(x_);
-  objective_ = evaluate(x_, gramians_);
+  value_ = evaluate(x_);
+  objective_.accept();
   gradient();
-  damping_ = kInitialDamping * largest_diagonal();
-  double growth = 2;
   double norm = std::sqrt(squared_norm(gradient_.data(), gradient_.size()));
-  const double first_norm = norm;
-  SettledTest test(spec.tolerance);
+  double error = objective_.error(data_);
+  SettledTest test(spec.tolerance, std::sqrt(2 * value_));
   int rejections = 0;
   for (std::int64_t iteration = 0; iteration < spec.max_iterations; ++iteration) {
     if (!(norm > 1e-16)) return StopReason::converged;
-    damping_ = std::max(damping_, 1e-13 * largest_diagonal());
-    precondition(damping_ + ridge_);
-    const double forcing = std::clamp(std::sqrt(norm / first_norm) * kLoosest, kTightest, kLoosest);
-    const CgResult inner = solve(forcing);
-    if (inner.predicted <= 1e-14 * objective_) return StopReason::converged;  // below what the objective can show
-    for (std::int64_t i = 0; i < x_.size(); ++i) trial_.data()[i] = x_.data()[i] + step_.data()[i];
-    const double before = objective_;
-    const double value = evaluate(trial_, trial_gramians_);
-    const double gain = inner.predicted > 0 ? (before - value) / inner.predicted : -1;
-    if (!std::isfinite(value) || !(gain > 1e-4)) {
-      problem_.record(problem_.trace.empty() ? std::sqrt(2 * std::max(0.0, before)) : problem_.trace.back().error, norm,
-                      damping_, inner.iterations);
-      damping_ *= growth;
-      growth *= 2;
-      if (++rejections > kMaxRejections || !std::isfinite(damping_)) return StopReason::stalled;
+    precondition();
+    const bool large = error > kLargeResidual;
+    const double forcing = large ? kForcing : std::max(kTightest, kForcing * error / kLargeResidual);
+    const CgResult inner = solve(forcing, large ? kFewInner : kManyInner);
+    if (inner.predicted <= 1e-14 * value_) return StopReason::converged;  // below what the objective can show
+    const double used = damping_;
+    if (!try_accelerated() && !try_step(inner.predicted)) {
+      problem_.record(error, norm, used, inner.iterations);
+      if (++rejections > kMaxRejections || !(damping_ < kLastDamping)) return StopReason::stalled;
       continue;
     }
     rejections = 0;
-    growth = 2;
-    const double used = damping_;
-    const double bend = 2 * gain - 1;
-    damping_ *= std::max(1.0 / 3, 1 - bend * bend * bend);
     accept();
-    const double error = std::sqrt(2 * std::max(0.0, data_));
+    error = objective_.error(data_);
     gradient();
     norm = std::sqrt(squared_norm(gradient_.data(), gradient_.size()));
     problem_.record(error, norm, used, inner.iterations);
     if (error < kExactError) return StopReason::exact;
-    if (test.settled(std::sqrt(2 * before), std::sqrt(2 * objective_))) return StopReason::converged;
+    if (test.settled(std::sqrt(2 * value_))) return StopReason::converged;
   }
   return StopReason::max_iterations;
 }
 
 }  // namespace
 
-StopReason nls(Problem& problem, Factors& factors) { return Nls(problem, factors).run(); }
+StopReason nls(Problem& problem, Factors& factors) {
+  const auto objective = frobenius_objective(problem, factors);
+  return Nls(problem, *objective, factors).run();
+}
+
+StopReason nls_in_metric(Problem& problem, Factors& factors) {
+  const auto objective = metric_objective(problem, factors);
+  return Nls(problem, *objective, factors).run();
+}
 
 Factors nls_gradient(Problem& problem, const Factors& factors) {
   Factors x = factors;
-  return Nls(problem, x).gradient_at_start();
+  const auto objective = problem.metric() ? metric_objective(problem, x) : frobenius_objective(problem, x);
+  return Nls(problem, *objective, x).gradient_at_start();
 }
 
 }  // namespace polyadic::solver

@@ -8,6 +8,9 @@ namespace polyadic::solver {
 // Improves `factors` until it converges; the run is recorded in problem.trace.
 StopReason nls(Problem& problem, Factors& factors);
 
+// The same in the norm of problem.metric().
+StopReason nls_in_metric(Problem& problem, Factors& factors);
+
 // The gradient of ½‖T − M‖² + ½γΣ‖A_n‖², for tests.
 Factors nls_gradient(Problem& problem, const Factors& factors);
 

@@ -1,23 +1,29 @@
 // What all methods share: the tensor scaled to norm 1, the buffers, and the record of the run.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cpd.h"
 #include "gemm64.h"
+#include "metric.h"
 #include "mttkrp.h"
 
 namespace polyadic::solver {
 
 class Problem {
  public:
-  // tensor: ‖T‖ = 1, kept by the caller.
-  Problem(const double* tensor, const CpdSpec& spec, const JobControl& control)
+  // tensor: kept by the caller; times scale it has ‖T‖ = 1, and that is what everything here is about.
+  Problem(const double* tensor, double scale, const CpdSpec& spec, const JobControl& control)
       : gemm(spec.threads),
         mttkrp(spec.dims, spec.rank),
         tensor_(tensor),
+        scale_(scale),
         spec_(spec),
         control_(control),
         size_(product(spec.dims, 0, spec.dims.size())) {}
@@ -25,15 +31,24 @@ class Problem {
   Gemm gemm;
   Mttkrp mttkrp;
 
-  const double* tensor() const { return tensor_; }
+  // T in the form that products are made from, packed on first use.
+  const PanelMatrix& tensor() {
+    if (panels_.empty()) panels_ = mttkrp.panels(gemm, tensor_, scale_);
+    return panels_;
+  }
+  // T as it was given, to be multiplied by scale.
+  const double* raw() const { return tensor_; }
+  double scale() const { return scale_; }
   std::int64_t size() const { return size_; }
   const CpdSpec& spec() const { return spec_; }
   const JobControl& control() const { return control_; }
 
-  // ½‖T − M‖² from the factors, without cancellation. residual becomes T − M.
-  double direct_objective(const Factors& factors, std::vector<double>& residual);
-  // K_n of all modes; the partial products are then those of these factors.
-  void mttkrp_all(const Factors& factors, Factors& dst);
+  // What nls_in_metric measures in; null until set.
+  const Metric* metric() const { return metric_ ? &*metric_ : nullptr; }
+  void set_metric(Metric metric) { metric_ = std::move(metric); }
+
+  // ½‖T − M‖² from the factors, without cancellation; with `residual`, that becomes T − M.
+  double direct_objective(const Factors& factors, PanelMatrix* residual = nullptr);
 
   // Appends to the trace, reports progress, and throws when the job was cancelled.
   void record(double error, double gradient_norm, double damping, std::int64_t inner_iterations);
@@ -42,25 +57,33 @@ class Problem {
 
  private:
   const double* tensor_;
+  double scale_;
+  PanelMatrix panels_;
+  std::optional<Metric> metric_;
   const CpdSpec& spec_;
   const JobControl& control_;
   std::int64_t size_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Tells a run that has settled: the error changed by less than the tolerance twice running.
+// Tells a run that has settled: over the last kWindow iterations the error fell by less than the tolerance a step. A
+// single small step says little: extrapolated ones come in fits.
 class SettledTest {
  public:
-  explicit SettledTest(double tolerance) : tolerance_(tolerance) {}
-  bool settled(double before, double after) {
-    const double scale = before > 0 ? before : 1.0;
-    calm_ = (before - after) <= tolerance_ * scale ? calm_ + 1 : 0;
-    return calm_ >= 2;
+  SettledTest(double tolerance, double error) : tolerance_(tolerance) { errors_.fill(error); }
+  bool settled(double error) {
+    const double before = errors_[next_];
+    errors_[next_] = error;
+    next_ = (next_ + 1) % kWindow;
+    ++count_;
+    return count_ >= kWindow && before - error <= kWindow * tolerance_ * before;
   }
 
  private:
+  static constexpr std::size_t kWindow = 6;
   double tolerance_;
-  int calm_ = 0;
+  std::size_t next_ = 0, count_ = 0;
+  std::array<double, kWindow> errors_;
 };
 
 // Errors below this count as exact: what float64 can tell from zero.

@@ -59,7 +59,7 @@ t.test('the model itself is valid', async (t) => {
 t.test('cut off at any byte: an error with a code, or still a model', async (t) => {
   const counts = count(Array.from(model, (_, length) => outcome(model.subarray(0, length))))
   t.comment(JSON.stringify(counts))
-  t.ok((counts['POLYADIC_FORMAT'] ?? 0) > model.length / 2)
+  t.ok((counts.POLYADIC_FORMAT ?? 0) > model.length / 2)
 })
 
 t.test('2,000 random mutations: the same, in bounded time', async (t) => {
@@ -79,15 +79,15 @@ t.test('2,000 random mutations: the same, in bounded time', async (t) => {
   }
   const counts = count(Array.from({ length: 2000 }, () => outcome(mutated())))
   t.comment(JSON.stringify(counts))
-  t.ok((counts['POLYADIC_FORMAT'] ?? 0) > 500)
-  t.ok((counts['valid'] ?? 0) > 50)
+  t.ok((counts.POLYADIC_FORMAT ?? 0) > 500)
+  t.ok((counts.valid ?? 0) > 50)
   t.ok(performance.now() - started < 30_000)
 })
 
 t.test('random bytes are no model', async (t) => {
   const random = randomSource(7)
   const counts = count(Array.from({ length: 300 }, () => outcome(Uint8Array.from({ length: random(200) }, () => random(256)))))
-  t.equal(counts['valid'], undefined)
+  t.equal(counts.valid, undefined)
 })
 
 t.test('sub-graphs in sub-graphs without end are refused', async (t) => {

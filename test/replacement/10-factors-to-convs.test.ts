@@ -1,7 +1,7 @@
 import t from 'tap'
 import { compressWith } from '../../lib/replacement/compress.js'
 import { kernelTensor } from '../../lib/replacement/kernel-tensor.js'
-import { readConv } from '../../lib/replacement/layer.js'
+import { readLayer } from '../../lib/replacement/layer.js'
 import { elementCount } from '../../lib/tensor.js'
 import type { Node } from '../../lib/graph/graph.js'
 import { runConvChain } from '../helpers/reference-conv.js'
@@ -12,7 +12,7 @@ t.test('exact factors give exactly the layer', async (t) => {
   for (const one of convCases) {
     await t.test(one.title, async (t) => {
       const graph = convGraph(one)
-      const { dims } = kernelTensor(readConv(graph, graph.nodes[0] as Node))
+      const { dims } = kernelTensor(readLayer(graph, graph.nodes[0] as Node))
       const rank = dims.slice(0, -1).reduce((a, b) => a * b, 1)
       const {
         graph: compressed,

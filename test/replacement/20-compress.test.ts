@@ -148,7 +148,11 @@ t.test('errors name the layer, and nothing is computed before all are checked', 
   const nan = normals(108, 1)
   nan[5] = NaN
   const wrong: readonly [Graph, CompressOptions['layers'], { code: string; message?: RegExp; subject?: string }][] = [
-    [base, { conv: 2, nope: 2 }, { code: 'POLYADIC_ARGUMENT', message: /"nope" names no layer; the network's Conv layers are conv/ }],
+    [
+      base,
+      { conv: 2, nope: 2 },
+      { code: 'POLYADIC_ARGUMENT', message: /"nope" names no layer; the network's Conv, Gemm and MatMul layers are conv/ }
+    ],
     [base, {}, { code: 'POLYADIC_ARGUMENT', subject: 'layers' }],
     [base, { conv: 0 }, { code: 'POLYADIC_ARGUMENT', message: /conv.*at least 1, got 0/ }],
     [base, { conv: NaN }, { code: 'POLYADIC_ARGUMENT', message: /got NaN/ }],

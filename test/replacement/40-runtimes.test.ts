@@ -4,7 +4,7 @@ import type { Graph, Node } from '../../lib/graph/graph.js'
 import { encodeOnnx } from '../../lib/onnx/write.js'
 import { compressWith } from '../../lib/replacement/compress.js'
 import { kernelTensor } from '../../lib/replacement/kernel-tensor.js'
-import { readConv } from '../../lib/replacement/layer.js'
+import { readLayer } from '../../lib/replacement/layer.js'
 import { Session } from '../../lib/runtime/session.js'
 import { elementCount, type FloatTensor, floatTensor } from '../../lib/tensor.js'
 import { convCases } from './conv-cases.js'
@@ -25,7 +25,7 @@ async function onnxruntime(graph: Graph, x: FloatTensor): Promise<ort.Tensor> {
 t.test('the dense layer in onnxruntime, its exact chain there and here: one result', async (t) => {
   for (const one of convCases) {
     const graph = convGraph(one)
-    const { dims } = kernelTensor(readConv(graph, graph.nodes[0] as Node))
+    const { dims } = kernelTensor(readLayer(graph, graph.nodes[0] as Node))
     const { graph: chain } = await compressWith(graph, { layers: { conv: elementCount(dims.slice(0, -1)) } }, () => exactSolve)
     const shape = [2, ...one.input]
     const x = floatTensor(normals(elementCount(shape), 5), shape)

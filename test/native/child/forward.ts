@@ -167,6 +167,28 @@ for (let seed = 0; seed < 96; seed++) {
   )
 }
 
+// Batches that the plan takes in slices, the last of which may overlap the one before.
+for (const [images, threads] of [
+  [1, 1],
+  [7, 1],
+  [16, 2],
+  [31, 1],
+  [67, 2],
+  [67, 3]
+] as const) {
+  const r = generator(1500 + images)
+  const b = new PlanBuilder(r)
+  const first = b.convolution(b.input(images, 3, 26, 25), 48, { kernel: [3, 3] }, { activation: { kind: 'relu' } })
+  const second = b.block(first, cpStages(b, r, 48, 1, 24, 32, 'full'), 32)
+  const third = b.convolution(second, 7, { kernel: [3, 3] })
+  const spec = b.spec(third, threads)
+  const plan = native().createPlan(spec)
+  const fits = process.env.POLYADIC_L2_KIB === undefined && images > 30
+  t.ok(!fits || plan.describe().imagesAtATime < images, `${images} images go through in slices`)
+  plan.close()
+  await check(`${images} images on ${threads} threads`, b, third, threads)
+}
+
 for (let seed = 0; seed < 24; seed++) {
   const r = generator(2000 + seed)
   const b = new PlanBuilder(r)

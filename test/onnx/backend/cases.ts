@@ -69,5 +69,5 @@ async function readAll(folder: string, prefix: string): Promise<(Tensor | undefi
 /** The tensor in a .pb file; `undefined` for what is no tensor of numbers. */
 export async function readTensor(file: string): Promise<Tensor | undefined> {
   const bytes = new Uint8Array(await readFile(file))
-  return decodeTensor(new WireReader(bytes, tensorProto), { owner: file, external: undefined }).tensor
+  return decodeTensor(new WireReader(bytes, tensorProto), { owner: file, pending: undefined }).tensor
 }

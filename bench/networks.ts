@@ -1,0 +1,93 @@
+import { charnetFile } from '../examples/charnet/paths.js'
+import type { Graph } from '../lib/graph/graph.js'
+import { float, int } from '../lib/graph/rewrite.js'
+import { readOnnx } from '../lib/index.js'
+import { charnetAtRank } from './charnet.js'
+import type { Suite } from './format.js'
+import { type ConvolutionShape, GraphBuilder } from './graphs.js'
+import { compareNetwork } from './inference.js'
+
+/** Whole networks at batch 1, dense and with every eligible convolution at half of its channels as rank (CharNet: conv2 and conv3 at 64). */
+export const networkSuite: Suite = {
+  name: 'networks',
+  async *run(context) {
+    const charnet = await readOnnx(charnetFile)
+    for (const form of ['dense', 'cp'] as const) {
+      const graph = form === 'dense' ? charnet : await charnetAtRank(charnet, 64)
+      for (const batch of [1, 64])
+        yield* compareNetwork({ suite: 'networks', name: `CharNet, batch ${batch}`, form, graph, dims: [1, 24, 24], batch }, context)
+    }
+    for (const [name, make, dims] of [
+      ['AlexNet', alexNet, [3, 227, 227]],
+      ['VGG-16', vgg16, [3, 224, 224]],
+      ['ResNet-18', resNet18, [3, 224, 224]]
+    ] as const) {
+      for (const form of ['dense', 'cp'] as const)
+        yield* compareNetwork({ suite: 'networks', name, form, graph: make(form), dims, batch: 1 }, context)
+    }
+  }
+}
+
+/** AlexNet in its two-group form with local response normalisation. */
+function alexNet(form: 'dense' | 'cp'): Graph {
+  const b = new GraphBuilder(form)
+  const pool = { kernel_shape: [3, 3], strides: [2, 2] }
+  const lrn = { size: int(5), alpha: float(1e-4), beta: float(0.75), bias: float(1) }
+  const relu = (name: string, x: string, shape: ConvolutionShape): string => b.node('Relu', [b.convolution(name, x, shape)])
+  let x = relu('conv1', b.input, { inputs: 3, outputs: 96, kernel: 11, stride: 4 })
+  x = b.node('MaxPool', [b.node('LRN', [x], lrn)], pool)
+  x = relu('conv2', x, { inputs: 96, outputs: 256, kernel: 5, pad: 2, groups: 2, rank: 64 })
+  x = b.node('MaxPool', [b.node('LRN', [x], lrn)], pool)
+  x = relu('conv3', x, { inputs: 256, outputs: 384, kernel: 3, pad: 1, rank: 192 })
+  x = relu('conv4', x, { inputs: 384, outputs: 384, kernel: 3, pad: 1, groups: 2, rank: 96 })
+  x = relu('conv5', x, { inputs: 384, outputs: 256, kernel: 3, pad: 1, groups: 2, rank: 64 })
+  x = b.node('Flatten', [b.node('MaxPool', [x], pool)], { axis: int(1) })
+  x = b.node('Relu', [b.dense('fc6', x, 9216, 4096)])
+  x = b.node('Relu', [b.dense('fc7', x, 4096, 4096)])
+  return b.graph('AlexNet', b.dense('fc8', x, 4096, 1000), [3, 227, 227], [1000])
+}
+
+function vgg16(form: 'dense' | 'cp'): Graph {
+  const b = new GraphBuilder(form)
+  let [x, inputs, index] = [b.input, 3, 0]
+  for (const [outputs, count] of [
+    [64, 2],
+    [128, 2],
+    [256, 3],
+    [512, 3],
+    [512, 3]
+  ] as const) {
+    for (let i = 0; i < count; i++) {
+      const rank = index === 0 ? {} : { rank: outputs / 2 }
+      x = b.node('Relu', [b.convolution(`conv${++index}`, x, { inputs, outputs, kernel: 3, pad: 1, ...rank })])
+      inputs = outputs
+    }
+    x = b.node('MaxPool', [x], { kernel_shape: [2, 2], strides: [2, 2] })
+  }
+  x = b.node('Relu', [b.dense('fc6', b.node('Flatten', [x], { axis: int(1) }), 25088, 4096)])
+  x = b.node('Relu', [b.dense('fc7', x, 4096, 4096)])
+  return b.graph('VGG-16', b.dense('fc8', x, 4096, 1000), [3, 224, 224], [1000])
+}
+
+/** ResNet-18 with its batch normalisations. */
+function resNet18(form: 'dense' | 'cp'): Graph {
+  const b = new GraphBuilder(form)
+  const convNorm = (name: string, x: string, shape: ConvolutionShape): string => b.norm(name, b.convolution(name, x, shape), shape.outputs)
+  let x = b.node('Relu', [convNorm('stem', b.input, { inputs: 3, outputs: 64, kernel: 7, stride: 2, pad: 3 })])
+  x = b.node('MaxPool', [x], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] })
+  let inputs = 64
+  for (const [stage, outputs] of [64, 128, 256, 512].entries()) {
+    for (const block of [0, 1]) {
+      const name = `layer${stage + 1}.${block}`
+      const stride = stage > 0 && block === 0 ? 2 : 1
+      const rank = outputs / 2
+      const inner = b.node('Relu', [convNorm(`${name}.conv1`, x, { inputs, outputs, kernel: 3, stride, pad: 1, rank })])
+      const outer = convNorm(`${name}.conv2`, inner, { inputs: outputs, outputs, kernel: 3, pad: 1, rank })
+      const skip = inputs === outputs ? x : convNorm(`${name}.down`, x, { inputs, outputs, kernel: 1, stride })
+      x = b.node('Relu', [b.node('Add', [outer, skip])])
+      inputs = outputs
+    }
+  }
+  x = b.node('Flatten', [b.node('GlobalAveragePool', [x])], { axis: int(1) })
+  return b.graph('ResNet-18', b.dense('fc', x, 512, 1000), [3, 224, 224], [1000])
+}

@@ -1,0 +1,45 @@
+// Runs a command with the addon compiled under a sanitizer, and fails on any report: CONTRIBUTING.md says what each finds.
+//   node native/sanitize.mjs address|thread [COMMAND ARGS...]       default command: the native, runtime and training tests
+// address: AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer. thread: ThreadSanitizer, with the std::thread backend, as libgomp's
+// barriers are not made for it.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { compile, root } from './variant.mjs'
+
+const kinds = {
+  address: { flags: 'address,undefined', library: 'libasan.so', openmp: '1' },
+  thread: { flags: 'thread', library: 'libtsan.so', openmp: '0' }
+}
+const [kind, ...command] = process.argv.slice(2)
+const chosen = kinds[kind]
+if (!chosen) throw new Error(`node native/sanitize.mjs ${Object.keys(kinds).join('|')} [COMMAND...]`)
+
+const addon = compile(`sanitize-${kind}`, { env: { POLYADIC_SANITIZE: chosen.flags, POLYADIC_OPENMP: chosen.openmp } })
+const library = execFileSync('g++', [`-print-file-name=${chosen.library}`], { encoding: 'utf8' }).trim()
+const logs = mkdtempSync(path.join(tmpdir(), 'polyadic-sanitize-'))
+const log = path.join(logs, 'report')
+const suppressions = (name) => path.join(root, 'native', 'sanitizers', `${name}.supp`)
+const [first = 'npx', ...rest] =
+  command.length > 0 ? command : ['npx', 'tap', '--jobs=1', '--timeout=1200', 'test/native', 'test/runtime', 'test/embedding']
+const result = spawnSync(first, rest, {
+  cwd: root,
+  stdio: 'inherit',
+  env: {
+    ...process.env,
+    LD_PRELOAD: library,
+    POLYADIC_PREBUILD: path.resolve(path.dirname(addon), '../..'),
+    POLYADIC_SANITIZER: kind,
+    // Node itself frees little at its end; what the addon leaks has the addon in its stack, all else is suppressed.
+    ASAN_OPTIONS: `log_path=${log}:detect_leaks=1:exitcode=99:alloc_dealloc_mismatch=0:detect_odr_violation=0`,
+    LSAN_OPTIONS: `suppressions=${suppressions('leak')}:print_suppressions=0`,
+    UBSAN_OPTIONS: `log_path=${log}:print_stacktrace=1:halt_on_error=1`,
+    TSAN_OPTIONS: `log_path=${log}:exitcode=99:suppressions=${suppressions('thread')}:report_bugs=1:history_size=4`
+  }
+})
+const reports = readdirSync(logs)
+for (const report of reports) console.error(readFileSync(path.join(logs, report), 'utf8').slice(0, 6000))
+rmSync(logs, { recursive: true, force: true })
+console.log(`sanitize ${kind}: ${reports.length} reports, the command ${result.signal ?? `exited with ${result.status}`}`)
+process.exitCode = reports.length === 0 && result.status === 0 ? 0 : 1

@@ -1,0 +1,66 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import t from 'tap'
+import { execute, pack, prebuilds, root } from './package.js'
+
+const folder = t.testdir({})
+const tarball = pack(folder)
+const contents = new Set(tarball.files)
+
+t.test('everything and nothing else', async (t) => {
+  const allowed = [
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|binding\.gyp|CMakeLists\.txt)$/,
+    /^lib\/[\w/-]+\.ts$/,
+    /^dist\/lib\/[\w/-]+\.(js|d\.ts)(\.map)?$/,
+    /^native\/[\w/-]+\.(cpp|h|json|cjs|mjs|map|supp)$/,
+    /^prebuilds\/README\.md$/,
+    /^prebuilds\/[a-z0-9]+-[a-z0-9]+\/(polyadic(\.glibc|\.musl)?\.node|libgomp\.so\.1)$/
+  ]
+  t.same(
+    tarball.files.filter((file) => !allowed.some((pattern) => pattern.test(file))),
+    []
+  )
+  const sources = readdirSync(path.join(root, 'lib'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  for (const source of sources) {
+    const name = source.slice(0, -'.ts'.length)
+    t.ok(contents.has(`dist/lib/${name}.js`) && contents.has(`dist/lib/${name}.d.ts`), name)
+  }
+  t.equal(tarball.files.filter((file) => /^dist\/.*\.js$/.test(file)).length, sources.length, 'no JavaScript without its source')
+  const listed = execFileSync('node', ['native/list.cjs', 'sources'], { cwd: root, encoding: 'utf8' }).trim().split('\n')
+  for (const source of listed) t.ok(contents.has(source), source)
+})
+
+t.test('under 3 MB with every prebuilt binary that is here', async (t) => {
+  for (const [platform, files] of prebuilds())
+    for (const file of files) t.ok(contents.has(`prebuilds/${platform}/${file}`), `${platform}/${file}`)
+  t.ok(tarball.size < 3e6, `${(tarball.size / 1e6).toFixed(2)} MB: ${[...prebuilds().keys()].join(', ')}`)
+})
+
+t.test('the binaries need nothing that other machines lack', async (t) => {
+  for (const [platform, files] of prebuilds()) {
+    if (!platform.startsWith('linux-')) continue
+    const checked = execute(process.execPath, ['native/check-binary.mjs', '--prebuild', path.join('prebuilds', platform)], {
+      cwd: root,
+      env: { PATH: process.env.PATH ?? '' }
+    })
+    t.equal(checked.code, 0, checked.output)
+    t.ok(
+      files.some((file) => file.endsWith('.node')),
+      `${platform} has an addon`
+    )
+  }
+})
+
+t.test('publint and attw have nothing to say', async (t) => {
+  const env = { PATH: process.env.PATH ?? '' }
+  const publint = execute(process.execPath, ['node_modules/publint/src/cli.js', 'run', tarball.file, '--strict'], { cwd: root, env })
+  t.equal(publint.code, 0, publint.output)
+  t.match(publint.output, /All good/)
+  // ES modules only: who requires the package has Node 20.19 or later, which can.
+  const attw = execute(process.execPath, ['node_modules/@arethetypeswrong/cli/dist/index.js', tarball.file, '--profile', 'esm-only'], {
+    cwd: root,
+    env
+  })
+  t.equal(attw.code, 0, attw.output)
+})
