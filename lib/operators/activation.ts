@@ -61,7 +61,7 @@ export const activations: readonly Operator[] = [
     alpha: floatAttribute(node, 'alpha', 0.2),
     beta: floatAttribute(node, 'beta', 0.5)
   })),
-  activation('HardSwish', () => ({ kind: 'hard_swish' }), 14),
+  activation('HardSwish', () => ({ kind: 'hard_swish', alpha: 1 }), 14),
   activation('Elu', ({ node }) => ({ kind: 'elu', alpha: floatAttribute(node, 'alpha', 1) })),
   activation('Selu', ({ node }) => ({
     kind: 'selu',

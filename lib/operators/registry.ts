@@ -6,6 +6,7 @@ import { concats } from './concat.js'
 import { transposedConvolutions } from './conv-transpose.js'
 import { convolutions } from './convolution.js'
 import { copies } from './copying.js'
+import { einsums } from './einsum.js'
 import { elementwise } from './elementwise.js'
 import { gathers } from './gathering.js'
 import { matrixProducts } from './gemm.js'
@@ -30,6 +31,7 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     ...convolutions,
     ...transposedConvolutions,
     ...matrixProducts,
+    ...einsums,
     ...activations,
     ...unaries,
     ...pools,

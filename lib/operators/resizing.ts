@@ -6,6 +6,7 @@ import {
   type NodeContext,
   type Operator,
   type PlanWriter,
+  type ValueRef,
   allOpsets,
   axisOf,
   constantInput,
@@ -251,6 +252,37 @@ function nearest(context: NodeContext, plan: PlanWriter, resize: Resize): Dense 
   return take(plan, plan.dense(0), tables, resize.extrapolation)
 }
 
+/** Rows and columns of a blocked value in one step; `undefined` where other axes are resized, or something is cut off. */
+function resampled(context: NodeContext, plan: PlanWriter, resize: Resize): ValueRef | undefined {
+  const [n, c, ...spatial] = resize.axes
+  const isMap = spatial.length >= 1 && spatial.length <= 2 && [n, c].every((axis) => axis?.output === axis?.size)
+  if (!isMap || resize.coordinates === 'tf_crop_and_resize') return undefined
+  const same: Taps = { count: 1, positions: [0], weights: [1], outside: [false] }
+  const [rows, columns] = [spatial.at(-2), spatial.at(-1) as AxisResize].map((axis) =>
+    axis === undefined ? same : resize.mode === 'nearest' ? nearestTaps(context, resize, axis) : tapsOf(context, resize, axis)
+  ) as [Taps, Taps]
+  const input = plan.blocked(0)
+  const { n: images, c: channels } = plan.shape(input)
+  const shape = { n: images, c: channels, h: rows.positions.length / rows.count, w: columns.positions.length / columns.count }
+  return plan.emit(
+    {
+      op: 'resample',
+      input,
+      sizes: [rows.count, columns.count],
+      tables: [Int32Array.from(rows.positions), Int32Array.from(columns.positions)],
+      numbers: Float32Array.from([...rows.weights, ...columns.weights])
+    },
+    shape
+  )
+}
+
+function nearestTaps(context: NodeContext, resize: Resize, axis: AxisResize): Taps {
+  const positions = Array.from({ length: axis.output }, (_, x) =>
+    Math.min(axis.size - 1, Math.max(0, nearestOf(context, resize.nearest, coordinate(context, resize, axis, x))))
+  )
+  return { count: 1, positions, weights: positions.map(() => 1), outside: [] }
+}
+
 function resizing(opType: string, opsets: readonly [number, number], constants: readonly number[]): Operator {
   return {
     opType,
@@ -264,7 +296,8 @@ function resizing(opType: string, opsets: readonly [number, number], constants: 
     },
     lower(context, plan) {
       const resize = resizeOf(context)
-      return [refOf(resize.mode === 'nearest' ? nearest(context, plan, resize) : interpolated(context, plan, resize))]
+      const map = plan.isBlocked(0) ? resampled(context, plan, resize) : undefined
+      return [map ?? refOf(resize.mode === 'nearest' ? nearest(context, plan, resize) : interpolated(context, plan, resize))]
     }
   }
 }

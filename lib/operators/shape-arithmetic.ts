@@ -112,6 +112,7 @@ function range(context: NodeContext): readonly Tensor[] | undefined {
   const [first, last, step] = numbers as [number, number, number]
   const values = Array.from({ length: Math.max(0, Math.ceil((last - first) / step)) }, (_, i) => first + i * step)
   const { dtype } = start
+  if (dtype === 'float16' || dtype === 'bfloat16') return [fromFloat32(Float32Array.from(values), [values.length], dtype)]
   const data =
     dtype === 'int64' ? BigInt64Array.from(values, BigInt) : (arrayType(dtype) as unknown as Float32ArrayConstructor).from(values)
   return [{ dtype, dims: [values.length], data }]

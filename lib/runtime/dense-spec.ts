@@ -211,8 +211,11 @@ export type DenseStep =
     })
   | ElementwiseStep
 
-/** Steps over dense values have no backward pass. */
-export const denseOps: ReadonlySet<string> = new Set([
+/** Steps without a backward pass: all over dense values, and some over blocked ones. */
+export const forwardOnly: ReadonlySet<string> = new Set([
+  'conv_transpose',
+  'resample',
+  'channels',
   'to_dense',
   'to_blocked',
   'elementwise',

@@ -26,7 +26,7 @@ class Fusion {
   readonly #draft: Draft
   readonly #training: boolean
   readonly #parameters: DraftParameter[]
-  readonly #uses: readonly number[]
+  readonly #uses: number[]
   /** By output; a fused step is moved to the end, where all that it reads is there. */
   readonly #steps = new Map<number, PlanStep>()
   /** Which steps are before which: a residual must be computed before its convolution. */
@@ -56,6 +56,7 @@ class Fusion {
     if (step.op === 'activation') return this.#joinActivation(step)
     if (step.op === 'add') return this.#joinAdd(step)
     if (this.#training) return undefined
+    if (step.op === 'multiply') return this.#joinGate(step)
     return step.op === 'maxout' ? this.#joinMaxout(step) : undefined
   }
 
@@ -84,6 +85,8 @@ class Fusion {
       return [{ ...conv, output: step.output, bias: step.shift }, conv.output]
     if (this.#training) return undefined
     if (conv !== undefined) return [this.#folded(conv, step), conv.output]
+    const scaled = this.#joinScale(step)
+    if (scaled !== undefined) return scaled
     const before = this.#soleProducer(step.input)
     if (before?.op !== 'affine') return undefined
     const [scale, shift] = [this.#data(step.scale), this.#data(step.shift)]
@@ -123,6 +126,39 @@ class Fusion {
     return [{ ...conv, output: step.output, activation: step.activation }, conv.output]
   }
 
+  /** x·sigmoid(x), x·hard_sigmoid(x) and x·clip(x + 3, 0, 6), as exporters write swish and hard swish. */
+  #joinGate(step: Binary): readonly [PlanStep, number] | undefined {
+    for (const [value, gate] of [step.inputs, step.inputs.toReversed()] as const) {
+      const producer = this.#solely(gate as number)
+      if (producer?.op !== 'activation') continue
+      const shift = this.#solely(producer.input)
+      const isShifted = shift?.op === 'affine' && shift.input === value && this.#isAll(shift.scale, 1) && this.#isAll(shift.shift, 3)
+      const activation = isShifted ? shiftedGate(producer.activation) : producer.input === value ? gated(producer.activation) : undefined
+      if (activation === undefined) continue
+      if (isShifted) this.#steps.delete(producer.input)
+      this.#steps.delete(producer.output)
+      this.#uses[value as number] = (this.#uses[value as number] as number) - 1
+      const joined = { op: 'activation', input: value as number, output: step.output, activation } as const
+      return this.#joinActivation(joined) ?? [joined, producer.output]
+    }
+    return undefined
+  }
+
+  /** The step that computes `value`, if only one reads that. */
+  #solely(value: number): PlanStep | undefined {
+    return this.#uses[value] === 1 ? this.#steps.get(value) : undefined
+  }
+
+  /** scale·hard_swish(x), the sixth that exporters leave for last. */
+  #joinScale(step: Extract<PlanStep, { op: 'affine' }>): readonly [PlanStep, number] | undefined {
+    const producer = this.#solely(step.input)
+    if (producer?.op !== 'activation' && producer?.op !== 'convolution' && producer?.op !== 'cp_block') return undefined
+    const scale = this.#data(step.scale)[0] as number
+    if (producer.activation?.kind !== 'hard_swish' || !this.#isAll(step.scale, scale) || !this.#isAll(step.shift, 0)) return undefined
+    const activation = { ...producer.activation, alpha: (producer.activation.alpha ?? 1) * scale }
+    return [{ ...producer, output: step.output, activation }, producer.output]
+  }
+
   /** Of two convolutions the later one takes the sum over, so that none has to wait. */
   #joinAdd(step: Binary): readonly [PlanStep, number] | undefined {
     const [a, b] = step.inputs
@@ -139,6 +175,10 @@ class Fusion {
     return undefined
   }
 
+  #isAll(parameter: number, expected: number): boolean {
+    return this.#data(parameter).every((value) => value === expected)
+  }
+
   #isOnes(parameter: number): boolean {
     return this.#parameters[parameter]?.layout === 'derived' && this.#data(parameter).every((value) => value === 1)
   }
@@ -150,6 +190,18 @@ class Fusion {
   #derive(data: Float32Array): number {
     return this.#parameters.push({ data, trainable: false, initializers: [], layout: 'derived' }) - 1
   }
+}
+
+/** x·f(x) as one function. */
+function gated({ kind, alpha = 0, beta = 0 }: PlanActivation): PlanActivation | undefined {
+  if (kind === 'sigmoid') return { kind: 'swish', alpha: 1 }
+  const isHard = kind === 'hard_sigmoid' && Math.abs(alpha - 1 / 6) < 1e-6 && beta === 0.5
+  return isHard ? { kind: 'hard_swish', alpha: 1 } : undefined
+}
+
+/** x·clip(x + 3, 0, 6): six times hard swish. */
+function shiftedGate({ kind, alpha, beta }: PlanActivation): PlanActivation | undefined {
+  return kind === 'clip' && alpha === 0 && beta === 6 ? { kind: 'hard_swish', alpha: 6 } : undefined
 }
 
 /** Whether max(f(a), f(b)) = f(max(a, b)). */

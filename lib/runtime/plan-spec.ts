@@ -45,7 +45,7 @@ export interface PlanWindow {
 
 /**
  * An element-wise function. `relu`: max(x, 0). `leaky_relu`: x < 0 ? alpha·x : x. `clip`: min(max(x, alpha), beta).
- * `hard_sigmoid`: clip(alpha·x + beta, 0, 1). `hard_swish`: x·clip(x/6 + ½, 0, 1). `elu`: x < 0 ? alpha·(eˣ − 1) : x. `selu`: beta·elu(x).
+ * `hard_sigmoid`: clip(alpha·x + beta, 0, 1). `hard_swish`: alpha·x·clip(x/6 + ½, 0, 1). `elu`: x < 0 ? alpha·(eˣ − 1) : x. `selu`: beta·elu(x).
  * `softplus`: ln(1 + eˣ). `swish`: x·sigmoid(alpha·x). `gelu`: x·Φ(x), `gelu_tanh` its approximation. `mish`: x·tanh(softplus(x)).
  * `sigmoid`, `tanh`, `none`.
  */
@@ -154,6 +154,20 @@ export type PlanStep =
    * Inference only.
    */
   | (PlanConvolution & { readonly op: 'conv_transpose'; readonly input: number; readonly output: number })
+  /**
+   * Rows and columns are sums over taps. sizes: taps a row, a column; tables: positions, `taps` for each row and each column of the output;
+   * numbers: their weights, rows first. Inference only.
+   */
+  | {
+      readonly op: 'resample'
+      readonly input: number
+      readonly output: number
+      readonly sizes: readonly [number, number]
+      readonly tables: readonly [Int32Array, Int32Array]
+      readonly numbers: Float32Array
+    }
+  /** Output channel c is input channel tables[0][c]. Inference only. */
+  | { readonly op: 'channels'; readonly input: number; readonly output: number; readonly tables: readonly [Int32Array] }
   /** Local response normalisation over channels: y = x / (bias + alpha/size · Σ x²)^beta. */
   | {
       readonly op: 'lrn'

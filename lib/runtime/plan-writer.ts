@@ -16,7 +16,7 @@ import {
   unsupported
 } from '../operators/operator.js'
 import { asFloat32, elementCount, type Tensor, toFloat32 } from '../tensor.js'
-import { denseOps } from './dense-spec.js'
+import { forwardOnly } from './dense-spec.js'
 import { type Draft, type DraftInput, type DraftParameter, readParameters, readValues } from './draft.js'
 import type { PlanStep, PlanValue } from './plan-spec.js'
 
@@ -114,8 +114,7 @@ export class DraftWriter {
     this.#steps.push(step)
     if (this.#training && this.#learns(step)) {
       this.#learnt.add(output)
-      // Element-wise functions and conversions over dense values run forward only.
-      if (denseOps.has(step.op) || step.op === 'conv_transpose' || shape.dense)
+      if (forwardOnly.has(step.op) || shape.dense)
         throw unsupported(context, 'training', `this form of the operator (a step "${step.op}") has no gradient`)
     }
     return { value: output }
@@ -150,6 +149,7 @@ export class DraftWriter {
 
   #isBlocked({ value, view }: ValueRef, dims: readonly number[]): boolean {
     const [shape, own] = [planShape(dims), this.#values[value] as PlanValue]
+    if (view?.kind === 'channels') return true
     if (shape === undefined || view !== undefined || own.parameter !== undefined) return false
     return sameShape(shape, own) || this.#inputs.some((input) => input.value === value)
   }
@@ -164,8 +164,17 @@ export class DraftWriter {
         'two to four dimensions are needed'
       )
     if (ref.view === undefined && sameShape(shape, this.#values[ref.value] as PlanValue)) return ref.value
+    if (ref.view?.kind === 'channels') return this.#blockedChannels(context, ref, ref.view, shape)
     const input = ref.view === undefined ? this.#reshapedInput(ref.value, shape) : undefined
     return input ?? this.#toBlocked(context, this.#strided(context, ref, dims), shape)
+  }
+
+  #blockedChannels(context: NodeContext, { value }: ValueRef, { start, step, count }: ChannelView, shape: PlanValue): number {
+    const table = Int32Array.from({ length: count }, (_, i) => start + i * step)
+    return this.#once(
+      `channels ${value} ${start} ${step} ${count}`,
+      () => this.#emit(context, { op: 'channels', input: value, tables: [table] }, shape).value
+    )
   }
 
   #toBlocked(context: NodeContext, value: Dense, shape: PlanValue): number {

@@ -147,7 +147,8 @@ StepSpec read_step(const Napi::Object& object) {
       step.bias = static_cast<float>(number_property(object, "bias"));
       break;
     default:
-      if (step.op == Op::elementwise || is_dense_op(step.op)) step.dense = read_dense_spec(object);
+      if (step.op == Op::resample || step.op == Op::channels || step.op == Op::elementwise || is_dense_op(step.op))
+        step.dense = read_dense_spec(object);
       break;
   }
   return step;

@@ -58,7 +58,7 @@ void apply_activation(const ActivationSpec& activation, const float* x, float* y
     case Kind::hard_sigmoid:
       return map(x, y, count, [=](float v) { return hard_sigmoid(v, alpha, beta); });
     case Kind::hard_swish:
-      return map(x, y, count, [](float v) { return v * hard_sigmoid(v, 1.0f / 6, 0.5f); });
+      return map(x, y, count, [=](float v) { return alpha * v * hard_sigmoid(v, 1.0f / 6, 0.5f); });
     case Kind::elu:
       return map(x, y, count, [=](float v) { return elu(v, alpha); });
     case Kind::selu:
@@ -96,7 +96,7 @@ void activation_gradient(const ActivationSpec& activation, const float* x, const
     case Kind::hard_sigmoid:
       return with([=](float, float v) { return v > 0 && v < 1 ? alpha : 0.0f; });
     case Kind::hard_swish:
-      return with([](float v, float) { return v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f; });
+      return with([=](float v, float) { return alpha * (v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f); });
     case Kind::elu:
       return with([=](float v, float result) { return v < 0 ? result + alpha : 1.0f; });
     case Kind::selu:

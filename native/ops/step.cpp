@@ -39,6 +39,10 @@ const char* op_name(Op op) {
       return "lrn";
     case Op::conv_transpose:
       return "conv_transpose";
+    case Op::resample:
+      return "resample";
+    case Op::channels:
+      return "channels";
     case Op::to_dense:
       return "to_dense";
     case Op::to_blocked:
@@ -108,6 +112,10 @@ std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources) {
       return make_lrn(spec, resources);
     case Op::conv_transpose:
       return make_conv_transpose(spec, resources);
+    case Op::resample:
+      return make_resample(spec, resources);
+    case Op::channels:
+      return make_channels(spec, resources);
     case Op::to_dense:
     case Op::to_blocked:
       return make_conversion(spec, resources);

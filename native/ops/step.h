@@ -87,6 +87,8 @@ std::unique_ptr<Step> make_lrn(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_conv_transpose(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_batch_norm(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_dropout(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_resample(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_channels(const StepSpec& spec, StepResources resources);
 
 // Leaves a gradient where an earlier consumer of the value may have left its own.
 inline void deposit(float& to, float gradient, bool add) { to = add ? to + gradient : gradient; }

@@ -21,6 +21,7 @@ class Checker {
       case Op::convolution:
         check_window(step_.convolution.window, true);
         check_weights(step_.convolution);
+        check_channels(step_.convolution);
         check_fused();
         break;
       case Op::cp_block:
@@ -28,6 +29,8 @@ class Checker {
           check_window(stage.window, &stage == &step_.stages.front());
           check_weights(stage);
         }
+        // Only the last stage has the output's channels: those before it have the rank's.
+        check_channels(step_.stages.back());
         check_fused();
         break;
       case Op::activation:
@@ -125,6 +128,10 @@ class Checker {
     const double weights = static_cast<double>(plan_.parameters[static_cast<std::size_t>(conv.weight)].size());
     demand(static_cast<double>(conv.window.kernel[0]) * static_cast<double>(conv.window.kernel[1]) <= weights,
            "more taps than weights");
+  }
+
+  void check_channels(const ConvolutionSpec& conv) const {
+    const double weights = static_cast<double>(plan_.parameters[static_cast<std::size_t>(conv.weight)].size());
     demand(static_cast<double>(out().c) * static_cast<double>(step_.maxout.pieces) <= weights,
            "more channels than weights");
   }

@@ -64,6 +64,8 @@ enum class Op {
   batch_norm,  // training only
   dropout,     // training only
   conv_transpose,
+  resample,
+  channels,
   // From here on over dense values, but for the two conversions and for elementwise, which takes either.
   to_dense,
   to_blocked,

@@ -152,9 +152,6 @@ const movingCases: readonly NetworkCase[] = [
   ),
   single('Pad by the edge', [2, 3, 4, 5], (b, x) => b.node('Pad', [x, b.ints(0, 1, 2, 0, 1, 0, 0, 3)], { mode: 'edge' })),
   single('Pad with numbers, cropping', [2, 3, 6, 5], (b, x) => b.node('Pad', [x, b.ints(0, 2, -1, 1, 0, 0, 1, -2), b.scalar(0.5)])),
-  single('Pad in front of a MaxPool', [1, 9, 6, 5], (b, x) =>
-    b.node('MaxPool', [b.node('Pad', [x, b.ints(0, 0, 1, 1, 0, 0, 1, 1)])], { kernel_shape: [3, 3] })
-  ),
   single('Expand, Tile', [2, 3, 1, 4], (b, x) => b.node('Tile', [b.node('Expand', [x, b.ints(3, 5, 1)]), b.ints(1, 2, 1, 3)])),
   single('DepthToSpace', [2, 12, 3, 5], (b, x) => b.node('DepthToSpace', [b.conv(x, [12, 12, 1, 1])], { blocksize: int(2), mode: 'CRD' })),
   single('SpaceToDepth', [2, 3, 4, 6], (b, x) => b.node('SpaceToDepth', [x], { blocksize: int(2) })),
@@ -195,6 +192,15 @@ const broadcastCases: readonly NetworkCase[] = [
   single('swish as exported', [2, 9, 4, 3], (b, x) => {
     const y = b.conv(x, [17, 9, 1, 1])
     return b.node('Mul', [y, b.node('Sigmoid', [y])])
+  }),
+  single('hard swish as exported', [2, 9, 4, 3], (b, x) => {
+    const y = b.conv(x, [17, 9, 1, 1])
+    const gate = b.node('Clip', [b.node('Add', [y, b.scalar(3)]), b.scalar(0), b.scalar(6)])
+    return b.conv(b.node('Div', [b.node('Mul', [y, gate]), b.scalar(6)]), [5, 17, 1, 1])
+  }),
+  single('hard swish by HardSigmoid', [2, 9, 4, 3], (b, x) => {
+    const y = b.conv(x, [17, 9, 3, 3], { pads: [1, 1, 1, 1] })
+    return b.node('Mul', [b.node('HardSigmoid', [y], { alpha: float(1 / 6) }), y])
   }),
   single('gelu as exported', [2, 9, 4, 3], (b, x) => {
     const y = b.conv(x, [17, 9, 1, 1])
@@ -327,6 +333,19 @@ const productCases: readonly NetworkCase[] = [
   })
 ]
 
+const einsum = (equation: string, dims: Dims, ...others: readonly Dims[]): NetworkCase =>
+  single(`Einsum ${equation}`, dims, (b, x) => b.node('Einsum', [x, ...others.map((own) => b.weight(...own))], { equation }))
+
+const einsumCases: readonly NetworkCase[] = [
+  einsum('nij,jk->nik', [2, 5, 7], [7, 9]),
+  einsum('bhwc,hkc->bhwk', [2, 3, 4, 5], [3, 6, 5]),
+  einsum('nci, nkc -> nki', [1, 5, 7], [1, 3, 5]),
+  einsum('nii->ni', [3, 4, 4]),
+  einsum('nij->ji', [3, 4, 5]),
+  einsum('nij,j', [3, 4, 5], [5]),
+  einsum('n...c,cd->n...d', [2, 3, 4, 5], [5, 6])
+]
+
 export const denseCases: readonly NetworkCase[] = [
   ...transposedCases,
   ...volumeCases,
@@ -335,5 +354,6 @@ export const denseCases: readonly NetworkCase[] = [
   ...broadcastCases,
   ...reductionCases,
   ...recurrentCases,
-  ...productCases
+  ...productCases,
+  ...einsumCases
 ]

@@ -353,7 +353,7 @@ bool settle(double value, int bits, bool is_signed, float* out) {
     if (is_signed && value >= size / 2) value -= size;
   }
   *out = static_cast<float>(value);
-  return static_cast<double>(*out) == value;
+  return std::isfinite(value) && static_cast<double>(*out) == value;
 }
 
 template <class F>
