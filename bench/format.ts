@@ -27,6 +27,11 @@ export interface BenchCase {
   readonly peak_fraction?: number
   /** Largest absolute difference between our result and the peer's. */
   readonly max_abs_diff?: number
+  /** Of a solver: least relative error over starts, and from how many of them the target was reached, ours and the peer's. */
+  readonly error?: number
+  readonly reached?: number
+  readonly peer_error?: number
+  readonly peer_reached?: number
 }
 
 /** A suite makes its cases one by one; it must check results itself and throw when they differ. */
@@ -44,7 +49,8 @@ export interface SuiteContext {
   readonly peakGflops: number | undefined
 }
 
-const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff'] as const
+const solverFields = ['error', 'reached', 'peer_error', 'peer_reached'] as const
+const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff', ...solverFields] as const
 const required = ['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms'] as const
 
 /** Checks a case before it is written; a bench file that lies about its format is worse than none. */

@@ -4,13 +4,14 @@ import { native } from '../lib/native/binding.js'
 import { textTable } from '../lib/report/table.js'
 import { significant } from '../lib/report/format.js'
 import { charnet } from './charnet.js'
+import { cpdSuite } from './cpd.js'
 import { layerSuite } from './layers.js'
 import { networkSuite } from './networks.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { benchReport, peakGflops } from './harness.js'
 
 // A new suite is one file that exports a Suite, and its name here.
-const suites: readonly Suite[] = [charnet, layerSuite, networkSuite]
+const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite]
 
 const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
 

@@ -9,8 +9,10 @@ export { decodeOnnx, readOnnx } from './onnx/read.js'
 export { encodeOnnx, writeOnnx } from './onnx/write.js'
 export { cost, type Cost, type NodeCost } from './operators/cost.js'
 
+export { reconstruct, type Factor } from './decomposition/factors.js'
 export { cpd, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export { compress, type CompressOptions, type CompressProgress, type CompressResult, type LayerOptions } from './replacement/compress.js'
+export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'
 export type { LayerReport } from './replacement/layer-report.js'
 export { compressibleLayers, type CompressibleLayer } from './replacement/layers.js'
 
@@ -27,3 +29,4 @@ export { defaultThreads } from './runtime/threads.js'
 
 export { readDataset, type Dataset, type LabelledData } from './formats/dataset.js'
 export { decodeNpy, encodeNpy, readNpy, writeNpy } from './formats/npy.js'
+export { decodeNpz, encodeNpz, readNpz, writeNpz, type Arrays } from './formats/npz.js'

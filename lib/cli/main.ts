@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import('./inspect.js')).inspect,
   compress: async () => (await import('./compress.js')).compressCommand,
   finetune: async () => (await import('./finetune.js')).finetune,
+  cpd: async () => (await import('./cpd.js')).cpdCommand,
   run: async () => (await import('./run.js')).run,
   bench: async () => (await import('./bench.js')).bench
 }
@@ -22,6 +23,7 @@ Usage: polyadic COMMAND [ARGUMENTS]
   inspect    show a network: inputs, outputs, layers, their cost and kernels
   compress   replace convolutions by CP decompositions, optionally fine-tune
   finetune   train a network further on data
+  cpd        decompose a tensor in a .npy file
   run        run a network on a .npy array
   bench      measure latency, compare two networks
 

@@ -3,12 +3,16 @@ import { native, type NativeCpdResult, type NativeCpdSpec, type NativeCpdTrace }
 import { runJob } from '../native/jobs.js'
 import { checkDims, elementCount, type Tensor } from '../tensor.js'
 import { checkFactors, componentWeights, type Factor } from './factors.js'
+import { searchRank } from './rank-search.js'
 
 export type CpdMethod = 'nls' | 'als' | 'greedy'
 
 export interface CpdOptions {
-  /** R, the number of rank-one components. */
-  readonly rank: number
+  /**
+   * R, the number of rank-one components; or `{ error }` for the least one with a relative error of at most that, found by
+   * doubling and halving (each trial is a run of its own: take a loose `tolerance` where that is long).
+   */
+  readonly rank: number | { readonly error: number }
   /**
    * `nls` (default): Levenberg–Marquardt with a structured Jacobian and preconditioned CG. `als`: alternating least
    * squares with extrapolation. `greedy`: R deflated rank-one terms; takes no initial values and no ridge.
@@ -38,6 +42,12 @@ export interface CpdOptions {
    * times the error just reached. Default `none`.
    */
   readonly correction?: 'none' | 'epc' | { readonly epc: number }
+  /**
+   * Measures the error in tr((T−M)·C·(T−M)ᵀ), T and M as I_1×D matrices with D = I_2·…·I_N, instead of ‖T−M‖²: with C the
+   * second moment of a layer's input patches, D×D, that is the error of the layer's output. The plain solution is found
+   * first and refined. Method `nls` only; no correction with it.
+   */
+  readonly metric?: { readonly covariance: Float64Array }
   /** Threads of the compute team. Default 1. */
   readonly threads?: number
   readonly signal?: AbortSignal
@@ -62,6 +72,12 @@ export interface CpdResult {
   readonly effectiveRank: number
   /** ‖T − M‖ / ‖T‖, recomputed from the factors (before they are rounded to float32). */
   readonly relativeError: number
+  /** √(tr(E·C·Eᵀ) / tr(T·C·Tᵀ)) for E = T − M, with a `metric` only. */
+  readonly outputError?: number
+  /** The same of the plain solution that the refinement began with. */
+  readonly outputErrorBefore?: number
+  /** tr(T·C·Tᵀ), with a `metric` only. */
+  readonly outputPower?: number
   readonly iterations: number
   /** One entry an outer iteration. */
   readonly trace: readonly NativeCpdTrace[]
@@ -81,6 +97,8 @@ export interface CpdResult {
   readonly seed: number
   /** The relative error of each restart. */
   readonly restartErrors: readonly number[]
+  /** With rank `{ error }`: what was tried, in order. */
+  readonly ranksTried?: readonly { readonly rank: number; readonly relativeError: number }[]
 }
 
 const defaults = {
@@ -108,6 +126,15 @@ const maxSeed = 2 ** 53 - 1
  * `POLYADIC_NUMERIC` for values that are not finite; rejects with `signal.reason` when aborted.
  */
 export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResult> {
+  if (options === null || typeof options !== 'object') throw argumentError('options', 'an object with a rank', options)
+  const { rank } = options
+  if (typeof rank !== 'object' || rank === null) return cpdOfRank(tensor, { ...options, rank })
+  const bound = checkNumber('rank.error', rank.error, 0, 1)
+  if (options.factors !== undefined) throw argumentError('factors', 'no value when the rank is searched', options.factors)
+  return searchRank(tensor, bound, (candidate) => cpdOfRank(tensor, { ...options, rank: candidate }))
+}
+
+async function cpdOfRank(tensor: Tensor, options: CpdOptions & { readonly rank: number }): Promise<CpdResult> {
   const spec = nativeSpec(tensor, options)
   const restarts = checkRestarts(options, spec)
   options.signal?.throwIfAborted()
@@ -120,7 +147,7 @@ export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResul
     const onProgress = report && ((iteration: number, relativeError: number) => report({ iteration, relativeError, restart }))
     const result = await runJob(() => native().cpd({ ...spec, seed }, onProgress), options.signal)
     errors.push(result.relativeError)
-    if (best === undefined || result.relativeError < best.relativeError) {
+    if (best === undefined || merit(result, spec) < merit(best, spec)) {
       best = result
       bestSeed = seed
     }
@@ -128,13 +155,18 @@ export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResul
   return publicResult(best as NativeCpdResult, tensor, spec, bestSeed, errors)
 }
 
-function nativeSpec(tensor: Tensor, options: CpdOptions): NativeCpdSpec {
-  if (options === null || typeof options !== 'object') throw argumentError('options', 'an object with a rank', options)
+// What restarts compete for.
+function merit(result: NativeCpdResult, spec: NativeCpdSpec): number {
+  return spec.covariance ? result.outputError : result.relativeError
+}
+
+function nativeSpec(tensor: Tensor, options: CpdOptions & { readonly rank: number }): NativeCpdSpec {
   const { method, init, seed, maxIterations, tolerance, ridge, correction, threads } = { ...defaults, ...definedOnly(options) }
   const data = checkTensor(tensor)
   const rank = checkInteger('rank', options.rank, 1, 2 ** 31 - 1)
   const given = options.factors === undefined ? {} : { factors: givenFactors(options, tensor.dims, rank) }
   checkSignal(options)
+  const metric = checkMetric(options, tensor.dims)
   return {
     tensor: data,
     dims: [...tensor.dims],
@@ -142,6 +174,7 @@ function nativeSpec(tensor: Tensor, options: CpdOptions): NativeCpdSpec {
     method: checkChoice('method', method, ['nls', 'als', 'greedy']),
     init: options.factors === undefined ? checkChoice('init', init, ['random', 'svd']) : 'given',
     ...given,
+    ...metric,
     seed: checkInteger('seed', seed, 0, maxSeed),
     maxIterations: checkInteger('maxIterations', maxIterations, 1),
     tolerance: checkNumber('tolerance', tolerance, 0, 1),
@@ -206,6 +239,22 @@ function correctionFactor(correction: NonNullable<CpdOptions['correction']>): nu
   throw argumentError('correction', "'none', 'epc' or { epc: 1.005 }", correction)
 }
 
+// Not copied, large as it is: the caller leaves it alone until the promise settles.
+function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly number[]): { covariance?: Float64Array } {
+  if (metric === undefined) return {}
+  const covariance: unknown = metric?.covariance
+  if (!(covariance instanceof Float64Array)) throw argumentError('metric', 'an object { covariance: Float64Array }', metric)
+  if (method !== undefined && method !== 'nls') throw argumentError('metric', "no value unless method is 'nls'", metric)
+  if (correction !== undefined && correction !== 'none') throw argumentError('correction', "'none' with a metric", correction)
+  const size = elementCount(dims.slice(1))
+  if (covariance.length !== size * size) {
+    throw new PolyadicError('POLYADIC_SHAPE', `metric.covariance: expected ${size}×${size} elements, got ${covariance.length}`, {
+      subject: 'metric.covariance'
+    })
+  }
+  return { covariance: checkFinite('metric.covariance', covariance) }
+}
+
 function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {
   const restarts = checkInteger('restarts', options.restarts ?? defaults.restarts, 1, 10_000)
   const seeded = spec.init !== 'given' && spec.method !== 'greedy' && spec.dims.length > 2
@@ -238,11 +287,13 @@ function publicResult(
   const weights = componentWeights(factors)
   const largest = weights.reduce((most, weight) => Math.max(most, weight), 0)
   const { relativeError, iterations, trace, stopReason, sensitivity, sensitivityBefore, congruence, componentNorm } = result
+  const { outputError, outputErrorBefore, outputPower } = result
   return {
     factors,
     weights,
     effectiveRank: weights.filter((weight) => weight > deadWeight * largest).length,
     relativeError,
+    ...(spec.covariance && { outputError, outputErrorBefore, outputPower }),
     iterations,
     trace,
     stopReason,

@@ -87,6 +87,25 @@ export interface NativeCpdSpec {
   readonly ridge: number
   /** Error-preserving correction: allowed growth of the error (1.001 …), 0 switches it off. */
   readonly correction: number
+  /** D×D row-major with D = I_2·…·I_N: refine in the norm tr((T−M)·C·(T−M)ᵀ) of the I_1×D matrices. */
+  readonly covariance?: Float64Array
+  readonly threads: number
+}
+
+/** Input patches of a convolution over one batch, whose second moments are added to `moments`, one D×D matrix a group. */
+export interface NativeMomentsSpec {
+  /** N×C×spatial extents, row-major. */
+  readonly input: Float32Array
+  readonly dims: readonly number[]
+  /** One entry a spatial axis, 1 to 3 of them; `pads` at the begin. */
+  readonly kernel: readonly number[]
+  readonly strides: readonly number[]
+  readonly pads: readonly number[]
+  readonly dilations: readonly number[]
+  readonly groups: number
+  /** Image and output position of each patch, one behind the other. */
+  readonly positions: readonly number[]
+  readonly moments: readonly Float64Array[]
   readonly threads: number
 }
 
@@ -106,6 +125,10 @@ export interface NativeCpdResult {
   readonly iterations: number
   readonly stopReason: 'converged' | 'max_iterations' | 'stalled' | 'exact'
   readonly trace: readonly NativeCpdTrace[]
+  /** With a covariance C: √(tr(E·C·Eᵀ)/tr(T·C·Tᵀ)) for E = T − M, that of the plain solution, and tr(T·C·Tᵀ); otherwise 0. */
+  readonly outputError: number
+  readonly outputErrorBefore: number
+  readonly outputPower: number
   readonly sensitivity: number
   readonly sensitivityBefore: number
   readonly congruence: number
@@ -121,6 +144,7 @@ export interface NativeAddon {
   createPlan(spec: PlanSpec): NativePlan
   createTrainer(spec: PlanSpec): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
+  patchMoments(spec: NativeMomentsSpec): NativeJob<void>
 }
 
 let loaded: NativeAddon | undefined

@@ -11,6 +11,7 @@ import {
   type Solve,
   decomposeKernel,
   overallError,
+  overallOutputError,
   overallTrace
 } from './decompose.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
@@ -22,6 +23,7 @@ import { type Layer, checkLayers, findLayer, readLayer } from './layer.js'
 import type { LayerReport } from './layer-report.js'
 import { replaceLayer } from './rebuild.js'
 import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
+import { type Calibration, checkCalibration, gatherMoments } from './calibration.js'
 import { knownShapes, spatialExtents } from './spatial-extents.js'
 
 /** What becomes of a layer besides the decomposition of its kernel. */
@@ -59,6 +61,11 @@ export interface CompressOptions extends SolverOptions, FormOptions {
   readonly layers: Readonly<Record<string, LayerOptions['rank'] | LayerOptions>>
   /** Shapes of graph inputs by name, for exact counts of multiply-adds when the graph leaves dimensions open. */
   readonly inputShapes?: InputShapes
+  /**
+   * Unlabelled inputs: the error of each convolution's output over them is minimised instead of that of its weights, and
+   * reported. Method `nls` without correction. Matrix products are decomposed by their weights all the same.
+   */
+  readonly calibration?: Calibration
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: CompressProgress) => void
 }
@@ -93,14 +100,14 @@ interface Request {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
-  return compressWith(graph, options, (layerOptions) => solver(layerOptions, options.signal))
+  return compressWith(graph, options, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
 
 /** `compress` with a solver of one's own: for tests and exact decompositions. */
 export async function compressWith(
   graph: Graph,
   options: CompressOptions,
-  makeSolve: (options: SolverOptions) => Solve
+  makeSolve: (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
 ): Promise<CompressResult> {
   const { prepared, tasks } = planTasks(graph, options)
   options.signal?.throwIfAborted()
@@ -109,6 +116,15 @@ export async function compressWith(
     tasks.map((task) => task.layer.node),
     options.inputShapes
   )
+  const moments =
+    options.calibration &&
+    (await gatherMoments(
+      prepared,
+      tasks.map((task) => task.layer).filter(({ kind }) => kind === 'convolution'),
+      options.calibration,
+      options.threads ?? 1,
+      options.signal
+    ))
   const progress = progressOf(tasks, options.onProgress)
   let compressed = prepared
   const layers: LayerReport[] = []
@@ -117,7 +133,8 @@ export async function compressWith(
     const { layer } = task
     // In float64, of one layer at a time: a network's largest layer may be most of it.
     const kernel = kernelTensor(layer)
-    const found = await decomposeKernel(layer.node.name, kernel, task.rank, makeSolve(task.solver), (...done) => progress(index, ...done))
+    const solve = makeSolve(task.solver, moments?.get(layer.node.name))
+    const found = await decomposeKernel(layer.node.name, kernel, task.rank, solve, (...done) => progress(index, ...done))
     options.signal?.throwIfAborted()
     const last = found.groups.at(-1) as GroupReport
     progress(index, found.groups.length - 1, 1, last.iterations, last.relativeError)
@@ -156,6 +173,7 @@ function planTasks(graph: Graph, options: CompressOptions): { prepared: Graph; t
 function checkRequests(graph: Graph, options: CompressOptions): readonly Request[] {
   checkLayers(options.layers)
   checkSolverOptions('', options)
+  if (options.calibration !== undefined) checkCalibration(options.calibration)
   checkForm('', options)
   const seen = new Map<string, string>()
   return Object.entries(options.layers).map(([key, value]) => {
@@ -189,6 +207,8 @@ function layerReport(
   const hasBias = (layer.node.inputs[2] ?? '') !== ''
   const before = denseCost(layer, hasBias ? layer.outputs : 0, extents)
   const after = stagesCost(stages, layer.autoPad, hasBias ? layer.outputs : 0, extents)
+  const outputError = overallOutputError(found.groups)
+  const outputErrorBefore = overallOutputError(found.groups, 'outputErrorBefore')
   const worst = found.groups.reduce((a, b) => (b.relativeError > a.relativeError ? b : a))
   return {
     name: layer.node.name,
@@ -199,6 +219,8 @@ function layerReport(
     form: kernel.form,
     foldedBatchNorm: task.folded,
     relativeError: overallError(kernel, errors),
+    ...(outputError !== undefined && { outputError }),
+    ...(outputErrorBefore !== undefined && { outputErrorBefore }),
     sensitivity: found.groups.reduce((sum, group) => sum + group.sensitivity, 0),
     sensitivityBefore: found.groups.reduce((sum, group) => sum + group.sensitivityBefore, 0),
     congruence: Math.max(...found.groups.map((group) => group.congruence)),

@@ -8,6 +8,11 @@ import type { KernelTensor } from './kernel-tensor.js'
 export interface GroupReport {
   /** ‖T − M‖ / ‖T‖ recomputed from the factors. */
   readonly relativeError: number
+  /** Relative error of the layer's output over the calibration inputs, and its power (squared norm a patch) without error. */
+  readonly outputError?: number
+  /** The same of the decomposition by weights alone, which the refinement began with. */
+  readonly outputErrorBefore?: number
+  readonly outputPower?: number
   /** Σ_n I_n Σ_r Π_{m≠n} ‖a_m,r‖², after and before the correction. */
   readonly sensitivity: number
   readonly sensitivityBefore: number
@@ -24,6 +29,9 @@ export type Decomposition = Pick<
   NativeCpdResult,
   'factors' | 'relativeError' | 'iterations' | 'stopReason' | 'sensitivity' | 'sensitivityBefore' | 'congruence'
 > & {
+  readonly outputError?: number
+  readonly outputErrorBefore?: number
+  readonly outputPower?: number
   readonly trace: readonly { readonly error: number }[]
 }
 
@@ -87,6 +95,17 @@ export function overallError(kernel: KernelTensor, errors: readonly number[]): n
   return Math.sqrt(errors.reduce((sum, error, g) => sum + error * error * (squares[g] as number), 0) / total)
 }
 
+/** An error of the output over all groups, whose outputs are apart; `undefined` without calibration. */
+export function overallOutputError(
+  groups: readonly GroupReport[],
+  field: 'outputError' | 'outputErrorBefore' = 'outputError'
+): number | undefined {
+  if (groups.some((group) => group[field] === undefined)) return undefined
+  const power = groups.reduce((sum, group) => sum + (group.outputPower ?? 0), 0)
+  if (power === 0) return 0
+  return Math.sqrt(groups.reduce((sum, group) => sum + (group[field] ?? 0) ** 2 * (group.outputPower ?? 0), 0) / power)
+}
+
 /** The overall error by iteration; a group that stopped early stays at its last value. */
 export function overallTrace(kernel: KernelTensor, groups: readonly GroupReport[]): number[] {
   const length = Math.max(0, ...groups.map((group) => group.trace.length))
@@ -99,9 +118,13 @@ export function overallTrace(kernel: KernelTensor, groups: readonly GroupReport[
 }
 
 function groupReport(result: Decomposition): GroupReport {
-  const { relativeError, sensitivity, sensitivityBefore, congruence, iterations, stopReason } = result
+  const { relativeError, sensitivity, sensitivityBefore, congruence, iterations, stopReason, outputError, outputErrorBefore, outputPower } =
+    result
   return {
     relativeError,
+    ...(outputError !== undefined && { outputError }),
+    ...(outputErrorBefore !== undefined && { outputErrorBefore }),
+    ...(outputPower !== undefined && { outputPower }),
     sensitivity,
     sensitivityBefore,
     congruence,

@@ -17,6 +17,10 @@ export interface LayerReport {
   readonly nodes: readonly string[]
   /** ‖K − M‖ / ‖K‖ over all groups. */
   readonly relativeError: number
+  /** Relative error of the layer's output over the calibration inputs; absent without calibration. */
+  readonly outputError?: number
+  /** The same of the decomposition by weights alone. */
+  readonly outputErrorBefore?: number
   readonly sensitivity: number
   readonly sensitivityBefore: number
   readonly congruence: number

@@ -27,8 +27,11 @@ export function checkSolverOptions(prefix: string, options: SolverOptions): void
   checkNumber(`${prefix}correction.epc`, correction.epc, 1, 10)
 }
 
-/** A solver with these options; its jobs stop on `signal`. Each group has seeds of its own. */
-export function solver(options: SolverOptions, signal: AbortSignal | undefined): Solve {
+/**
+ * A solver with these options; its jobs stop on `signal`. Each group has seeds of its own. With `moments`, one matrix a
+ * group, the error of the output is minimised.
+ */
+export function solver(options: SolverOptions, signal: AbortSignal | undefined, moments?: readonly Float64Array[]): Solve {
   const { seed = 0, restarts = 1, maxIterations = 200, method = 'nls', init, tolerance, ridge, correction, threads } = options
   const chosen = Object.fromEntries(
     Object.entries({ init, tolerance, ridge, correction, threads, signal }).filter(([, value]) => value !== undefined)
@@ -40,6 +43,7 @@ export function solver(options: SolverOptions, signal: AbortSignal | undefined):
       { dtype: 'float64', dims, data },
       {
         ...chosen,
+        ...(moments && { metric: { covariance: moments[group] as Float64Array } }),
         rank,
         method,
         maxIterations,

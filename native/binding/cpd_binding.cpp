@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "../solver/cpd.h"
+#include "../solver/moments.h"
 #include "arguments.h"
 #include "job.h"
 
@@ -122,6 +123,7 @@ class CpdJob : public Job {
     object.Set("trace", trace_array(env, result_.trace));
     object.Set("outputError", result_.output_error);
     object.Set("outputErrorBefore", result_.output_error_before);
+    object.Set("outputPower", result_.output_power);
     object.Set("sensitivity", result_.sensitivity);
     object.Set("sensitivityBefore", result_.sensitivity_before);
     object.Set("congruence", result_.congruence);
@@ -136,7 +138,62 @@ class CpdJob : public Job {
   CpdResult result_;
 };
 
+// Adds the second moments of patches of one batch to one matrix a group.
+class MomentsJob : public Job {
+ public:
+  MomentsJob(Napi::Env env, const Napi::Object& options) {
+    const std::vector<std::int64_t> dims = integers_property(options, "dims");
+    const std::vector<std::int64_t> kernel = integers_property(options, "kernel");
+    patches_.strides = integers_property(options, "strides");
+    patches_.pads = integers_property(options, "pads");
+    patches_.dilations = integers_property(options, "dilations");
+    patches_.groups = integer_property(options, "groups");
+    threads_ = static_cast<int>(integer_property(options, "threads"));
+    const std::size_t axes = kernel.size();
+    if (axes < 1 || axes > 3 || dims.size() != axes + 2 || patches_.strides.size() != axes ||
+        patches_.pads.size() != axes || patches_.dilations.size() != axes || patches_.groups < 1 ||
+        dims[1] % patches_.groups != 0)
+      argument_error("kernel", "1 to 3 axes with as many strides, pads and dilations");
+    patches_.dims = dims;
+    patches_.kernel = kernel;
+    const Span<float> input = float32_array(options.Get("input"), "input");
+    if (wanted_length(dims) != static_cast<std::int64_t>(input.length))
+      argument_error("input", "as many elements as dims hold");
+    patches_.input = input.data;
+    pins_.add(env, options.Get("input"));
+    patches_.positions = integers_property(options, "positions");
+    if (patches_.positions.size() % (axes + 1) != 0) argument_error("positions", "image and position of each patch");
+    const Napi::Array moments = array_property(options, "moments");
+    const std::int64_t size = patches_.length();
+    if (moments.Length() != static_cast<std::uint32_t>(patches_.groups))
+      argument_error("moments", "one matrix a group");
+    for (std::uint32_t g = 0; g < moments.Length(); ++g) {
+      const Napi::Value matrix = moments.Get(g);
+      const Span<double> values = float64_array(matrix, "moments");
+      if (static_cast<std::int64_t>(values.length) != size * size)
+        argument_error("moments", "square matrices of the patches' length");
+      moments_.push_back(values.data);
+      pins_.add(env, matrix);
+    }
+  }
+
+  void execute(JobControl& control) override { solver::add_moments(patches_, moments_, threads_, control); }
+
+ private:
+  solver::Patches patches_;
+  Pins pins_;
+  std::vector<double*> moments_;
+  int threads_ = 1;
+};
+
 }  // namespace
+
+Napi::Value patch_moments(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsObject()) argument_error("spec", "an object");
+    return submit(info.Env(), std::make_unique<MomentsJob>(info.Env(), info[0].As<Napi::Object>()));
+  });
+}
 
 Napi::Value cpd(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {

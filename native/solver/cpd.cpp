@@ -10,6 +10,7 @@
 #include "init.h"
 #include "linalg.h"
 #include "nls.h"
+#include "objective.h"
 #include "problem.h"
 
 namespace polyadic::solver {
@@ -90,24 +91,20 @@ StopReason run_method(Problem& problem, Factors& factors) {
   factors = initial_factors(problem);
   if (spec.method == Method::als) return als(problem, factors);
   // Random factors scaled to fit are nearly zero, where a ridge can extinguish components: one linear sweep leads away.
-  if (spec.init != Init::given) als_sweep(problem, factors);
+  constexpr double kNothing = 0.98;  // of ‖T‖²: what is left where factors that were given explain nothing
+  const bool far = spec.init != Init::given || (spec.ridge > 0 && 2 * problem.direct_objective(factors) > kNothing);
+  if (far) als_sweep(problem, factors);
   return nls(problem, factors);
 }
 
-// In the norm of the covariance, with T and M of norm about 1.
-double output_error(Problem& problem, const Factors& factors) {
-  const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
-  std::vector<double> tensor(problem.raw(), problem.raw() + problem.size());
-  for (double& entry : tensor) entry *= problem.scale();
-  std::vector<double> residual = tensor;
-  problem.mttkrp.subtract_model(problem.gemm, factors, residual.data());
-  return metric_error(problem.gemm, problem.spec().covariance, columns, tensor.data(), residual.data(), rows);
-}
-
-StopReason refine_in_metric(Problem& problem, Factors& factors) {
+StopReason refine_in_metric(Problem& problem, Factors& factors, double& error_before) {
   const std::int64_t rows = factors.dim(0), columns = product(factors.dims(), 1, factors.order());
   problem.set_metric(
       make_metric(problem.gemm, problem.spec().covariance, columns, problem.raw(), rows, problem.scale()));
+  {
+    const auto objective = metric_objective(problem, factors);
+    error_before = objective->error(objective->evaluate(factors));
+  }
   return nls_in_metric(problem, factors);
 }
 
@@ -146,16 +143,18 @@ CpdResult decompose(const double* tensor, const CpdSpec& spec, const JobControl&
   result.stop_reason = run_method(problem, factors);
   check_finite(factors);
   if (spec.covariance) {
-    balance(factors);
-    result.output_error_before = output_error(problem, factors);
-    result.stop_reason = refine_in_metric(problem, factors);
+    result.stop_reason = refine_in_metric(problem, factors, result.output_error_before);
     check_finite(factors);
   }
   balance(factors);
   double error = std::sqrt(2 * problem.direct_objective(factors));
   if (spec.dims.size() == 2) problem.record(error, 0, 0, 0);
   const double before = sensitivity(factors);
-  if (spec.covariance) result.output_error = output_error(problem, factors);
+  if (spec.covariance) {
+    const auto objective = metric_objective(problem, factors);
+    result.output_error = objective->error(objective->evaluate(factors));
+    result.output_power = problem.metric()->norm_squared * norm * norm;
+  }
   if (spec.correction >= 1 && spec.dims.size() > 2 && !spec.covariance) {
     correct(problem, factors, error, spec.correction * error);
     check_finite(factors);

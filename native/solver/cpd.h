@@ -43,8 +43,9 @@ struct CpdResult {
   std::int64_t iterations = 0;
   StopReason stop_reason = StopReason::converged;
   std::vector<TraceEntry> trace;
-  double output_error = 0;         // in the metric, where there is one
+  double output_error = 0;         // √(tr(E·C·Eᵀ)/tr(T·C·Tᵀ)), where a covariance C is given
   double output_error_before = 0;  // the same of the plain solution that the refinement began with
+  double output_power = 0;         // tr(T·C·Tᵀ)
   double sensitivity = 0;
   double sensitivity_before = 0;
   double congruence = 0;

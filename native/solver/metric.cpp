@@ -10,7 +10,7 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr double kTraceLeft = 1e-3;  // of the trace, where the factorisation ends
+constexpr double kTraceLeft = 0.15;  // of the trace, where the factorisation ends
 constexpr double kNegative = -1e-6;  // of the largest diagonal entry: more than rounding
 constexpr std::int64_t kStretch = 1024;
 
@@ -52,12 +52,6 @@ double pivoted_cholesky(Gemm& gemm, const double* c, std::int64_t dim, std::vect
   return rest;
 }
 
-double weighted_norm(Gemm& gemm, const double* covariance, std::int64_t dim, const double* x, std::int64_t rows,
-                     std::vector<double>& scratch) {
-  gemm.multiply(rows, dim, dim, row_major(x, dim), row_major(covariance, dim), scratch.data(), dim);
-  return dot(scratch.data(), x, rows * dim);
-}
-
 }  // namespace
 
 Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, std::int64_t rows,
@@ -65,17 +59,16 @@ Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const
   std::vector<double> columns;
   const double rest = pivoted_cholesky(gemm, covariance, dim, columns);
   Metric metric;
+  metric.covariance = covariance;
+  metric.product.resize(static_cast<std::size_t>(rows * dim));
+  gemm.multiply(rows, dim, dim, row_major(tensor, dim), row_major(covariance, dim), metric.product.data(), dim);
+  const double norm = scale * scale * dot(metric.product.data(), tensor, rows * dim);
+  if (!(norm > 0) || !std::isfinite(norm)) throw Error(ErrorCode::argument, "covariance: the tensor has norm 0 in it");
+  metric.scale = 1 / norm;
+  metric.norm_squared = norm;
+  for (double& entry : metric.product) entry *= scale / norm;
   metric.rank = static_cast<std::int64_t>(columns.size()) / dim;
-  metric.floor = rest / static_cast<double>(dim);
-  metric.projected.resize(static_cast<std::size_t>(metric.rank * rows));
-  gemm.multiply(metric.rank, rows, dim, row_major(columns.data(), dim), row_major(tensor, dim).transposed(),
-                metric.projected.data(), rows);
-  for (double& entry : metric.projected) entry *= scale;
-  const double norm = squared_norm(metric.projected.data(), metric.rank * rows) + metric.floor;
-  if (!(norm > 0)) throw Error(ErrorCode::argument, "covariance: the tensor has norm 0 in it");
-  const double shrink = 1 / std::sqrt(norm);
-  for (double& entry : metric.projected) entry *= shrink;
-  metric.floor /= norm;
+  metric.floor = rest / static_cast<double>(dim) / norm;
   double trace = 0;
   for (std::int64_t i = 0; i < dim; ++i) trace += covariance[i * dim + i];
   metric.mean_diagonal = trace / norm / static_cast<double>(dim);
@@ -83,16 +76,8 @@ Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const
   for (std::int64_t q = 0; q < metric.rank; ++q) {
     for (std::int64_t i = 0; i < dim; ++i) root[i * metric.rank + q] = columns[q * dim + i];
   }
-  metric.root = PanelMatrix(root.data(), dim, metric.rank, shrink, gemm.threads());
+  metric.root = PanelMatrix(root.data(), dim, metric.rank, 1 / std::sqrt(norm), gemm.threads());
   return metric;
-}
-
-double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor,
-                    const double* residual, std::int64_t rows) {
-  std::vector<double> scratch(static_cast<std::size_t>(rows * dim));
-  const double whole = weighted_norm(gemm, covariance, dim, tensor, rows, scratch);
-  const double part = weighted_norm(gemm, covariance, dim, residual, rows, scratch);
-  return whole > 0 ? std::sqrt(std::max(0.0, part) / whole) : 0.0;
 }
 
 }  // namespace polyadic::solver

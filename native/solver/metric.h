@@ -9,11 +9,15 @@
 
 namespace polyadic::solver {
 
-// C ≈ L·Lᵀ + floor·I, scaled so that the tensor at hand has norm 1.
+// C scaled so that the tensor at hand has norm 1, and C ≈ L·Lᵀ + floor·I: values and gradients use the whole of C,
+// steps are found with the approximation, of which a product costs a fraction.
 struct Metric {
-  PanelMatrix root;               // L, D×q
-  std::vector<double> projected;  // LᵀTᵀ, q×I_1
-  std::int64_t rank = 0;          // q
+  const double* covariance = nullptr;  // C, D×D, to be multiplied by scale; kept by the caller
+  double scale = 1;
+  double norm_squared = 0;      // tr(T·C·Tᵀ) before scaling, T of norm 1
+  std::vector<double> product;  // T·C, I_1×D, scaled
+  PanelMatrix root;             // L, D×q, scaled
+  std::int64_t rank = 0;        // q
   double floor = 0;
   double mean_diagonal = 0;
 };
@@ -24,9 +28,5 @@ struct Metric {
 // it.
 Metric make_metric(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor, std::int64_t rows,
                    double scale);
-
-// √(tr(E·C·Eᵀ) / tr(T·C·Tᵀ)) for residual E = T − M, both rows×D, with the whole of C.
-double metric_error(Gemm& gemm, const double* covariance, std::int64_t dim, const double* tensor,
-                    const double* residual, std::int64_t rows);
 
 }  // namespace polyadic::solver

@@ -21,6 +21,9 @@ constexpr double kForcing = 0.1;  // of CG, in the norm of the preconditioner
 constexpr double kTightest = 1e-3;
 constexpr std::int64_t kFewInner = 15;
 constexpr std::int64_t kManyInner = 100;
+constexpr std::int64_t kMetricSteps =
+    12;  // outer ones in the norm of a covariance: later ones gain little and cost as much
+constexpr std::int64_t kMetricInner = 6;
 constexpr int kWindow = 6;         // outer steps that are accelerated over
 constexpr double kImbalance = 16;  // of squared column norms over modes, beyond which columns are balanced
 constexpr int kMaxRejections = 25;
@@ -50,7 +53,7 @@ class Nls {
         inverse_(static_cast<std::size_t>(x.rank() * x.rank())),
         ridge_(problem.spec().ridge) {}
 
-  StopReason run();
+  StopReason run(std::int64_t steps, std::int64_t inner);
   const Factors& gradient_at_start() {
     evaluate(x_);
     objective_.accept();
@@ -226,7 +229,7 @@ void Nls::accept() {
   accelerate_.clear();
 }
 
-StopReason Nls::run() {
+StopReason Nls::run(std::int64_t steps, std::int64_t most_inner) {
   const CpdSpec& spec = problem_.spec();
   balance(x_);
   value_ = evaluate(x_);
@@ -236,12 +239,12 @@ StopReason Nls::run() {
   double error = objective_.error(data_);
   SettledTest test(spec.tolerance, std::sqrt(2 * value_));
   int rejections = 0;
-  for (std::int64_t iteration = 0; iteration < spec.max_iterations; ++iteration) {
+  for (std::int64_t iteration = 0; iteration < steps; ++iteration) {
     if (!(norm > 1e-16)) return StopReason::converged;
     precondition();
     const bool large = error > kLargeResidual;
     const double forcing = large ? kForcing : std::max(kTightest, kForcing * error / kLargeResidual);
-    const CgResult inner = solve(forcing, large ? kFewInner : kManyInner);
+    const CgResult inner = solve(forcing, std::min(most_inner, large ? kFewInner : kManyInner));
     if (inner.predicted <= 1e-14 * value_) return StopReason::converged;  // below what the objective can show
     const double used = damping_;
     if (!try_accelerated() && !try_step(inner.predicted)) {
@@ -265,12 +268,12 @@ StopReason Nls::run() {
 
 StopReason nls(Problem& problem, Factors& factors) {
   const auto objective = frobenius_objective(problem, factors);
-  return Nls(problem, *objective, factors).run();
+  return Nls(problem, *objective, factors).run(problem.spec().max_iterations, kManyInner);
 }
 
 StopReason nls_in_metric(Problem& problem, Factors& factors) {
   const auto objective = metric_objective(problem, factors);
-  return Nls(problem, *objective, factors).run();
+  return Nls(problem, *objective, factors).run(std::min(problem.spec().max_iterations, kMetricSteps), kMetricInner);
 }
 
 Factors nls_gradient(Problem& problem, const Factors& factors) {

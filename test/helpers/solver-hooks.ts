@@ -18,7 +18,14 @@ export interface CpdTestHooks {
     transposeB: boolean
     threads: number
   }): Float64Array
-  mttkrp(spec: Model & { readonly tensor: Float64Array; readonly threads: number }): Float64Array
+  mttkrp(spec: Model & { readonly tensor: Float64Array; readonly packed: boolean; readonly threads: number }): Float64Array
+  /** Seconds of the two products of a gradient, the least of `rounds`. */
+  productSeconds(spec: {
+    readonly dims: readonly number[]
+    readonly rank: number
+    readonly threads: number
+    readonly rounds: number
+  }): number
   gradient(spec: Model & { readonly tensor: Float64Array; readonly ridge: number }): Float64Array
   jacobianProduct(spec: Model & { readonly direction: Float64Array }): Float64Array
   eigen(spec: { n: number; a: Float64Array }): [values: Float64Array, vectors: Float64Array]

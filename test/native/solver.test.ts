@@ -32,7 +32,10 @@ t.test('MTTKRP agrees with the naive sum for orders 2 to 6', async (t) => {
       const factors = factorsOf(dims, rank, rank),
         tensor = randomArray(count(dims), 5)
       const expected = transposedProduct(jacobian(factors, dims, rank), tensor)
-      t.ok(distance(cpdTest().mttkrp({ dims, rank, factors, tensor, threads: 2 }), expected) < 1e-13, `${dims} at rank ${rank}`)
+      for (const packed of [false, true]) {
+        const found = cpdTest().mttkrp({ dims, rank, factors, tensor, packed, threads: 2 })
+        t.ok(distance(found, expected) < 1e-13, `${dims} at rank ${rank}${packed ? ', packed' : ''}`)
+      }
     }
   }
 })

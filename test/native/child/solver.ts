@@ -53,5 +53,23 @@ for (const [m, n, k] of [
   [3, 20, 2500]
 ] as const)
   ratio = Math.max(ratio, worst(m, n, k, 2))
+// The packed tensor: rows and columns that fill no tile, one block and several, k in one step and several, split or not.
+for (const [dims, rank] of [
+  [[7, 11], 5],
+  [[13, 9, 9], 8],
+  [[100, 6, 70], 9],
+  [[5, 40, 13], 17],
+  [[30, 20, 15, 2], 33]
+] as const) {
+  const length = dims.reduce((product, dim) => product * dim, 1)
+  const spec = { dims, rank, tensor: randomArray(length, 3), factors: randomArray(rank * dims.reduce((sum, dim) => sum + dim, 0), 4) }
+  const [expected, one, two] = [false, true, true].map((packed, i) => cpdTest().mttkrp({ ...spec, packed, threads: i === 2 ? 2 : 1 }))
+  const size = Math.sqrt(expected!.reduce((sum, value) => sum + value * value, 0))
+  t.ok(
+    one!.every((value, i) => Math.abs(value - expected![i]!) < 1e-13 * size),
+    `packed, ${dims} at rank ${rank}`
+  )
+  t.same(two, one, 'the same bits with two threads')
+}
 t.equal(native().cpu().isa, process.env.POLYADIC_ISA ?? native().cpu().isa)
 t.ok(ratio < 1, `the worst difference is ${ratio} of what is allowed`)
