@@ -20,6 +20,7 @@ bool images_are_independent(const PlanSpec& spec) {
 struct Traffic {
   double weights = 0;      // once a slice
   double activations = 0;  // once an image: inputs and output as they lie in memory
+  double compute = 0;      // once an image: what could be moved while its multiply-adds are done
 };
 
 std::vector<Traffic> traffic_of(const PlanSpec& spec) {
@@ -36,6 +37,11 @@ std::vector<Traffic> traffic_of(const PlanSpec& spec) {
           static_cast<double>(spec.parameters[static_cast<std::size_t>(parameter)].size()) * sizeof(float);
     for (const int value : step_values(step)) traffic.activations += bytes(value);
     traffic.activations += bytes(step.output);
+    // Two multiply-adds of a vector a cycle, in which the third-level cache gives some ten bytes.
+    constexpr double kBytesACycle = 10;
+    const ValueSpec& out = spec.values[static_cast<std::size_t>(step.output)];
+    traffic.compute = traffic.weights / sizeof(float) * static_cast<double>(out.h * out.w) /
+                      static_cast<double>(2 * block) * kBytesACycle;
     list.push_back(traffic);
   }
   return list;
@@ -57,8 +63,11 @@ std::int64_t images_at_a_time(const PlanSpec& spec) {
   for (std::int64_t passes = 1; passes <= batch; ++passes) {
     const std::int64_t slice = (batch + passes - 1) / passes;
     if (passes > 1 && (slice == best || slice < spec.threads)) continue;
+    // The last slice computes images of the one before it again where the batch is no multiple.
+    const double again = static_cast<double>(passes * slice) / static_cast<double>(batch) - 1;
     double cost = 0;
     for (const Traffic& step : steps) {
+      cost += step.compute * again;
       cost += (step.weights * (step.weights > cache / 4 ? 1 : kNear) + begin) / static_cast<double>(slice);
       const double held = step.activations * static_cast<double>(slice) / spec.threads;
       if (held > cache * 3 / 4) cost += step.activations;
