@@ -6,11 +6,13 @@ import { asModule, execute, has, installed, otherNode, pack, pathWithoutCompiler
 
 // The binary of `npm run prebuild -- --arch arm64`, by emulation on any other machine.
 const isHere = prebuilds().has('linux-arm64')
-const emulator = process.arch === 'arm64' ? [] : ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu']
+// Where Debian's cross packages have arm64's C and C++ libraries.
+const libraries = '/usr/aarch64-linux-gnu'
+const emulator = process.arch === 'arm64' ? [] : ['qemu-aarch64', '-L', libraries]
 const reason = !isHere
   ? 'there is no prebuilds/linux-arm64: npm run prebuild -- --arch arm64'
-  : emulator.length > 0 && !has('qemu-aarch64')
-    ? 'qemu-user is not installed'
+  : emulator.length > 0 && !(has('qemu-aarch64') && existsSync(libraries))
+    ? 'qemu-user or the libraries of arm64 (libstdc++6-arm64-cross) are not installed'
     : false
 
 /** Node for arm64 on one script. libgomp is the one beside the addon. */
