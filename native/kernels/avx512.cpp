@@ -8,7 +8,7 @@
 
 namespace polyadic {
 
-const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 3>(), double_kernels<8, 16>(),
+const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 4>(), double_kernels<8, 16>(),
                                     training_kernels()};
 
 }  // namespace polyadic

@@ -4,6 +4,7 @@ namespace {
 
 struct Vec {
   static constexpr int kLanes = 8;
+  static constexpr int kHeldTaps = 5;  // taps whose weights find room in registers beside a run of pixels
   __m256 v;
   static Vec zero() { return {_mm256_setzero_ps()}; }
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }

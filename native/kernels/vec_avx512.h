@@ -4,6 +4,7 @@ namespace {
 
 struct Vec {
   static constexpr int kLanes = 16;
+  static constexpr int kHeldTaps = 9;  // taps whose weights find room in registers beside a run of pixels
   __m512 v;
   static Vec zero() { return {_mm512_setzero_ps()}; }
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }

@@ -4,6 +4,7 @@ namespace {
 
 struct Vec {
   static constexpr int kLanes = 4;
+  static constexpr int kHeldTaps = 3;  // taps whose weights find room in registers beside a run of pixels
   float v[kLanes];
   static Vec zero() { return {{0, 0, 0, 0}}; }
   static Vec load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }

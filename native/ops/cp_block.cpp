@@ -33,7 +33,8 @@ struct Stage {
   // Between this stage and the next: where its output lies in scratch memory. Unused for the last stage.
   Layout layout;
   std::int64_t offset = 0;
-  bool front = false;  // there is room for one panel of its channels, which the next stage takes at once
+  bool front = false;   // there is room for one panel of its channels, which the next stage takes at once
+  bool paired = false;  // there is room for one row of a block, which the next stage takes at once
 
   // Input rows that output rows need.
   Rows input_rows(Rows out) const {
@@ -53,9 +54,8 @@ struct Stage {
     for (std::int64_t n = 0; n < images; ++n) f(n * whole, n * whole + rows * shape.out_w);
   }
 
-  // Output rows [0, rows) of some images.
+  // Output rows [0, rows) of some images; not for depthwise stages.
   void run(const float* src, float* dst, std::int64_t images, std::int64_t rows, int options, float* scratch) const {
-    if (depthwise) return narrow.run_blocks(src, dst, images, rows, {0, layout.blocks(), 0, 0}, options);
     each_range(images, rows,
                [&](std::int64_t first, std::int64_t end) { wide.run_range(src, dst, first, end, options, scratch); });
   }
@@ -79,6 +79,7 @@ class CpBlock : public Step {
         epilogue_(spec, resources) {
     if (resources.training) throw Error(ErrorCode::argument, "cp_block: training plans take its stages one by one");
     make_shapes(spec, resources);
+    find_pairs();
     choose_order();
     make_kernels(spec.maxout);
   }
@@ -162,6 +163,18 @@ class CpBlock : public Step {
     }
   }
 
+  // A k×1 and a 1×k run row by row, as one: what is between them never leaves the first-level cache.
+  void find_pairs() {
+    for (std::size_t i = 0; i + 2 < stages_.size(); ++i) {
+      Stage& stage = stages_[i];
+      const Stage& next = stages_[i + 1];
+      const Window& w = next.shape.window;
+      const bool own_rows = w.kernel[0] == 1 && w.strides[0] == 1 && w.pads[0] == 0 && w.pads[2] == 0;
+      stage.paired = stage.depthwise && next.depthwise && own_rows && Depthwise::takes_rows(stage.shape) &&
+                     Depthwise::takes_rows(next.shape) && (i == 0 || !stages_[i - 1].paired);
+    }
+  }
+
   // Lays the values between the stages out for a band of rows of some images; returns the floats they take. With
   // `front`, the stages before the last but one have room for one panel of the rank only.
   std::int64_t lay_out(std::int64_t band, std::int64_t images, bool front) {
@@ -175,6 +188,7 @@ class CpBlock : public Step {
       stage.front = front && i + 1 < last;
       stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, out_.layout.block, {}};
       if (stage.front) stage.layout.c = std::min<std::int64_t>(stage.layout.c, panel_channels());
+      if (stage.paired) stage.layout = Layout{1, out_.layout.block, 1, stage.shape.out_w, out_.layout.block, {}};
       stage.layout.halo.left = w.pads[1];
       const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
       stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));
@@ -271,7 +285,7 @@ class CpBlock : public Step {
     missing[last] = band;
     for (std::size_t i = last; i-- > 0;) {
       const Rows wanted = stages_[i + 1].input_rows(missing[i + 1]);
-      missing[i] = keep(stages_[i], between + stages_[i].offset, held[i], wanted);
+      missing[i] = stages_[i].paired ? wanted : keep(stages_[i], between + stages_[i].offset, held[i], wanted);
       held[i] = wanted;
     }
     std::array<Part, kMaxStages> parts;
@@ -280,7 +294,7 @@ class CpBlock : public Step {
       // Rows outside of the image are the next stage's padding.
       Rows rows{std::clamp<std::int64_t>(0, missing[i].begin, missing[i].end),
                 std::clamp(stage.shape.out_h, missing[i].begin, missing[i].end)};
-      if (i < last) {
+      if (i < last && !stage.paired) {
         float* data = between + stage.offset;
         zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);
         zero_rows(stage.layout, data, rows.end - held[i].begin, missing[i].end - held[i].begin);
@@ -290,8 +304,9 @@ class CpBlock : public Step {
       parts[i].src = i == 0
                          ? in_.data + image * in_.layout.image() + source * in_.layout.row()
                          : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
-      parts[i].dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
-                               : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
+      parts[i].dst =
+          i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
+                    : between + stage.offset + (stage.paired ? 0 : (rows.begin - held[i].begin) * stage.layout.row());
       parts[i].rows = rows.count();
     }
     std::size_t next = 0;
@@ -299,11 +314,33 @@ class CpBlock : public Step {
       run_panels(parts, images, scratch);
       next = last;
     }
-    for (; next <= last; ++next) {
+    while (next <= last) {
+      const Stage& stage = stages_[next];
       const Part& part = parts[next];
+      if (stage.depthwise) {
+        const std::int64_t blocks = (stage.shape.out_channels + out_.layout.block - 1) / out_.layout.block;
+        next = run_narrow(parts, next, images, {0, blocks, 0, 0});
+        continue;
+      }
       const int options = next == last ? epilogue_.fused_options() : 0;
-      if (part.rows > 0) stages_[next].run(part.src, part.dst, images, part.rows, options, scratch);
+      if (part.rows > 0) stage.run(part.src, part.dst, images, part.rows, options, scratch);
+      ++next;
     }
+  }
+
+  // Some channel blocks of a depthwise stage, and of the next one where the two are a pair; returns the stage after.
+  std::size_t run_narrow(const std::array<Part, kMaxStages>& parts, std::size_t i, std::int64_t images,
+                         const Depthwise::Blocks& blocks) const {
+    const Stage& stage = stages_[i];
+    const Part& part = parts[i];
+    if (stage.paired) {
+      if (part.rows > 0)
+        stage.narrow.run_pair(stages_[i + 1].narrow, part.src, part.dst, parts[i + 1].dst, images, part.rows, blocks,
+                              0);
+      return i + 2;
+    }
+    if (part.rows > 0) stage.narrow.run_blocks(part.src, part.dst, images, part.rows, blocks, 0);
+    return i + 1;
   }
 
   // All stages but the last, a panel of the rank at a time.
@@ -323,11 +360,9 @@ class CpBlock : public Step {
     for (std::size_t panel = 0; panel < first.wide.panels(); ++panel) {
       first.wide.run_listed(panel, from, to, pixels, 0, scratch);
       const auto [block0, block1] = first.wide.panel_range(panel);
-      for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
-        const Part& part = parts[i];
-        const Depthwise::Blocks blocks{block0, block1, stages_[i - 1].front ? 0 : block0,
-                                       stages_[i].front ? 0 : block0};
-        if (part.rows > 0) stages_[i].narrow.run_blocks(part.src, part.dst, images, part.rows, blocks, 0);
+      for (std::size_t i = 1; i + 1 < stages_.size();) {
+        const Stage& to = stages_[stages_[i].paired ? i + 1 : i];
+        i = run_narrow(parts, i, images, {block0, block1, stages_[i - 1].front ? 0 : block0, to.front ? 0 : block0});
       }
     }
   }
