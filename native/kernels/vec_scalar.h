@@ -47,6 +47,27 @@ inline Vec if_equal(Vec x, Vec y, Vec a, Vec b) {
   return a;
 }
 
+// The first n < kLanes floats of memory, zero behind them; nothing beyond them is touched.
+inline Vec load_first(const float* p, int n) {
+  Vec a = Vec::zero();
+  for (int i = 0; i < n; ++i) a.v[i] = p[i];
+  return a;
+}
+inline void store_first(float* p, Vec a, int n) {
+  for (int i = 0; i < n; ++i) p[i] = a.v[i];
+}
+
+// Rows become columns.
+inline void transpose(Vec (&r)[Vec::kLanes]) {
+  for (int i = 0; i < Vec::kLanes; ++i) {
+    for (int j = 0; j < i; ++j) {
+      const float kept = r[i].v[j];
+      r[i].v[j] = r[j].v[i];
+      r[j].v[i] = kept;
+    }
+  }
+}
+
 struct VecD {
   static constexpr int kLanes = 2;
   double v[kLanes];

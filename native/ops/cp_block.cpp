@@ -76,6 +76,7 @@ class CpBlock : public Step {
   CpBlock(const StepSpec& spec, StepResources resources)
       : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]),
+        block_(kernels().f32.block),
         epilogue_(spec, resources) {
     if (resources.training) throw Error(ErrorCode::argument, "cp_block: training plans take its stages one by one");
     make_shapes(spec, resources);
@@ -119,7 +120,8 @@ class CpBlock : public Step {
     for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
     return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
            std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" +
-           (by_panels_ ? ", a panel of the rank at a time" : "") + epilogue_.name();
+           (by_panels_ ? ", a panel of the rank at a time" : "") + (in_.layout.block == block_ ? "" : ", from planes") +
+           (out_.layout.block == block_ ? "" : ", to planes") + epilogue_.name();
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
@@ -150,7 +152,7 @@ class CpBlock : public Step {
         throw Error(ErrorCode::shape, "cp_block: a stage's weight or bias has the wrong number of elements");
       }
       const bool last = stages_.size() + 1 == spec.stages.size();
-      stage.depthwise = stage.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == out_.layout.block);
+      stage.depthwise = stage.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == block_);
       stages_.push_back(std::move(stage));
       in.c = channels;
       in.h = out_h;
@@ -186,9 +188,9 @@ class CpBlock : public Step {
       rows = next.input_rows({0, rows}).count();
       const Window& w = next.shape.window;
       stage.front = front && i + 1 < last;
-      stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, out_.layout.block, {}};
+      stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, block_, {}};
       if (stage.front) stage.layout.c = std::min<std::int64_t>(stage.layout.c, panel_channels());
-      if (stage.paired) stage.layout = Layout{1, out_.layout.block, 1, stage.shape.out_w, out_.layout.block, {}};
+      if (stage.paired) stage.layout = Layout{1, block_, 1, stage.shape.out_w, block_, {}};
       stage.layout.halo.left = w.pads[1];
       const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
       stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));
@@ -251,12 +253,14 @@ class CpBlock : public Step {
       local.in_h = rows = stage.input_rows({0, rows}).count();
       local.window.pads[0] = local.window.pads[2] = 0;
       const Layout src = i == 0 ? in_.layout : whole(stages_[i - 1]);
-      const Layout dst = last ? out_.layout : whole(stage);
+      Layout dst = last ? out_.layout : whole(stage);
+      dst.block = block_;
       if (stage.depthwise) {
         stage.narrow = Depthwise(local, Gather::Direction::forward, src, dst);
       } else {
         stage.wide = Gather(local, Gather::Direction::forward, src, dst, last ? maxout : Maxout{});
         if (stage.front) stage.wide.share_front();
+        if (last && out_.layout.block != block_) stage.wide.write_planes(out_.layout);
       }
     }
   }
@@ -318,7 +322,7 @@ class CpBlock : public Step {
       const Stage& stage = stages_[next];
       const Part& part = parts[next];
       if (stage.depthwise) {
-        const std::int64_t blocks = (stage.shape.out_channels + out_.layout.block - 1) / out_.layout.block;
+        const std::int64_t blocks = (stage.shape.out_channels + block_ - 1) / block_;
         next = run_narrow(parts, next, images, {0, blocks, 0, 0});
         continue;
       }
@@ -390,6 +394,7 @@ class CpBlock : public Step {
 
   Value& in_;
   Value& out_;
+  int block_;  // of the values between the stages; the input and the output may be plain
   Epilogue epilogue_;
   std::vector<Stage> stages_;
   std::int64_t band_ = 1, images_ = 1;

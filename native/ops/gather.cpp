@@ -144,8 +144,8 @@ void Gather::run_panel(const Panel& panel, const Band& band, const Range* ranges
   const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
   TileArgs args{};
   args.bias = bias_.data() + panel.bias;
-  args.dst_offset = front_ ? 0 : panel.first_block * dst_.plane();
-  args.dst_block = dst_.plane();
+  args.dst_offset = front_ || to_planes_ ? 0 : panel.first_block * dst_.plane();
+  args.dst_block = to_planes_ ? kTilePlane : dst_.plane();
   const auto pass = [&](std::int64_t k0, std::int64_t k, bool first, bool last) {
     args.k = k;
     args.offsets = panel.offsets.data() + k0;
@@ -275,8 +275,39 @@ void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::in
   float* to[kBand];
   for (std::int64_t at = begin; at < end; at += kBand) {
     const std::int64_t stop = std::min(at + kBand, end);
+    if (to_planes_) {
+      list_pixels(phases_[0].src, src_, src, at, stop, from);
+      run_to_planes(from, static_cast<int>(stop - at), dst, at, options, scratch);
+      continue;
+    }
     list(src, dst, at, stop, from, to);
     for (const Panel& panel : panels_) run_whole(panel, {from, to, static_cast<int>(stop - at)}, options, scratch);
+  }
+}
+
+void Gather::run_to_planes(const float* const* from, int count, float* dst, std::int64_t begin, int options,
+                           float* scratch) const {
+  float* tile = scratch + kMaxBlocks * kBand * 16;
+  float* targets[kBand];
+  for (int p = 0; p < count; ++p) targets[p] = tile + p * dst_.block;
+  const Band band{from, targets, count};
+  const PixelGrid& grid = phases_[0].dst;
+  const std::int64_t area = grid.y.count * grid.x.count;
+  for (const Panel& panel : panels_) {
+    run_whole(panel, band, options, scratch);
+    // Image by image, where the band reaches into the next.
+    for (std::int64_t p = 0; p < band.count;) {
+      const std::int64_t n = (begin + p) / area, inside = (begin + p) % area;
+      const std::int64_t pixels = std::min(band.count - p, area - inside);
+      float* to = dst + planes_.at(n) + inside;
+      for (int m = 0; m < panel.blocks; ++m) {
+        const std::int64_t channel = (panel.first_block + m) * dst_.block;
+        table_->layout.from_blocked(tile + m * kTilePlane + p * dst_.block, pixels,
+                                    std::min<std::int64_t>(dst_.block, planes_.c - channel),
+                                    to + channel * planes_.plane(), planes_.plane());
+      }
+      p += pixels;
+    }
   }
 }
 
