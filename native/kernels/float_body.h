@@ -186,16 +186,19 @@ void depthwise_line(const RowArgs& args, const float* src, float* dst) {
 
 using DepthwiseLine = void (*)(const RowArgs&, const float*, float*);
 
+// Rows as runs of nearly the same width.
 DepthwiseLine line_kernel(const RowArgs& args) {
-  // Narrow rows, and many taps, take the general one.
-  constexpr DepthwiseLine narrow[kRun] = {depthwise_line<0, 1>, depthwise_line<0, 2>, depthwise_line<0, 3>,
-                                          depthwise_line<0, 4>, depthwise_line<0, 5>, depthwise_line<0, 6>,
-                                          depthwise_line<0, 7>, depthwise_line<0, 8>};
-  constexpr DepthwiseLine few[] = {depthwise_line<1, kRun>, depthwise_line<2, kRun>, depthwise_line<3, kRun>,
-                                   depthwise_line<4, kRun>, depthwise_line<5, kRun>, depthwise_line<6, kRun>,
-                                   depthwise_line<7, kRun>, depthwise_line<8, kRun>, depthwise_line<9, kRun>};
-  if (args.pixels < kRun) return narrow[args.pixels - 1];
-  return args.k >= 1 && args.k <= Vec::kHeldTaps ? few[args.k - 1] : narrow[kRun - 1];
+#define POLYADIC_LINES(taps)                                                                               \
+  {                                                                                                        \
+    depthwise_line<taps, 1>, depthwise_line<taps, 2>, depthwise_line<taps, 3>, depthwise_line<taps, 4>,    \
+        depthwise_line<taps, 5>, depthwise_line<taps, 6>, depthwise_line<taps, 7>, depthwise_line<taps, 8> \
+  }
+  constexpr DepthwiseLine lines[][kRun] = {POLYADIC_LINES(0), POLYADIC_LINES(1), POLYADIC_LINES(2), POLYADIC_LINES(3),
+                                           POLYADIC_LINES(4), POLYADIC_LINES(5), POLYADIC_LINES(6), POLYADIC_LINES(7),
+                                           POLYADIC_LINES(8), POLYADIC_LINES(9)};
+#undef POLYADIC_LINES
+  const std::int64_t runs = (args.pixels + kRun - 1) / kRun;
+  return lines[args.k <= Vec::kHeldTaps ? args.k : 0][(args.pixels + runs - 1) / runs - 1];
 }
 
 void depthwise_rows(const RowArgs& given) {
@@ -207,9 +210,14 @@ void depthwise_rows(const RowArgs& given) {
 void depthwise_pair(const RowArgs& given_first, const RowArgs& given_second) {
   const RowArgs first = given_first, second = given_second;
   const DepthwiseLine line = line_kernel(first), next = line_kernel(second);
+  // The first is a row ahead, so that its sums need not be waited for.
+  const auto ahead = [&](std::int64_t y) {
+    line(first, first.src + y * first.src_row, first.dst + y % 2 * first.dst_row);
+  };
+  if (second.rows > 0) ahead(0);
   for (std::int64_t y = 0; y < second.rows; ++y) {
-    line(first, first.src + y * first.src_row, first.dst);
-    next(second, second.src, second.dst + y * second.dst_row);
+    if (y + 1 < second.rows) ahead(y + 1);
+    next(second, second.src + y % 2 * first.dst_row, second.dst + y * second.dst_row);
   }
 }
 

@@ -76,8 +76,8 @@ struct RowArgs {
 //   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·block + offsets[k] + l] · weights[k][l]
 using DepthwiseRows = void (*)(const RowArgs&);
 
-// Two of them in a chain, row by row: the first leaves each row at its dst, where the second, whose taps all lie in one
-// row, reads it. What is between them stays in one line of memory; second.rows rows.
+// Two of them in a chain, row by row: the first leaves row y at its dst + (y mod 2)·dst_row, from where the second, whose
+// taps all lie in one row, takes it. What is between them stays in these two rows of memory; second.rows rows.
 using DepthwisePair = void (*)(const RowArgs& first, const RowArgs& second);
 
 // Depthwise weight gradient: for j < taps, lane l: grad[j][l] += Σ_p src[p][offsets[j] + l] · diff[p][l]

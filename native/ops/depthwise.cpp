@@ -128,12 +128,12 @@ void Depthwise::run_rows(const float* src, float* dst, std::int64_t image, std::
   }
 }
 
-void Depthwise::run_pair(const Depthwise& next, const float* src, float* line, float* dst, std::int64_t images,
+void Depthwise::run_pair(const Depthwise& next, const float* src, float* lines, float* dst, std::int64_t images,
                          std::int64_t rows, const Blocks& blocks, int options) const {
   const PixelGrid& from = phases_[0].gather.src;
   RowArgs first = row_args(0), second = next.row_args(options);
   second.rows = rows;
-  first.dst = line + dst_.halo.left * dst_.block;
+  first.dst = lines + dst_.halo.left * dst_.block;
   second.src = first.dst + next.phases_[0].gather.src.x.first * dst_.block;
   for (std::int64_t n = 0; n < images; ++n) {
     for (std::int64_t b = blocks.first; b < blocks.last; ++b) {
