@@ -1,4 +1,5 @@
-import type { Graph, ValueInfo } from '../graph/graph.js'
+import { bodyOf } from '../graph/body.js'
+import type { Graph, Node, ValueInfo } from '../graph/graph.js'
 import { producers } from '../graph/values.js'
 import { operators } from './registry.js'
 
@@ -19,9 +20,10 @@ export function constantInputs(graph: Graph): ReadonlySet<string> {
 
 function findConstantInputs(graph: Graph): ReadonlySet<string> {
   const inputs = new Set(graph.inputs.filter(isSmall).map(({ name }) => name))
-  const producer = producers(graph)
+  const nodes = withBodies(graph.nodes)
+  const producer = producers({ nodes })
   const needed = new Set<string>()
-  const stack = graph.nodes.flatMap((node) => {
+  const stack = nodes.flatMap((node) => {
     const indices = node.domain === '' ? (operators.get(node.opType)?.constants ?? []) : []
     return indices.flatMap((index) => node.inputs[index] ?? [])
   })
@@ -32,6 +34,14 @@ function findConstantInputs(graph: Graph): ReadonlySet<string> {
     if (node !== undefined && !shapeOperators.has(node.opType)) stack.push(...node.inputs)
   }
   return new Set([...needed].filter((name) => inputs.has(name)))
+}
+
+/** The nodes and those of their branches. */
+function withBodies(nodes: readonly Node[]): Node[] {
+  return nodes.flatMap((node) => {
+    const bodies = [...node.attributes.values()].flatMap((attribute) => bodyOf(attribute)?.nodes ?? [])
+    return bodies.length === 0 ? [node] : [...withBodies(bodies), node]
+  })
 }
 
 /** No image: shapes, axes and scales are integers or vectors. */

@@ -4,6 +4,7 @@ import { activations } from './activation.js'
 import { casts } from './casting.js'
 import { concats } from './concat.js'
 import { transposedConvolutions } from './conv-transpose.js'
+import { controlFlow } from './control-flow.js'
 import { convolutions } from './convolution.js'
 import { copies } from './copying.js'
 import { einsums } from './einsum.js'
@@ -50,6 +51,7 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     ...quantisations,
     ...passings,
     ...casts,
+    ...controlFlow,
     ...shapeArithmetic
   ].map((operator) => [operator.opType, operator])
 )
