@@ -41,7 +41,12 @@ export function expandNode(node: Node, body: Body, attributes?: GraphFunction['a
     names.set(name, `${node.name}/${name}`)
   }
   const substitution: Substitution = {
-    value: (name) => names.get(name) ?? name,
+    value(name) {
+      const known = names.get(name)
+      // A function sees nothing but its inputs.
+      if (known === undefined && name !== '' && attributes !== undefined) throw fail(`value ${show(name)} does not exist in the function`)
+      return known ?? name
+    },
     node: (name) => `${node.name}/${name}`,
     attribute: (name) => (attributes === undefined ? undefined : (node.attributes.get(name) ?? attributes.get(name)))
   }

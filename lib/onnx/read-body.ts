@@ -1,6 +1,5 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Attribute, Body, GraphFunction, Node } from '../graph/graph.js'
-import { producedValues, usedValues } from '../graph/values.js'
 import type { Tensor } from '../tensor.js'
 import type { PendingData } from './external-data.js'
 import { decodeAttribute } from './read-attribute.js'
@@ -50,7 +49,7 @@ export interface DecodedFunction {
   readonly body: GraphFunction
 }
 
-/** A FunctionProto. Throws `POLYADIC_GRAPH` when it uses a value that it does not have. */
+/** A FunctionProto. */
 export function readFunction(reader: WireReader, pending: PendingData | undefined): DecodedFunction {
   const f = functionProto.fields
   const [inputs, outputs, nodes]: [string[], string[], Node[]] = [[], [], []]
@@ -71,7 +70,6 @@ export function readFunction(reader: WireReader, pending: PendingData | undefine
     else reader.skip()
   }
   const body = { inputs, outputs, nodes: nameNodes(nodes), initializers: new Map<string, Tensor>(), attributes, opsets }
-  checkClosed(body, opType)
   return { domain: domain === domainAlias ? '' : domain, opType, body }
 }
 
@@ -83,12 +81,4 @@ function readOpset(reader: WireReader, opsets: Map<string, number>): void {
     else reader.skip()
   }
   opsets.set(domain === domainAlias ? '' : domain, version)
-}
-
-/** A function sees nothing but its inputs. */
-function checkClosed({ inputs, outputs, nodes }: Body, opType: string): void {
-  const known = new Set([...inputs, ...nodes.flatMap(producedValues)])
-  const missing = [...nodes.flatMap(usedValues), ...outputs].find((name) => !known.has(name))
-  if (missing === undefined) return
-  throw new PolyadicError('POLYADIC_GRAPH', `function ${show(opType)}: value ${show(missing)} does not exist`, { subject: opType })
 }

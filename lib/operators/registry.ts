@@ -9,8 +9,10 @@ import { convolutions } from './convolution.js'
 import { copies } from './copying.js'
 import { einsums } from './einsum.js'
 import { elementwise } from './elementwise.js'
+import { spectra } from './fourier.js'
 import { gathers } from './gathering.js'
 import { matrixProducts } from './gemm.js'
+import { gridSamples } from './grid-sample.js'
 import { normalisations } from './normalisation.js'
 import { type Operator, newestOpset, nodeTitle } from './operator.js'
 import { pads } from './pad.js'
@@ -47,6 +49,8 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     ...gathers,
     ...pads,
     ...resizes,
+    ...gridSamples,
+    ...spectra,
     ...recurrences,
     ...quantisations,
     ...passings,

@@ -128,7 +128,7 @@ t.test('what does not fit is an error with a code', async (t) => {
     modelOf(called({}), { functions: [f('f', [node('Neg', ['w'], ['y'])])] }),
     'POLYADIC_GRAPH',
     '"w"',
-    'function "f"'
+    'in the function'
   )
   await refuse(
     'too many inputs',

@@ -17,6 +17,8 @@ const refusable = [
   /^training_dropout/,
   /^operator_add(_broadcast|_size1_right_broadcast|_size1_singleton_broadcast|constant)$/,
   /^cast(like)?_FLOAT_to_BFLOAT16/,
+  /^dft_inverse/,
+  /^nonzero_example$/,
   /_bf16_expanded$/
 ]
 

@@ -18,6 +18,7 @@ export interface Outcome {
 /** Tests whose numbers are not those of the specification computed in float32, and why. */
 const deviations: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^cast(like)?_FLOAT_to_BFLOAT16/, 'data of 1.12 cuts bits off; the specification and later data round to nearest'],
+  [/^dft_inverse/, 'imaginary parts cancel: what the data has there are rounding errors larger than the tolerance, polyadic has 1e-15'],
   [/_bf16_expanded$/, 'every step is rounded to bfloat16 there, which is coarser than the tolerance; polyadic rounds the result']
 ]
 
