@@ -1,3 +1,4 @@
+import { PolyadicError } from '../errors.js'
 import { bodyOf, calledFunction, expandNode } from './body.js'
 import { checkGraph } from './check.js'
 import type { Graph, GraphFunction, Node } from './graph.js'
@@ -8,23 +9,35 @@ const maximumDepth = 64
 
 /**
  * `graph` with the nodes of functions in the place of calls, where a function, or one that it calls, has a node that `isWanted`: those can
- * then be replaced. A call stays where that cannot be written: a function of another opset, with sub-graphs, or that calls itself.
+ * then be replaced. A call stays where that cannot be written: a function of another opset, with sub-graphs, or that calls itself. What
+ * does not fit at all stays as it is: whoever runs the network will say what is wrong with it.
  */
 export function inlineCalls(graph: Graph, isWanted: (node: Node) => boolean): Graph {
   if (graph.functions === undefined) return graph
+  try {
+    return inlined(graph, isWanted)
+  } catch (error) {
+    if (error instanceof PolyadicError) return graph
+    throw error
+  }
+}
+
+function inlined(graph: Graph, isWanted: (node: Node) => boolean): Graph {
   const chosen = chooseFunctions(graph, isWanted)
   const nodes: Node[] = []
+  let isSame = true
   const opsets = new Map(graph.opsets)
   const stack = [...graph.nodes].reverse()
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     const called = calledFunction(graph, node)
     if (called === undefined || !chosen.has(called) || nodes.length + stack.length > maximumNodes) nodes.push(node)
     else {
+      isSame = false
       for (const [domain, version] of called.opsets) opsets.set(domain, version)
       stack.push(...[...expandNode(node, called, called.attributes).nodes].reverse())
     }
   }
-  return nodes.length === graph.nodes.length ? graph : checkGraph({ ...graph, nodes, opsets })
+  return isSame ? graph : checkGraph({ ...graph, nodes, opsets })
 }
 
 /** `wanted`: has such a node, or calls a function that has; `plain`: has none; `kept`: cannot be inlined. */

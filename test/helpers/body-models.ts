@@ -108,6 +108,41 @@ export const nestedModel = modelOf({
   output: [anyShape('y')]
 })
 
+const shaped: Message = {
+  name: 'shaped',
+  domain: 'pkg.lib',
+  input: ['data', 'size'],
+  output: ['r'],
+  node: [node('Concat', ['size', 'size'], ['s'], [int('axis', 0)]), node('Reshape', ['data', 's'], ['r'])],
+  opset_import: [{ version: 18 }]
+}
+
+/** A function's target of a Reshape is an input of the network, of which a branch makes a list. */
+export const shapeModel = modelOf(
+  {
+    node: [
+      node('Unsqueeze', ['n', 'zero'], ['list']),
+      node(
+        'If',
+        ['yes'],
+        ['size'],
+        [
+          graphAttribute('then_branch', [node('Identity', ['list'], ['t'])], anyShape('t', 7)),
+          graphAttribute('else_branch', [node('Neg', ['list'], ['t'])], anyShape('t', 7))
+        ]
+      ),
+      node('shaped', ['x', 'size'], ['y'], [], 'pkg.lib')
+    ],
+    initializer: [longs('zero', [1], 0), { name: 'yes', data_type: 9, dims: [], int32_data: [1] }],
+    input: [
+      { name: 'x', type: floatType(4) },
+      { name: 'n', type: { tensor_type: { elem_type: 7, shape: {} } } }
+    ],
+    output: [anyShape('y')]
+  },
+  { functions: [shaped] }
+)
+
 const silu: Message = {
   name: 'silu',
   domain: 'pkg.lib',

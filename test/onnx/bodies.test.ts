@@ -6,7 +6,17 @@ import { compress } from '../../lib/replacement/compress.js'
 import { compressibleLayers } from '../../lib/replacement/layers.js'
 import { Session } from '../../lib/runtime/session.js'
 import { elementCount, floatTensor, type Tensor } from '../../lib/tensor.js'
-import { anyShape, branchModel, functionModel, functions, graphAttribute, modelOf, nestedModel, node } from '../helpers/body-models.js'
+import {
+  anyShape,
+  branchModel,
+  functionModel,
+  functions,
+  graphAttribute,
+  modelOf,
+  nestedModel,
+  node,
+  shapeModel
+} from '../helpers/body-models.js'
 import { encodeModel, floatType, rejectionOf, type Message } from '../helpers/onnx-builder.js'
 import { generator } from '../helpers/plan-builder.js'
 
@@ -57,6 +67,11 @@ t.test('functions', async (t) => {
   const bytes = encodeModel(functionModel)
   await agrees(t, 'calls in calls', bytes, { x: input([2, 3, 9, 8]) })
   t.same(encodeOnnx(decodeOnnx(bytes)), bytes, 'written as it was')
+})
+
+t.test('an input that determines a shape in a function, by way of a branch', async (t) => {
+  const n: Tensor = { dtype: 'int64', dims: [], data: BigInt64Array.of(2n) }
+  await agrees(t, '2×2', encodeModel(shapeModel), { x: input([4]), n })
 })
 
 t.test('layers in functions are decomposed', async (t) => {
