@@ -135,6 +135,9 @@ export const newestOpset = 28
 /** The range of an operator that means the same from the oldest opset that is supported to the newest. */
 export const allOpsets = [6, newestOpset] as const
 
+/** The range of one that never changed. */
+export const everyOpset = [1, newestOpset] as const
+
 /** `node "conv1" (Conv, opset 13)`: how messages name a node. */
 export function nodeTitle(context: { readonly node: Node; readonly opset?: number }): string {
   const opset = context.opset === undefined ? '' : `, opset ${context.opset}`
