@@ -66,14 +66,12 @@ function scaling(context: NodeContext): { readonly scales?: number[]; readonly s
   }
 }
 
-/** Sizes that keep the ratio of the axes: the smallest scale (`not_larger`) or the largest one for all of them. */
-function keepRatio(context: NodeContext, dims: readonly number[], sizes: readonly number[]): number[] {
+/** One scale for all resized axes where their ratio is kept: the smallest (`not_larger`) or the largest that `sizes` ask for. */
+function commonScale(context: NodeContext, dims: readonly number[], sizes: readonly number[]): number | undefined {
   const policy = stringAttribute(context.node, 'keep_aspect_ratio_policy', 'stretch')
-  if (policy === 'stretch') return [...sizes]
-  const resized = sizes.map((size, axis) => ({ size, axis })).filter(({ axis }) => isResized(context, dims.length, axis))
-  const ratios = resized.map(({ size, axis }) => size / (dims[axis] as number))
-  const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
-  return sizes.map((size, axis) => (isResized(context, dims.length, axis) ? Math.floor(scale * (dims[axis] as number) + 0.5) : size))
+  if (policy === 'stretch') return undefined
+  const ratios = sizes.flatMap((size, axis) => (isResized(context, dims.length, axis) ? [size / (dims[axis] as number)] : []))
+  return policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
 }
 
 function isResized(context: NodeContext, rank: number, axis: number): boolean {
@@ -90,19 +88,12 @@ function axesOf(context: NodeContext): AxisResize[] {
   const to = end === undefined ? dims.map(() => 1) : perAxis(context, rank, end, () => 1)
   const crops = stringAttribute(context.node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize'
   if (sizes !== undefined) {
-    const given = keepRatio(
-      context,
-      dims,
-      perAxis(context, rank, sizes, (axis) => dims[axis] as number)
-    )
-    const policy = stringAttribute(context.node, 'keep_aspect_ratio_policy', 'stretch')
     const asked = perAxis(context, rank, sizes, (axis) => dims[axis] as number)
-    const ratios = asked.flatMap((size, axis) => (isResized(context, rank, axis) ? [size / (dims[axis] as number)] : []))
-    const common = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
+    const common = commonScale(context, dims, asked)
     return dims.map((size, axis) => {
-      const output = given[axis] as number
-      const scale = policy === 'stretch' || !isResized(context, rank, axis) ? output / size : common
-      return { size, output, scale, roi: [from[axis] as number, to[axis] as number] }
+      const own = isResized(context, rank, axis) ? common : undefined
+      const output = own === undefined ? (asked[axis] as number) : Math.floor(own * size + 0.5)
+      return { size, output, scale: own ?? output / size, roi: [from[axis] as number, to[axis] as number] }
     })
   }
   if (scales === undefined) throw nodeError(context, 'neither scales nor sizes are given')
