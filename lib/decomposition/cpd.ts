@@ -280,7 +280,8 @@ function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly 
 function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {
   const restarts = checkInteger('restarts', options.restarts ?? defaults.restarts, 1, 10_000)
   const seeded = spec.init !== 'given' && spec.init !== 'gevd' && spec.method !== 'greedy' && spec.dims.length > 2
-  if (restarts > 1 && !seeded) throw argumentError('restarts', '1 where nothing is random (given factors, gevd, greedy, a matrix)', restarts)
+  if (restarts > 1 && !seeded)
+    throw argumentError('restarts', '1 where nothing is random (given factors, gevd, greedy, a matrix)', restarts)
   if (spec.seed + restarts - 1 > maxSeed)
     throw argumentError('seed', `at most ${maxSeed - restarts + 1} with ${restarts} restarts`, spec.seed)
   return restarts
