@@ -11,7 +11,7 @@ t.test('links lead somewhere, and the table has its place', async (t) => {
     for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g))
       t.ok(existsSync(path.join(root, path.dirname(file), target)), `${file}: ${target}`)
   }
-  t.match(readme, /<!-- demo table: begin -->[\s\S]*<!-- demo table: end -->/)
+  t.match(readme, /<!-- results: begin -->[\s\S]*<!-- results: end -->/)
 })
 
 t.test('every export is named in the README, and nothing else is promised', async (t) => {
