@@ -90,8 +90,13 @@ t.test('NLS, ALS and greedy before and after tuning, end to end', async (t) => {
   await makePictures(trainFolder, 24, 1)
   await makePictures(validationFolder, 10, 2)
   const [train, validation] = [await listImages(trainFolder), await listImages(validationFolder)]
-  const shuffled = (epoch: number): LabelledFile[] =>
-    [...train].sort((a, b) => random(epoch, a.file.length + a.label).next() - random(epoch, b.file.length).next())
+  const shuffled = (epoch: number): LabelledFile[] => {
+    const generator = random(epoch, 1)
+    return train
+      .map((file) => ({ file, key: generator.next() }))
+      .sort((a, b) => a.key - b.key)
+      .map(({ file }) => file)
+  }
   const dense = await fineTune(network(), {
     train: (epoch: number) => imageBatches(shuffled(epoch), 16, preprocessing),
     stepsPerEpoch: 9,
