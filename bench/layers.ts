@@ -25,6 +25,7 @@ const layers: readonly Layer[] = [
   { name: 'AlexNet conv2', shape: { inputs: 96, outputs: 256, kernel: 5, pad: 2, groups: 2 }, size: 27, ranks: [70, 140, 200] },
   square(64, 56),
   square(128, 28),
+  square(256, 56),
   square(256, 14),
   square(512, 7),
   { name: '1->96 9x9 at 24', shape: { inputs: 1, outputs: 96, kernel: 9 }, size: 24, ranks: [16] }
