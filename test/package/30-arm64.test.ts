@@ -40,7 +40,7 @@ for (const file of ['forward', 'gradients', 'solver']) {
     const home = mkdtempSync(path.join(tmpdir(), 'polyadic-arm64-'))
     t.teardown(() => rmSync(home, { recursive: true, force: true }))
     symlinkSync(path.join(root, 'prebuilds'), path.join(home, 'prebuilds'))
-    const { code, output } = emulated([compiled], root, { POLYADIC_PREBUILD: home })
+    const { code, output } = emulated([compiled], root, { POLYADIC_PREBUILD: home, TAP_TIMEOUT: '3600' })
     t.equal(code, 0, output.slice(-4000))
     t.match(output, /^# { time=|^1\.\.\d+$/m, 'it came to its end')
   })
