@@ -32,6 +32,9 @@ export interface BenchCase {
   readonly reached?: number
   readonly peer_error?: number
   readonly peer_reached?: number
+  /** Of how many starts; and at how many of them the peer was stopped since its time was over. */
+  readonly starts?: number
+  readonly peer_stopped?: number
 }
 
 /** A suite makes its cases one by one; it must check results itself and throw when they differ. */
@@ -47,9 +50,14 @@ export interface SuiteContext {
   readonly quick: boolean
   /** Measured multiply-add peak of one thread in GFLOP/s, when the addon can tell. */
   readonly peakGflops: number | undefined
+  /** Of suite cpd: the cases whose names hold `only`, with one peer or all, from so many starts, and the seconds that a peer gets at most for each. */
+  readonly only: string
+  readonly peer: string | undefined
+  readonly starts: number
+  readonly patience: number
 }
 
-const solverFields = ['error', 'reached', 'peer_error', 'peer_reached'] as const
+const solverFields = ['error', 'reached', 'peer_error', 'peer_reached', 'starts', 'peer_stopped'] as const
 const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff', ...solverFields] as const
 const required = ['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms'] as const
 

@@ -15,6 +15,7 @@ import { training } from './training.js'
 const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
 
 const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
+       cpd also takes [--only TEXT] [--peer NAME] [--starts N] [--patience SECONDS]
 
 Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)`
 
@@ -26,15 +27,28 @@ async function main(): Promise<void> {
       isa: { type: 'string' },
       json: { type: 'string' },
       quick: { type: 'boolean', default: false },
+      only: { type: 'string', default: '' },
+      peer: { type: 'string' },
+      starts: { type: 'string', default: '5' },
+      patience: { type: 'string', default: '60' },
       help: { type: 'boolean', default: false }
     }
   })
   if (values.help) return console.log(usage)
-  const threads = Number(values.threads)
-  if (!Number.isSafeInteger(threads) || threads < 1) throw new RangeError(`--threads: expected a positive integer, got ${values.threads}`)
+  const threads = positive('threads', values.threads)
+  const [starts, patience] = [positive('starts', values.starts), positive('patience', values.patience)]
   const chosen = positionals.map((name) => suites.find((suite) => suite.name === name) ?? unknownSuite(name))
   if (values.isa !== undefined) native().setIsa(values.isa)
-  const context: SuiteContext = { threads, isa: native().cpu().isa, quick: values.quick, peakGflops: peakGflops() }
+  const context: SuiteContext = {
+    threads,
+    isa: native().cpu().isa,
+    quick: values.quick,
+    peakGflops: peakGflops(),
+    only: values.only,
+    peer: values.peer,
+    starts,
+    patience
+  }
   const cases: BenchCase[] = []
   for (const suite of chosen.length > 0 ? chosen : suites) {
     for await (const measured of suite.run(context)) {
@@ -44,6 +58,12 @@ async function main(): Promise<void> {
   }
   console.log(table(cases))
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(benchReport(cases), null, 2)}\n`)
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`--${name}: expected a positive integer, got ${text}`)
+  return value
 }
 
 function unknownSuite(name: string): never {
