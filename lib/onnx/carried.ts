@@ -71,11 +71,15 @@ export interface ValueCarried {
   readonly dimExtra: readonly (readonly RawField[])[]
 }
 
-/** The value of an `opaque` attribute: all its fields but the name, and the outer values that its sub-graphs use. */
+/**
+ * The value of an `opaque` attribute: all its fields but the name, and the outer values that its sub-graphs use. `external`: some of its data
+ * is in other files, so that the bytes alone are not all of it.
+ */
 export interface OpaqueAttribute {
   readonly format: 'onnx'
   readonly fields: readonly RawField[]
   readonly captures: readonly string[]
+  readonly external?: true
 }
 
 /** An initializer that no Tensor can hold: the field of GraphProto that it is in, and its content. */

@@ -140,6 +140,8 @@ function readOpaque(reader: WireReader, { reference }: Header, { pending }: Tens
   const fields: RawField[] = []
   const captures = new Set<string>()
   let body: Body | undefined
+  let isExternal = false
+  const requests = pending?.requests ?? []
   while (reader.next()) {
     if (reader.field === f.name) {
       reader.skip()
@@ -147,10 +149,14 @@ function readOpaque(reader: WireReader, { reference }: Header, { pending }: Tens
     }
     if ((reader.field === f.g || reader.field === f.graphs) && reader.wire === wireType.bytes) {
       collectCaptures(reader.peek(graphProto), captures)
-      if (reader.field === f.g) body = readBody(reader.peek(graphProto), pending)
+      if (reader.field === f.g) {
+        const before = requests.length
+        body = readBody(reader.peek(graphProto), pending)
+        isExternal = body === undefined || requests.slice(before).some(({ location }) => location !== undefined)
+      }
     }
     fields.push(reader.raw())
   }
-  const value: OpaqueAttribute = { format: 'onnx', fields, captures: [...captures] }
+  const value: OpaqueAttribute = { format: 'onnx', fields, captures: [...captures], ...(isExternal ? { external: true } : {}) }
   return { kind: 'opaque', value, ...(body === undefined ? {} : { body }), ...(reference === '' ? {} : { reference }) }
 }

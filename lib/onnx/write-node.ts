@@ -26,7 +26,11 @@ export function encodeNode(node: Node): MessageWriter {
 function encodeAttribute(node: Node, name: string, attribute: Attribute, kept: AttributeCarried | undefined): MessageWriter {
   const label = `node ${show(node.name)} (${node.opType}), attribute ${show(name)}`
   if (attribute.kind === 'opaque') {
-    const fields = carriedAs('attribute', attribute.value)?.fields
+    const { fields, external } = carriedAs('attribute', attribute.value) ?? {}
+    if (external === true) {
+      const what = 'is a sub-graph with data in other files, which cannot be written again'
+      throw new PolyadicError('POLYADIC_UNSUPPORTED', `${label}: ${what}`, { subject: node.name })
+    }
     if (fields === undefined) throw attributeError(label, 'is opaque and did not come from an ONNX file', node.name)
     const writer = new MessageWriter(fields)
     writer.string(attributeProto.fields.name, name)

@@ -1,10 +1,19 @@
 import { show } from '../errors.js'
 import { intAttribute, stringAttribute } from '../graph/rewrite.js'
-import type { Tensor } from '../tensor.js'
+import { elementCount, type Tensor } from '../tensor.js'
 import { broadcastDims } from './broadcast.js'
 import { readView, viewOf } from './constant-view.js'
 import { type Dense, expand, refOf, reshape, rowMajor, transpose } from './dense.js'
-import { type NodeContext, type Operator, allOpsets, integersInput, newestOpset, requiredInput, shapeError } from './operator.js'
+import {
+  type NodeContext,
+  type Operator,
+  allOpsets,
+  integersInput,
+  maximumFolded,
+  newestOpset,
+  requiredInput,
+  shapeError
+} from './operator.js'
 
 /*
  * Operators that move or repeat elements, as views through strides where that is possible.
@@ -25,7 +34,10 @@ const expanding: Operator = {
 }
 
 function foldView(tensor: Tensor | undefined, view: (x: Dense) => Dense): readonly Tensor[] | undefined {
-  return tensor === undefined ? undefined : [readView(tensor, view(viewOf(tensor)))]
+  if (tensor === undefined) return undefined
+  const x = view(viewOf(tensor))
+  // What would take much memory is left to the plan.
+  return elementCount(x.dims) > maximumFolded ? undefined : [readView(tensor, x)]
 }
 
 function repeatsOf(context: NodeContext): number[] {

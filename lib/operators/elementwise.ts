@@ -13,6 +13,7 @@ import {
   type ValueRef,
   allOpsets,
   axisOf,
+  maximumFolded,
   newestOpset,
   planShape,
   requiredInput,
@@ -180,6 +181,7 @@ function fold(context: NodeContext, combine: (a: number, b: number) => number, d
   if (a.dtype === 'float32' && elementCount(a.dims) + elementCount(b.dims) > foldedFloats) return undefined
   const [left, right] = operands(context) as [InputInfo, InputInfo]
   const result = broadcastDims(context, [left.dims, right.dims])
+  if (elementCount(result) > maximumFolded) return undefined
   const values = broadcastNumbers({ ...a, dims: left.dims }, { ...b, dims: right.dims }, result, combine)
   const type = dtype ?? a.dtype
   if (type === 'float32' || type === 'bool' || type === 'float64')

@@ -7,7 +7,9 @@ import {
   type Operator,
   type PlanWriter,
   axisOf,
+  checkedCount,
   integersInput,
+  maximumFolded,
   newestOpset,
   nodeError,
   requiredInput,
@@ -182,7 +184,7 @@ const stft: Operator = {
 /** Σ (−1)^k·a_k·cos(2πki/n): over a period of `size`, or symmetric over `size` points. */
 function windowing(opType: string, coefficients: readonly number[]): Operator {
   const values = (context: NodeContext): Tensor => {
-    const size = integersInput(context, 0, 'size')?.[0] ?? 0
+    const size = checkedCount(context, [integersInput(context, 0, 'size')?.[0] ?? 0], maximumFolded)
     const period = intAttribute(context.node, 'periodic', 1) !== 0 ? size : size - 1
     const at = (i: number): number =>
       coefficients.reduce((sum, a, k) => sum + (k % 2 === 0 ? a : -a) * Math.cos((2 * Math.PI * k * i) / period), 0)

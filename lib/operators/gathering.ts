@@ -9,7 +9,9 @@ import {
   type Operator,
   allOpsets,
   axisOf,
+  checkedCount,
   integersInput,
+  maximumFolded,
   newestOpset,
   nodeError,
   requiredInput,
@@ -56,7 +58,7 @@ const gathering: Operator = {
     const data = context.inputs[0]?.constant
     const axis = axisAttribute(context, 0)
     const positions = data === undefined ? undefined : knownPositions(context, data.dims[axis] as number)
-    if (data === undefined || positions === undefined) return undefined
+    if (data === undefined || positions === undefined || elementCount(gatherDims(context)) > maximumFolded) return undefined
     const parts = positions.map((start) => readView(data, slice(viewOf(data), [{ axis, start, step: 1, count: 1 }])))
     return [joined(data, parts, axis, gatherDims(context))]
   },
@@ -283,7 +285,7 @@ const eyeLike: Operator = {
     const dtype = context.node.attributes.has('dtype') ? dataType(context, intAttribute(context.node, 'dtype')) : own
     const [rows = 1, columns = 1] = dims
     const k = intAttribute(context.node, 'k', 0)
-    const data = new (arrayType(dtype))(rows * columns)
+    const data = new (arrayType(dtype))(checkedCount(context, dims, maximumFolded))
     for (let row = Math.max(0, -k); row < Math.min(rows, columns - k); row++)
       data[row * columns + row + k] = (typeof data[0] === 'bigint' ? 1n : 1) as never
     return [{ dtype, dims, data }]

@@ -4,7 +4,7 @@ import type { Body, Graph, GraphFunction, Node, ValueInfo } from '../graph/graph
 import { givenValues, producedValues, usedValues } from '../graph/values.js'
 import { arrayType, checkDims, type DataType, elementCount, type Tensor } from '../tensor.js'
 import { constantInputs } from './constant-inputs.js'
-import { type InputInfo, nodeError, type NodeContext, type Operator, unsupported } from './operator.js'
+import { checkedCount, type InputInfo, nodeError, type NodeContext, type Operator, unsupported } from './operator.js'
 import { operatorOf } from './registry.js'
 
 /** Dims of graph inputs by name; those left out are taken from the graph, with a batch of 1 where it is not fixed. */
@@ -126,6 +126,7 @@ class Analyser {
     if (body !== undefined) return this.#expand(node, body, opsets)
     const folded = operator.fold?.(context)
     const outputDims = folded?.map((tensor) => tensor.dims) ?? operator.dims(context)
+    for (const own of outputDims) checkedCount(context, own)
     const first = context.inputs.find((input) => input !== undefined)?.dtype ?? 'float32'
     const dtypes = folded?.map((tensor) => tensor.dtype) ?? operator.dtypes?.(context) ?? outputDims.map(() => first)
     node.outputs.forEach((name, i) => {

@@ -1,7 +1,7 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Body, Node } from '../graph/graph.js'
 import type { PlanStep, PlanValue } from '../runtime/plan-spec.js'
-import { asFloatTensor, asIntegers, type DataType, type Tensor } from '../tensor.js'
+import { asFloatTensor, asIntegers, type DataType, elementCount, type Tensor } from '../tensor.js'
 import type { Dense } from './dense.js'
 
 /** What is known of a node's input before anything has run. */
@@ -192,6 +192,20 @@ export function floatInput(context: NodeContext, index: number, what: string): T
 export function integersInput(context: NodeContext, index: number, what: string): number[] | undefined {
   const tensor = constantInput(context, index, what)
   return tensor === undefined ? undefined : asIntegers(tensor, context.node.inputs[index] ?? what)
+}
+
+/** Elements of a tensor that a plan can hold: native code counts in 32 bits. */
+const maximumElements = 2 ** 31 - 1
+
+/** Elements of a tensor that is computed while a plan is made: files are not trusted, and a few bytes may ask for terabytes. */
+export const maximumFolded = 2 ** 26
+
+/** How many elements tensors of `dims` have. Throws `POLYADIC_SHAPE` for dims that are none, `POLYADIC_UNSUPPORTED` for more than `most`. */
+export function checkedCount(context: NodeContext, dims: readonly number[], most = maximumElements): number {
+  if (!dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) throw shapeError(context, `an output of shape ${show(dims)}`)
+  const count = elementCount(dims)
+  if (count <= most) return count
+  throw unsupported(context, `an output of ${dims.join('×')}`, `at most ${most} elements can be`)
 }
 
 /** An axis counted from the end where negative, checked against the rank. */

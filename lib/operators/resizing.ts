@@ -9,8 +9,10 @@ import {
   type ValueRef,
   allOpsets,
   axisOf,
+  checkedCount,
   constantInput,
   integersInput,
+  maximumFolded,
   newestOpset,
   nodeError,
   requiredInput,
@@ -291,6 +293,8 @@ function resizing(opType: string, opsets: readonly [number, number], constants: 
     constants,
     dims(context) {
       const dims = axesOf(context).map(({ output }) => output)
+      // There are tables for each position.
+      for (const dim of dims) checkedCount(context, [dim], maximumFolded)
       if (elementCount(dims) === 0) throw shapeError(context, `nothing is left of ${show(requiredInput(context, 0).dims)}`)
       return [dims]
     },

@@ -8,7 +8,9 @@ import {
   type Operator,
   allOpsets,
   axisOf,
+  checkedCount,
   integersInput,
+  maximumFolded,
   newestOpset,
   nodeError,
   requiredInput,
@@ -57,7 +59,7 @@ function filled(context: NodeContext): readonly Tensor[] | undefined {
   const dims = integersInput(context, 0, 'shape') ?? []
   const zero: Tensor = { dtype: 'float32', dims: [1], data: Float32Array.of(0) }
   const { dtype, data } = tensorAttribute(context.node, 'value', zero)
-  return [{ dtype, dims, data: new (arrayType(dtype))(elementCount(dims)).fill(data[0] as never) }]
+  return [{ dtype, dims, data: new (arrayType(dtype))(checkedCount(context, dims, maximumFolded)).fill(data[0] as never) }]
 }
 
 function permutation(context: NodeContext): number[] {
@@ -110,7 +112,8 @@ function range(context: NodeContext): readonly Tensor[] | undefined {
     Number((tensor.dtype === 'float64' ? tensor : (asFloatTensor(tensor) ?? tensor)).data[0])
   )
   const [first, last, step] = numbers as [number, number, number]
-  const values = Array.from({ length: Math.max(0, Math.ceil((last - first) / step)) }, (_, i) => first + i * step)
+  const length = checkedCount(context, [Math.max(0, Math.ceil((last - first) / step))], maximumFolded)
+  const values = Array.from({ length }, (_, i) => first + i * step)
   const { dtype } = start
   if (dtype === 'float16' || dtype === 'bfloat16') return [fromFloat32(Float32Array.from(values), [values.length], dtype)]
   const data =

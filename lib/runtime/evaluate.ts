@@ -3,6 +3,7 @@ import type { Graph, Node } from '../graph/graph.js'
 import { native } from '../native/binding.js'
 import { fromNative } from '../native/jobs.js'
 import type { AnalysedNode, Evaluate } from '../operators/infer.js'
+import { maximumFolded } from '../operators/operator.js'
 import { type DataType, elementCount, fromFloat32, type Tensor, type TensorData } from '../tensor.js'
 import { compact } from './draft.js'
 import { DraftWriter } from './plan-writer.js'
@@ -30,6 +31,7 @@ const emptyGraph: Graph = {
 /** A node over constants, computed by a plan of its own: weights that are dequantised or made from others, tables of positions. */
 export const evaluate: Evaluate = (analysed, dtypes) => {
   const { node, context } = analysed
+  if (analysed.outputDims.some((dims) => elementCount(dims) > maximumFolded)) return undefined
   const inputs = context.inputs.map((input) => input?.constant?.data)
   const before = known.get(node)
   if (before !== undefined && before.inputs.length === inputs.length && before.inputs.every((data, i) => data === inputs[i]))

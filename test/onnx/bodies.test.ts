@@ -1,7 +1,9 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as ort from 'onnxruntime-node'
 import t, { type Test } from 'tap'
-import { decodeOnnx } from '../../lib/onnx/read.js'
-import { encodeOnnx } from '../../lib/onnx/write.js'
+import { decodeOnnx, readOnnx } from '../../lib/onnx/read.js'
+import { encodeOnnx, writeOnnx } from '../../lib/onnx/write.js'
 import { compress } from '../../lib/replacement/compress.js'
 import { compressibleLayers } from '../../lib/replacement/layers.js'
 import { Session } from '../../lib/runtime/session.js'
@@ -170,4 +172,22 @@ t.test('functions of another opset run, and stay calls', async (t) => {
   await using session = await Session.create(graph)
   const { y } = await session.run({ x: input([3, 4]) })
   t.same(y?.dims, [1, 1, 1], 'Unsqueeze by attribute, as opset 11 has it')
+})
+
+t.test('a sub-graph with data in another file is run, and not written without it', async (t) => {
+  const folder = t.testdir({ 'weights.bin': Buffer.from(Float32Array.of(1, 2, 3, 4).buffer) })
+  const path = join(folder, 'm.onnx')
+  const beside = { name: 'w', data_type: 1, dims: [4], data_location: 1, external_data: [{ key: 'location', value: 'weights.bin' }] }
+  const branches = [
+    graphAttribute('then_branch', [node('Add', ['x', 'w'], ['n'])], 'n', [beside]),
+    graphAttribute('else_branch', [node('Abs', ['x'], ['n'])], 'n')
+  ]
+  const yes = { initializer: [{ name: 'c', data_type: 9, dims: [], int32_data: [1] }] }
+  await writeFile(path, encodeModel(modelOf(called({ node: [node('If', ['c'], ['y'], branches)], ...yes }))))
+  const graph = await readOnnx(path)
+  await using session = await Session.create(graph)
+  const { y } = await session.run({ x: floatTensor(new Float32Array(4), [1, 4]) })
+  t.same(y?.data, Float32Array.of(1, 2, 3, 4))
+  const error = await rejectionOf(writeOnnx(graph, join(folder, 'again.onnx')))
+  t.equal(error.code, 'POLYADIC_UNSUPPORTED', error.message)
 })

@@ -162,3 +162,21 @@ void t.test('what is not supported says why', (t) => {
   t.same(inferShapes(b.graph(b.node('LeakyRelu', ['x0'], { alpha: float(1) }))).has(dead), false, 'nodes without effect do not matter')
   t.end()
 })
+
+void t.test('a few bytes cannot ask for terabytes', (t) => {
+  const refuse = (code: string, build: (b: NetworkBuilder, x: string) => string, ...parts: string[]): void => {
+    const b = new NetworkBuilder(18)
+    throwsError(t, () => inferShapes(b.graph(build(b, b.input([1, 1, 4, 4])))), code, ...parts)
+  }
+  const huge = 2 ** 40
+  refuse('POLYADIC_SHAPE', (b) => b.node('ConstantOfShape', [b.ints(2, -3)]), 'ConstantOfShape', '[2, -3]')
+  refuse('POLYADIC_UNSUPPORTED', (b) => b.node('ConstantOfShape', [b.ints(huge)]), 'ConstantOfShape', String(huge))
+  const scalar = (b: NetworkBuilder, value: number): string => b.constant(int64Tensor([value], []))
+  refuse('POLYADIC_UNSUPPORTED', (b) => b.node('Range', [scalar(b, 0), scalar(b, huge), scalar(b, 1)]), 'Range', String(huge))
+  refuse('POLYADIC_UNSUPPORTED', (b) => b.node('HannWindow', [scalar(b, huge)]), 'HannWindow')
+  refuse('POLYADIC_UNSUPPORTED', (b) => b.node('Expand', [b.ints(1), b.ints(huge)]), 'Expand', String(huge))
+  refuse('POLYADIC_UNSUPPORTED', (b) => b.node('Tile', [b.ints(1), b.ints(huge)]), 'Tile', String(huge))
+  refuse('POLYADIC_UNSUPPORTED', (b, x) => b.node('Resize', [x, '', '', b.ints(1, 1, 4, huge)]), 'Resize', String(huge))
+  refuse('POLYADIC_UNSUPPORTED', (b, x) => b.node('Pad', [x, b.ints(0, 0, 0, 0, 0, 0, 0, huge)]), 'Pad', String(huge + 4))
+  t.end()
+})
