@@ -10,7 +10,7 @@ export { encodeOnnx, writeOnnx } from './onnx/write.js'
 export { cost, type Cost, type NodeCost } from './operators/cost.js'
 
 export { reconstruct, type Factor } from './decomposition/factors.js'
-export { cpd, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
+export { cpd, type CpdInit, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export { compress, type CompressOptions, type CompressProgress, type CompressResult, type LayerOptions } from './replacement/compress.js'
 export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'
 export type { LayerReport } from './replacement/layer-report.js'
