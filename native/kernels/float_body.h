@@ -1,20 +1,11 @@
 // The one body of every float32 kernel, over Vec. Included once by each ISA's file after its vec_*.h.
+#include "depthwise_body.h"
 #include "float_kernels.h"
 
 namespace {
 
 using polyadic::GradArgs;
-using polyadic::RowArgs;
 using polyadic::TileArgs;
-
-// Keeps a pointer in one register: compilers like to split off the part that all pixels share, which costs an addition
-// a pixel and tap.
-inline const float* held(const float* pointer) {
-#ifdef __GNUC__
-  __asm__("" : "+r"(pointer));
-#endif
-  return pointer;
-}
 
 // What an accumulator starts from.
 inline Vec tile_begin(const TileArgs& args, int pixel, int block, int blocks) {
@@ -139,62 +130,6 @@ void depthwise_tile(const TileArgs& given) {
   for (int p = 0; p < Pixels; ++p) tile_end(args, p, 0, 1, acc[p]);
 }
 
-template <int Pixels>
-inline void depthwise_run(const RowArgs& args, const float* src, float* dst) {
-  Vec acc[Pixels];
-  const Vec begin = args.flags & polyadic::kFromBias ? Vec::load(args.bias) : Vec::zero();
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) acc[p] = begin;
-  const float* weights = args.weights;
-  for (std::int64_t i = 0; i < args.k; ++i, weights += Vec::kLanes) {
-    const float* in = src + args.offsets[i];
-    const Vec w = Vec::load(weights);
-#pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) acc[p] = fma(Vec::load(in + p * Vec::kLanes), w, acc[p]);
-  }
-  if (args.flags & polyadic::kRelu) {
-#pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) acc[p] = max(Vec::zero(), acc[p]);
-  }
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) acc[p].store(dst + p * Vec::kLanes);
-}
-
-template <int Pixels>
-void depthwise_each_row(const RowArgs& args) {
-  const float* src = args.src;
-  float* dst = args.dst;
-  const std::int64_t last = args.pixels - Pixels;
-  for (std::int64_t y = 0; y < args.rows; ++y, src += args.src_row, dst += args.dst_row) {
-    for (std::int64_t x = 0; x < last; x += Pixels)
-      depthwise_run<Pixels>(args, src + x * Vec::kLanes, dst + x * Vec::kLanes);
-    // The last run ends with the row, over pixels of the one before it.
-    depthwise_run<Pixels>(args, src + last * Vec::kLanes, dst + last * Vec::kLanes);
-  }
-}
-
-void depthwise_rows(const RowArgs& given) {
-  const RowArgs args = given;
-  switch (args.pixels < 8 ? args.pixels : 8) {
-    case 1:
-      return depthwise_each_row<1>(args);
-    case 2:
-      return depthwise_each_row<2>(args);
-    case 3:
-      return depthwise_each_row<3>(args);
-    case 4:
-      return depthwise_each_row<4>(args);
-    case 5:
-      return depthwise_each_row<5>(args);
-    case 6:
-      return depthwise_each_row<6>(args);
-    case 7:
-      return depthwise_each_row<7>(args);
-    default:
-      return depthwise_each_row<8>(args);
-  }
-}
-
 template <int Taps>
 void depthwise_grad_tile(const GradArgs& args) {
   std::ptrdiff_t offset[Taps];
@@ -255,6 +190,7 @@ constexpr polyadic::FloatKernels float_kernels() {
           {depthwise_tile<1>, depthwise_tile<2>, depthwise_tile<3>, depthwise_tile<4>, depthwise_tile<5>,
            depthwise_tile<6>, depthwise_tile<7>, depthwise_tile<8>},
           depthwise_rows,
+          depthwise_pair,
           {depthwise_grad_tile<1>, depthwise_grad_tile<2>, depthwise_grad_tile<3>, depthwise_grad_tile<4>,
            depthwise_grad_tile<5>, depthwise_grad_tile<6>, depthwise_grad_tile<7>, depthwise_grad_tile<8>},
           peak_loop};
