@@ -6,8 +6,8 @@ import type { Experiment } from '../framework/experiment.js'
 import { type GroupedConfig, type GroupedResult, run } from './compute.js'
 import { report } from './report.js'
 
-const dense: Budget = { images: 40_000, epochs: 4, learningRate: 0.01 }
-const tuning: Budget = { images: 20_000, epochs: 1, learningRate: 0.005 }
+const dense: Budget = { images: 30_000, epochs: 3, learningRate: 0.01 }
+const tuning: Budget = { images: 10_000, epochs: 1, learningRate: 0.005 }
 const methods: readonly CpdMethod[] = ['nls', 'als', 'greedy']
 
 export const alexnetCharacters: Experiment<GroupedConfig, GroupedResult> = {
@@ -27,7 +27,7 @@ export const alexnetCharacters: Experiment<GroupedConfig, GroupedResult> = {
     })
     return [
       { kind: 'dense', budget: small(dense) },
-      ...(isQuick ? [8] : [8, 16, 32, 64]).flatMap((rank) => methods.map((method) => cp(method, rank)))
+      ...(isQuick ? [8] : [16, 64]).flatMap((rank) => methods.map((method) => cp(method, rank)))
     ]
   },
   key: (config) => (config.kind === 'dense' ? 'dense' : `rank ${config.rank}, ${config.method}, seed ${config.seed}`),

@@ -33,7 +33,7 @@ export function report(cells: readonly Cell[]): Section[] {
   return [
     {
       kind: 'text',
-      text: 'Two convolutions with local response normalisation and pooling, the second of two groups (32 → 64, 5×5), a third and two fully connected layers, trained from scratch on the characters, which bilinear interpolation makes 64×64. Both groups of conv2 are decomposed one by one; then the network is tuned for one epoch of 20,000 images. One seed. On AlexNet at rank 300 the paper lost 24.15 % with greedy and 3.21 % with NLS.'
+      text: 'Two convolutions with local response normalisation and pooling, the second of two groups (32 → 64, 5×5), a third and two fully connected layers, trained from scratch on the characters, which bilinear interpolation makes 64×64. Both groups of conv2 are decomposed one by one; then the network is tuned for one epoch of 10,000 images. One seed. On AlexNet at rank 300 the paper lost 24.15 % with greedy and 3.21 % with NLS.'
     },
     { kind: 'table', columns, rows },
     {

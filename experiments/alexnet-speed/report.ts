@@ -11,7 +11,7 @@ export function report(cells: readonly Finished<AlexConfig, AlexResult>[]): Sect
   return [
     {
       kind: 'text',
-      text: 'AlexNet with two groups (conv2: 96 → 256, 5×5 over 27×27), random weights, one thread, batch 1; ranks are components a group. The paper made this layer 4 times faster, which fits about 200 a group. With the layer alone decomposed the network cannot become faster than its other layers let it: more than half of the time at batch 1 is spent on reading the weights of the fully connected ones.'
+      text: 'AlexNet with two groups (conv2: 96 → 256, 5×5 over 27×27), random weights, one thread, batch 1; ranks are components a group. The paper made this layer 4 times faster, which fits about 200 a group. With the layer alone decomposed the network cannot become faster than its other layers let it.'
     },
     ...cells.flatMap(sections)
   ]

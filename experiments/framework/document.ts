@@ -70,10 +70,9 @@ async function origin(experiment: Experiment, scale: Scale): Promise<string> {
   const changed = new Set(configs.flatMap((config) => store.changedSince(experiment.key(config), config)))
   const machines = new Set(cells.map(({ machine: { cpu, isa } }) => `${cpu}, ${isa} kernels`))
   const commits = new Set(cells.map(({ commit }) => commit.replace(/^([0-9a-f]{9})[0-9a-f]*/, '$1')))
-  const seconds = cells.reduce((sum, cell) => sum + cell.seconds, 0)
   const missing = configs.length - cells.length
   return [
-    `\`npm run experiments -- ${experiment.name}\`: ${cells.length} cells, ${Math.ceil(seconds / 60)} minutes, ${[...machines].join('; ')}, commit ${[...commits].join(', ')}.`,
+    `\`npm run experiments -- ${experiment.name}\`: ${cells.length} cells, ${[...machines].join('; ')}, commit ${[...commits].join(', ')}.`,
     ...(missing > 0 ? [`${missing} cells are not computed yet.`] : []),
     ...(changed.size > 0 ? [`Since some of them were computed this has changed: ${[...changed].join(', ')}.`] : [])
   ].join(' ')

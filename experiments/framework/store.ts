@@ -44,12 +44,7 @@ export class Store<C extends Config, R> {
   /** Reads what is in `folder`, the cache's own by default. */
   static async open<C extends Config, R>(experiment: Experiment<C, R>, scale: Scale, folder = resultsFolder(scale)): Promise<Store<C, R>> {
     const store = new Store(experiment, scale, folder)
-    const text = await readFile(store.file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined
-      throw error
-    })
-    const saved = text === undefined ? undefined : (JSON.parse(text) as ResultsFile)
-    for (const [key, cell] of Object.entries(saved?.cells ?? {})) store.#cells.set(key, cell as Stored<C, R>)
+    await store.#read()
     return store
   }
 
@@ -65,7 +60,9 @@ export class Store<C extends Config, R> {
     return [...configured, ...changes(cell.hashes, this.hashes)]
   }
 
+  /** Other runs of the same experiment may have written meanwhile: theirs are kept. */
   async put(key: string, cell: Stored<C, R>): Promise<void> {
+    await this.#read()
     this.#cells.set(key, cell)
     // In the order of the experiment, so that a new cell changes only its own lines; cells that it no longer has are dropped.
     const keys = this.experiment.cells(this.scale).map((config) => this.experiment.key(config))
@@ -73,6 +70,15 @@ export class Store<C extends Config, R> {
     const content = { experiment: this.experiment.name, scale: this.scale, cells }
     await mkdir(path.dirname(this.file), { recursive: true })
     await writeFileAtomically(this.file, Buffer.from(`${JSON.stringify(content, null, 1)}\n`))
+  }
+
+  async #read(): Promise<void> {
+    const text = await readFile(this.file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    const saved = text === undefined ? undefined : (JSON.parse(text) as ResultsFile)
+    for (const [key, cell] of Object.entries(saved?.cells ?? {})) this.#cells.set(key, cell as Stored<C, R>)
   }
 }
 

@@ -44,9 +44,7 @@ export function lineChart(series: readonly Series[], options: LineChartOptions):
   const x = scaleOver(all, 0, [frame.left, width - frame.right], false)
   const y = scaleOver(all, 1, [height - frame.bottom, frame.top], options.logY === true)
   const curves = drawn.map(({ points }, i) => curve(points, x, y, colour(i)))
-  return svg(height, options.title, [
-    title(options.title),
-    ...legend(drawn.map(({ name }) => name)),
+  return framed(height, options.title, drawn.map(({ name }) => name), [
     ...gridY(y),
     ...axisX(x, height, options.xLabel),
     axisLabelY(options.yLabel, height),
@@ -67,7 +65,7 @@ export function barChart(bars: readonly Bar[], options: BarChartOptions): string
   const rows = drawn.flatMap((bar, i) =>
     barRow(bar, { x, left, y: frame.top + i * pitch, fill: colour(groups.indexOf(bar.group)), text: format(bar.value) })
   )
-  return svg(height, options.title, [title(options.title), ...legend(groups), ...axisX(x, height, options.xLabel), ...rows])
+  return framed(height, options.title, groups, [...axisX(x, height, options.xLabel), ...rows])
 }
 
 function canShow([x, y]: readonly [number, number], log: boolean): boolean {
@@ -147,13 +145,24 @@ function axisLabelY(label: string, height: number): Markup {
   return text(label, { x: 16, y: middle, 'text-anchor': 'middle', transform: `rotate(-90 16 ${middle})` })
 }
 
-function legend(names: readonly string[]): Markup[] {
-  let x = frame.left
-  return names.flatMap((name, i) => {
+/** Title and legend above what is drawn, which moves down where the legend needs more than one line. */
+function framed(height: number, heading: string, names: readonly string[], drawn: readonly Markup[]): string {
+  const { entries, extra } = legend(names)
+  const body = extra === 0 ? drawn : [element('g', { transform: `translate(0 ${extra})` }, ...drawn)]
+  return svg(height + extra, heading, [title(heading), ...entries, ...body])
+}
+
+function legend(names: readonly string[]): { entries: readonly Markup[]; extra: number } {
+  const linePitch = 18
+  let [x, y]: [number, number] = [frame.left, 37]
+  const entries = names.flatMap((name, i) => {
+    const needed = 32 + 7 * name.length
+    if (x > frame.left && x + needed > width) [x, y] = [frame.left, y + linePitch]
     const at = x
-    x += 32 + 7 * name.length
-    return [element('rect', { x: at, y: 37, width: 12, height: 12, rx: 2, fill: colour(i) }), text(name, { x: at + 17, y: 47 })]
+    x += needed
+    return [element('rect', { x: at, y, width: 12, height: 12, rx: 2, fill: colour(i) }), text(name, { x: at + 17, y: y + 10 })]
   })
+  return { entries, extra: y - 37 }
 }
 
 function title(content: string): Markup {
