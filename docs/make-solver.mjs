@@ -108,7 +108,6 @@ const tables = {
   stability,
   swamps,
   aware,
-  memory: plain('memory', ['kernel', 'before, MiB', 'peak, MiB'], (row) => [row.name, digits(row.beforeMiB), digits(row.peakMiB)]),
   abort: plain('abort', ['kernel', 'start', 'longest, ms'], (row) => [row.name, row.init, digits(row.longestMs)])
 }
 
