@@ -25,6 +25,7 @@ const peers = ['tensorly', 'tensorly-linesearch', 'pytensorlab', 'tensorfox', 'p
 // A peer's time over ours; `>` where it was stopped before it came there, `never` where it ended elsewhere by itself.
 function against(found) {
   if (found === undefined) return ''
+  if (found.peer_error >= 2) return 'nothing in that time'
   const reached = found.peer_reached > found.starts / 2
   const ratio = found.ratio >= 9.5 ? found.ratio.toFixed(0) : digits(found.ratio, 2)
   const text = reached ? `${ratio}×` : found.peer_stopped > 0 ? `> ${ratio}×` : 'never'
@@ -107,7 +108,6 @@ const tables = {
   stability,
   swamps,
   aware,
-  memory: plain('memory', ['kernel', 'before, MiB', 'peak, MiB'], (row) => [row.name, digits(row.beforeMiB), digits(row.peakMiB)]),
   abort: plain('abort', ['kernel', 'start', 'longest, ms'], (row) => [row.name, row.init, digits(row.longestMs)])
 }
 

@@ -11,7 +11,7 @@ export { cost, type Cost, type NodeCost } from './operators/cost.js'
 export type { InputShapes } from './operators/infer.js'
 
 export { reconstruct, type Factor } from './decomposition/factors.js'
-export { cpd, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
+export { cpd, type CpdInit, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export type { NativeCpdTrace as CpdTrace } from './native/binding.js'
 export { compress, type CompressOptions, type CompressProgress, type CompressResult, type LayerOptions } from './replacement/compress.js'
 export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'

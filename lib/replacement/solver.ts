@@ -1,23 +1,32 @@
-import { cpd, cpdInits, cpdMethods, type CpdOptions } from '../decomposition/cpd.js'
+import { cpd, type CpdInit, cpdMethods, type CpdOptions } from '../decomposition/cpd.js'
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
 import type { Solve } from './decompose.js'
 
 /** How kernels are decomposed, as in `cpd` and with its defaults; the same for every layer unless a layer says otherwise. */
 export type SolverOptions = Pick<
   CpdOptions,
-  'method' | 'init' | 'restarts' | 'seed' | 'maxIterations' | 'tolerance' | 'ridge' | 'correction' | 'threads'
->
+  'method' | 'restarts' | 'seed' | 'maxIterations' | 'tolerance' | 'ridge' | 'maxWeight' | 'correction' | 'threads'
+> & {
+  /** `gevd` is not among them: it asks for ranks that few kernels are replaced at. */
+  readonly init?: Exclude<CpdInit, 'gevd'>
+}
+
+const inits: readonly CpdInit[] = ['random', 'svd']
 
 /** Throws POLYADIC_ARGUMENT naming the option (with `prefix`) that is out of range, before anything is computed. */
 export function checkSolverOptions(prefix: string, options: SolverOptions): void {
-  const { method, init, restarts, seed, maxIterations, tolerance, ridge, correction, threads } = options
+  const { method, init, restarts, seed, maxIterations, tolerance, ridge, maxWeight, correction, threads } = options
   if (method !== undefined) checkChoice(`${prefix}method`, method, cpdMethods)
-  if (init !== undefined) checkChoice(`${prefix}init`, init, cpdInits)
+  if (init !== undefined) checkChoice(`${prefix}init`, init, inits)
   if (restarts !== undefined) checkInteger(`${prefix}restarts`, restarts, 1, 10_000)
   if (seed !== undefined) checkInteger(`${prefix}seed`, seed, 0, 0xffffffff)
   if (maxIterations !== undefined) checkInteger(`${prefix}maxIterations`, maxIterations, 1)
   if (tolerance !== undefined) checkNumber(`${prefix}tolerance`, tolerance, 0, 1)
   if (ridge !== undefined) checkNumber(`${prefix}ridge`, ridge, 0, 1e6)
+  if (maxWeight !== undefined) {
+    if (method !== undefined && method !== 'nls') throw argumentError(`${prefix}maxWeight`, "no value unless method is 'nls'", maxWeight)
+    checkNumber(`${prefix}maxWeight`, maxWeight, Number.MIN_VALUE, 1e12)
+  }
   if (threads !== undefined) checkInteger(`${prefix}threads`, threads, 1, 1024)
   if (correction === undefined || correction === 'none' || correction === 'epc') return
   if (typeof correction !== 'object' || correction === null)
@@ -30,9 +39,9 @@ export function checkSolverOptions(prefix: string, options: SolverOptions): void
  * group, the error of the output is minimised.
  */
 export function solver(options: SolverOptions, signal: AbortSignal | undefined, moments?: readonly Float64Array[]): Solve {
-  const { seed = 0, restarts = 1, maxIterations = 200, method = 'nls', init, tolerance, ridge, correction, threads } = options
+  const { seed = 0, restarts = 1, maxIterations = 200, method = 'nls', init, tolerance, ridge, maxWeight, correction, threads } = options
   const chosen = Object.fromEntries(
-    Object.entries({ init, tolerance, ridge, correction, threads, signal }).filter(([, value]) => value !== undefined)
+    Object.entries({ init, tolerance, ridge, maxWeight, correction, threads, signal }).filter(([, value]) => value !== undefined)
   )
   return async (data, dims, rank, group, onProgress) => {
     // Nothing is random in a singular value decomposition or in greedy's.

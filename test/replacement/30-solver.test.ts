@@ -78,3 +78,13 @@ t.test('an abort stops the solver, progress stays within the call', async (t) =>
   t.ok(events.every((event) => event.fraction >= 0 && event.fraction <= 1))
   t.ok(Date.now() - started < 20_000)
 })
+
+t.test('options that do not go together are refused before anything is computed', async (t) => {
+  const graph = convGraph({ title: '', input: [4, 5, 5], dims: [5, 4, 3, 3] })
+  await t.rejects(compress(graph, { layers: { conv: 3 }, method: 'als', maxWeight: 1 }), {
+    code: 'POLYADIC_ARGUMENT',
+    subject: 'maxWeight'
+  })
+  await t.rejects(compress(graph, { layers: { conv: 3 }, init: 'gevd' as 'svd' }), { code: 'POLYADIC_ARGUMENT', subject: 'init' })
+  t.ok((await compress(graph, { layers: { conv: 3 }, maxWeight: 1 })).layers[0]!.relativeError < 1)
+})
