@@ -50,8 +50,8 @@ class Buffer {
   static constexpr std::size_t kAlignment = 64;
   // From this size on memory comes in pages of its own. Freed to malloc it would often not return to the system: glibc
   // takes blocks of up to 32 MiB from its heap once one has been freed, where the small ones of others (a JavaScript
-  // engine's buffers, say) pin it. AddressSanitizer sees an overrun only beside what malloc has given, but ends the process
-  // where that has not enough.
+  // engine's buffers, say) pin it. AddressSanitizer sees an overrun only beside what malloc has given, but ends the
+  // process where that has not enough.
 #ifdef __SANITIZE_ADDRESS__
   static constexpr std::size_t kFromPages = std::size_t{1} << 30;
 #else

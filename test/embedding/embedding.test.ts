@@ -33,7 +33,16 @@ function finished(name: string, options: readonly string[]): Promise<{ code: num
   return new Promise((resolve, reject) => {
     const script = fileURLToPath(new URL(`child/${name}.mjs`, import.meta.url))
     // By env -i: tap adds its loaders to every child's environment. A sanitizer's settings are let through.
-    const kept = ['PATH', 'LD_PRELOAD', 'POLYADIC_PREBUILD', 'POLYADIC_SANITIZER', 'ASAN_OPTIONS', 'LSAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS']
+    const kept = [
+      'PATH',
+      'LD_PRELOAD',
+      'POLYADIC_PREBUILD',
+      'POLYADIC_SANITIZER',
+      'ASAN_OPTIONS',
+      'LSAN_OPTIONS',
+      'UBSAN_OPTIONS',
+      'TSAN_OPTIONS'
+    ]
     const variables = kept.filter((key) => process.env[key] !== undefined).map((key) => `${key}=${process.env[key] ?? ''}`)
     const child = spawn('/usr/bin/env', ['-i', ...variables, process.execPath, ...options, script])
     let output = ''

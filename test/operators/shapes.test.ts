@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { ErrorCode } from '../../lib/errors.js'
 import { float, int, makeNode } from '../../lib/graph/rewrite.js'
 import { convSpecOf } from '../../lib/operators/convolution.js'
 import { analyse, inferShapes } from '../../lib/operators/infer.js'
@@ -164,7 +165,7 @@ void t.test('what is not supported says why', (t) => {
 })
 
 void t.test('a few bytes cannot ask for terabytes', (t) => {
-  const refuse = (code: string, build: (b: NetworkBuilder, x: string) => string, ...parts: string[]): void => {
+  const refuse = (code: ErrorCode, build: (b: NetworkBuilder, x: string) => string, ...parts: string[]): void => {
     const b = new NetworkBuilder(18)
     throwsError(t, () => inferShapes(b.graph(build(b, b.input([1, 1, 4, 4])))), code, ...parts)
   }

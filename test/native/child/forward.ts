@@ -24,7 +24,7 @@ async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Prom
     data.forEach((v, i) => {
       scale = Math.max(scale, Math.abs(v))
       const error = Math.abs(v - (outputs[k]?.[i] ?? NaN))
-      worst = error <= worst ? worst : error // NaN stays
+      worst = Math.max(error, worst) // NaN stays
     })
   )
   return worst / scale
