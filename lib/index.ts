@@ -3,7 +3,7 @@
 export { PolyadicError, type ErrorCode, type ErrorDetails } from './errors.js'
 export { floatTensor, int64Tensor, type DataType, type FloatTensor, type Tensor, type TensorData } from './tensor.js'
 
-export type { Attribute, Graph, Node, ValueInfo } from './graph/graph.js'
+export type { Attribute, Body, Graph, GraphFunction, Node, ValueInfo } from './graph/graph.js'
 export { float, int, makeGraph, makeNode, type AttributeValue, type GraphParts, type NodeParts } from './graph/rewrite.js'
 export { decodeOnnx, readOnnx } from './onnx/read.js'
 export { encodeOnnx, writeOnnx, type WriteOptions } from './onnx/write.js'
