@@ -5,10 +5,11 @@
 #include "double_body.h"
 #include "float_body.h"
 #include "training_body.h"
+#include "winograd_body.h"
 
 namespace polyadic {
 
 const KernelTable kernels_scalar = {"scalar", float_kernels<8, 4, 2, 2, 2>(), double_kernels<4, 4>(),
-                                    training_kernels()};
+                                    training_kernels(), winograd_kernels()};
 
 }  // namespace polyadic

@@ -244,7 +244,7 @@ void Plan::assign_training_memory() {
 void Plan::make_steps() {
   std::size_t scratch = 0;
   for (const StepSpec& step : spec_.steps) {
-    steps_.push_back(make_step(step, {values_, parameters_, spec_.training}));
+    steps_.push_back(make_step(step, {values_, parameters_, spec_.training, spec_.threads}));
     steps_.back()->accumulate.assign(step.inputs.size(), false);
     scratch = std::max(scratch, steps_.back()->scratch_floats());
   }
