@@ -29,7 +29,7 @@ export const networkSuite: Suite = {
 }
 
 /** AlexNet in its two-group form with local response normalisation. */
-function alexNet(form: 'dense' | 'cp'): Graph {
+export function alexNet(form: 'dense' | 'cp'): Graph {
   const b = new GraphBuilder(form)
   const pool = { kernel_shape: [3, 3], strides: [2, 2] }
   const lrn = { size: int(5), alpha: float(1e-4), beta: float(0.75), bias: float(1) }
@@ -47,7 +47,7 @@ function alexNet(form: 'dense' | 'cp'): Graph {
   return b.graph('AlexNet', b.dense('fc8', x, 4096, 1000), [3, 227, 227], [1000])
 }
 
-function vgg16(form: 'dense' | 'cp'): Graph {
+export function vgg16(form: 'dense' | 'cp'): Graph {
   const b = new GraphBuilder(form)
   let [x, inputs, index] = [b.input, 3, 0]
   for (const [outputs, count] of [
@@ -70,7 +70,7 @@ function vgg16(form: 'dense' | 'cp'): Graph {
 }
 
 /** ResNet-18 with its batch normalisations. */
-function resNet18(form: 'dense' | 'cp'): Graph {
+export function resNet18(form: 'dense' | 'cp'): Graph {
   const b = new GraphBuilder(form)
   const convNorm = (name: string, x: string, shape: ConvolutionShape): string => b.norm(name, b.convolution(name, x, shape), shape.outputs)
   let x = b.node('Relu', [convNorm('stem', b.input, { inputs: 3, outputs: 64, kernel: 7, stride: 2, pad: 3 })])

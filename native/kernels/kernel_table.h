@@ -8,6 +8,7 @@
 
 #include "float_kernels.h"
 #include "double_kernels.h"
+#include "pool_kernels.h"
 #include "training_kernels.h"
 #include "winograd_kernels.h"
 
@@ -19,6 +20,7 @@ struct KernelTable {
   DoubleKernels f64;  // the CP solver
   TrainingKernels training;
   WinogradKernels winograd;
+  PoolKernels pool;
 };
 
 extern const KernelTable kernels_scalar;

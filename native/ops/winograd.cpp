@@ -13,8 +13,8 @@ namespace {
 constexpr std::int64_t kWeightBytes = 16 * 1024;
 
 // What the choice goes by; measured on one core with 512 KiB to 1 MiB of second-level cache.
-constexpr double kBytesACycle = 10;                       // weights from the third-level cache
-constexpr double kInputCycles = 1.5, kOutputCycles = 1.5;  // transforms, a position of a tile's channel block
+constexpr double kBytesACycle = 8;                    // weights from beyond the second-level cache
+constexpr double kTransformCycles = 6;                // a position of a tile's channel block
 
 // Positions a multiple of 1 KiB apart would crowd on few sets of the first-level cache: those get a line more.
 std::int64_t apart(std::int64_t floats) { return floats % 256 == 0 ? floats + 16 : floats; }
@@ -33,20 +33,19 @@ bool Winograd::applies(const ConvolutionShape& shape, const Layout& src, const L
 
 int Winograd::choose(const ConvolutionShape& shape, const Layout& src, const Layout& dst) {
   if (!applies(shape, src, dst)) return 0;
-  // Cycles of one image: products at two vectors a cycle, weights read at some ten bytes a cycle meanwhile, and the
-  // transforms of a tile's channel block.
+  // Cycles of one image: products at two vectors a cycle, reading the weights, and the transforms.
   const double lanes = dst.block, per_group = static_cast<double>(shape.in_channels / shape.groups);
   const double blocks = static_cast<double>(dst.blocks());
   const auto cycles = [&](double pixels, double products) {
     const double vectors = products * per_group * blocks;
-    return std::max(pixels * vectors / 2 / 0.9, vectors * lanes * sizeof(float) / kBytesACycle);
+    return pixels * vectors / 2 + vectors * lanes * sizeof(float) / kBytesACycle;
   };
   double least = cycles(static_cast<double>(shape.out_h * shape.out_w), 9);
   int best = 0;
   for (const int m : {2, 4}) {
     const double tiles = static_cast<double>(divided(shape.out_h, m) * divided(shape.out_w, m));
     const double positions = (m + 2) * (m + 2);
-    const double transforms = tiles * positions * (kInputCycles * static_cast<double>(src.blocks()) + kOutputCycles * blocks);
+    const double transforms = tiles * positions * kTransformCycles * (static_cast<double>(src.blocks()) + blocks);
     const double all = cycles(tiles, positions) + transforms;
     if (all >= least) continue;
     least = all;
@@ -113,6 +112,8 @@ void Winograd::choose_portion(int threads) {
     if (!shared_) portions = even;
   }
   portion_ = divided(tiles_, portions);
+  // A multiple of the kernels' tiles, where the last portion is the only one that this makes smaller.
+  if (portions > 1) portion_ = divided(portion_, 8) * 8;
 }
 
 std::int64_t Winograd::input_position() const { return apart(src_.blocks() * portion_ * src_.block); }
