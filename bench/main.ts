@@ -8,15 +8,18 @@ import { cpdSuite } from './cpd.js'
 import { layerSuite } from './layers.js'
 import { networkSuite } from './networks.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
+import { peerNames } from './inference-peers.js'
 import { benchReport, peakGflops } from './harness.js'
 import { training } from './training.js'
 
 // A new suite is one file that exports a Suite, and its name here.
 const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
 
-const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
+const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--peers NAMES] [--only PATTERN] [--quick]
 
-Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)`
+Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)
+Peers of inference, with commas between (default: onnxruntime): ${peerNames.join(', ')}
+--only: a regular expression; inference cases whose name and form, such as "AlexNet cp", match it`
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -25,6 +28,8 @@ async function main(): Promise<void> {
       threads: { type: 'string', default: '1' },
       isa: { type: 'string' },
       json: { type: 'string' },
+      peers: { type: 'string', default: 'onnxruntime' },
+      only: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false }
     }
@@ -34,7 +39,11 @@ async function main(): Promise<void> {
   if (!Number.isSafeInteger(threads) || threads < 1) throw new RangeError(`--threads: expected a positive integer, got ${values.threads}`)
   const chosen = positionals.map((name) => suites.find((suite) => suite.name === name) ?? unknownSuite(name))
   if (values.isa !== undefined) native().setIsa(values.isa)
-  const context: SuiteContext = { threads, isa: native().cpu().isa, quick: values.quick, peakGflops: peakGflops() }
+  const peers = values.peers.split(',').filter((name) => name !== '')
+  const unknown = peers.find((name) => !peerNames.includes(name))
+  if (unknown !== undefined) throw new RangeError(`there is no peer ${unknown}; there are: ${peerNames.join(', ')}`)
+  const only = new RegExp(values.only, 'i')
+  const context: SuiteContext = { threads, isa: native().cpu().isa, quick: values.quick, peakGflops: peakGflops(), peers, only }
   const cases: BenchCase[] = []
   for (const suite of chosen.length > 0 ? chosen : suites) {
     for await (const measured of suite.run(context)) {

@@ -38,6 +38,7 @@ class Network:
         self.input = graph["input"]
         self.output = graph["output"]
         self.batch_norm = batch_norm
+        self.ends_in_softmax = any(node["opType"] == "Softmax" for node in self.nodes)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         data = np.fromfile(weights, dtype="<f4")
         self.parameters, self.constants, at = {}, {}, 0
@@ -180,6 +181,19 @@ class Session:
     def weights(self, request):
         write(request["out"], [p.detach() for p in self.network.parameters.values()])
         return {}
+
+    def infer(self, request):
+        if "inputs" in request:
+            self.input = torch.from_numpy(np.fromfile(request["inputs"], dtype="<f4").reshape(request["dims"]).copy())
+        with torch.inference_mode():
+            output = self.network.forward(self.input)
+            started = time.perf_counter()
+            for _ in range(request["count"]):
+                output = self.network.forward(self.input)
+            ms = 1000 * (time.perf_counter() - started) / request["count"]
+        if "out" in request:
+            write(request["out"], [torch.softmax(output.flatten(1), 1) if self.network.ends_in_softmax else output])
+        return {"ms": ms}
 
     def memory(self, _):
         return {"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

@@ -1,11 +1,8 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { spawnSync } from 'node:child_process'
 import path from 'node:path'
-import { createInterface, type Interface } from 'node:readline'
 import type { Graph } from '../../lib/graph/graph.js'
 import { root } from '../../examples/charnet/paths.js'
+import { LineProcess } from '../line-process.js'
 import { asIntegers, elementCount } from '../../lib/tensor.js'
 
 /** How PyTorch's optimiser is set; weight decay is for weights only, as ours. */
@@ -35,7 +32,6 @@ export interface PeerData {
 }
 
 interface Answer {
-  readonly error?: string
   readonly version?: string
   readonly parameters?: readonly string[]
   readonly ms?: number
@@ -50,32 +46,24 @@ export function findPyTorch(): string | undefined {
   return candidates.find((python) => spawnSync(python, ['-c', 'import torch, numpy'], { stdio: 'ignore' }).status === 0)
 }
 
-/** A network that PyTorch trains in a child process. */
+/** A network that PyTorch trains or runs in a child process. */
 export class PyTorchPeer {
-  readonly #child: ChildProcess
-  readonly #lines: AsyncIterator<string>
-  readonly #reader: Interface
-  readonly #folder: string
+  readonly #process: LineProcess
   /** PyTorch's version, and the parameters in its order. */
   version = ''
   parameters: readonly string[] = []
 
-  private constructor(child: ChildProcess, folder: string) {
-    this.#child = child
-    this.#folder = folder
-    this.#reader = createInterface({ input: child.stdout as NodeJS.ReadableStream })
-    this.#lines = this.#reader[Symbol.asyncIterator]()
+  private constructor(process: LineProcess) {
+    this.#process = process
   }
 
   /** Starts it. Throws when the network has an operator that peer.py does not know. */
   static async start(python: string, graph: Graph, options: PeerOptions): Promise<PyTorchPeer> {
     const script = path.join(root, 'bench', 'pytorch', 'peer.py')
-    const env = { ...process.env, OMP_NUM_THREADS: String(options.threads) }
-    const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'], env })
-    const peer = new PyTorchPeer(child, await mkdtemp(path.join(tmpdir(), 'polyadic-pytorch-')))
+    const child = await LineProcess.start('PyTorch', python, [script], { OMP_NUM_THREADS: String(options.threads) })
+    const peer = new PyTorchPeer(child)
     const { network, weights } = describe(graph)
-    await writeFile(peer.#file('weights'), bytes(weights))
-    const answer = await peer.#ask({ do: 'load', graph: network, weights: peer.#file('weights'), ...options })
+    const answer = await peer.#ask({ do: 'load', graph: network, weights: await child.write('weights', weights), ...options })
     peer.version = answer.version ?? ''
     peer.parameters = answer.parameters ?? []
     return peer
@@ -99,48 +87,39 @@ export class PyTorchPeer {
   }
 
   async gradients(data: PeerData, labelSmoothing = 0): Promise<{ readonly loss: number; readonly gradients: Float32Array }> {
-    const answer = await this.#ask({ do: 'gradients', ...(await this.#write(data)), labelSmoothing, out: this.#file('out') })
-    return { loss: answer.loss as number, gradients: await this.#read() }
+    const answer = await this.#ask({ do: 'gradients', ...(await this.#write(data)), labelSmoothing, out: this.#process.file('out') })
+    return { loss: answer.loss as number, gradients: await this.#process.readFloats('out') }
   }
 
   async weights(): Promise<Float32Array> {
-    await this.#ask({ do: 'weights', out: this.#file('out') })
-    return this.#read()
+    await this.#ask({ do: 'weights', out: this.#process.file('out') })
+    return this.#process.readFloats('out')
+  }
+
+  /** Runs the network `count` times without gradients, on an input that stays until another is given: milliseconds of one run, and the output. */
+  async infer(
+    count: number,
+    input?: { readonly values: Float32Array; readonly dims: readonly number[] }
+  ): Promise<{ readonly ms: number; readonly output: Float32Array }> {
+    const files = input && { inputs: await this.#process.write('inputs', input.values), dims: input.dims, out: this.#process.file('out') }
+    const { ms } = await this.#ask({ do: 'infer', count, ...files })
+    return { ms: ms as number, output: input === undefined ? new Float32Array() : await this.#process.readFloats('out') }
   }
 
   async peakBytes(): Promise<number> {
     return (await this.#ask({ do: 'memory' })).peakBytes as number
   }
 
-  async close(): Promise<void> {
-    this.#reader.close()
-    this.#child.stdin?.end()
-    if (this.#child.exitCode === null) await once(this.#child, 'exit')
-    await rm(this.#folder, { recursive: true, force: true })
-  }
-
-  #file(name: string): string {
-    return path.join(this.#folder, name)
+  close(): Promise<void> {
+    return this.#process.close()
   }
 
   async #write({ inputs, targets, dims }: PeerData): Promise<{ inputs: string; targets: string; dims: readonly number[] }> {
-    await writeFile(this.#file('inputs'), bytes(inputs))
-    await writeFile(this.#file('targets'), bytes(targets))
-    return { inputs: this.#file('inputs'), targets: this.#file('targets'), dims }
+    return { inputs: await this.#process.write('inputs', inputs), targets: await this.#process.write('targets', targets), dims }
   }
 
-  async #read(): Promise<Float32Array> {
-    const data = await readFile(this.#file('out'))
-    return new Float32Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength))
-  }
-
-  async #ask(request: object): Promise<Answer> {
-    this.#child.stdin?.write(`${JSON.stringify(request)}\n`)
-    const { value, done } = await this.#lines.next()
-    if (done === true) throw new Error('PyTorch ended')
-    const answer = JSON.parse(value) as Answer
-    if (answer.error !== undefined) throw new Error(`PyTorch: ${answer.error}`)
-    return answer
+  #ask(request: object): Promise<Answer> {
+    return this.#process.ask<Answer>(request)
   }
 }
 
@@ -169,8 +148,4 @@ function describe(graph: Graph): { network: unknown; weights: Float32Array } {
     )
   }
   return { network, weights }
-}
-
-function bytes(data: Float32Array | Int32Array): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }

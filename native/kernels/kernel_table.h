@@ -8,6 +8,7 @@
 
 #include "float_kernels.h"
 #include "double_kernels.h"
+#include "layout_kernels.h"
 #include "pool_kernels.h"
 #include "training_kernels.h"
 #include "winograd_kernels.h"
@@ -19,6 +20,7 @@ struct KernelTable {
   FloatKernels f32;   // inference and training
   DoubleKernels f64;  // the CP solver
   TrainingKernels training;
+  LayoutKernels layout;
   WinogradKernels winograd;
   PoolKernels pool;
 };

@@ -1,5 +1,5 @@
 // The one body of the pooling kernels, over Vec. Included once by each ISA's file after its vec_*.h.
-#include <limits>
+#include <math.h>
 
 #include "pool_kernels.h"
 
@@ -8,7 +8,7 @@ namespace {
 template <bool Maximum>
 void pool_row(const polyadic::PoolArgs& given) {
   const polyadic::PoolArgs args = given;
-  const Vec begin = Maximum ? Vec::broadcast(-std::numeric_limits<float>::infinity()) : Vec::zero();
+  const Vec begin = Maximum ? Vec::broadcast(-INFINITY) : Vec::zero();
   const Vec scale = Vec::broadcast(args.scale);
   for (std::int64_t p = 0; p < args.pixels; ++p) {
     const float* row = args.x + p * args.x_step;

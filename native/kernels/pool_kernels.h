@@ -8,7 +8,7 @@ namespace polyadic {
 
 // Neighbouring output pixels whose windows are cut off by no edge differently: all have the same rows and columns.
 struct PoolArgs {
-  const float* x;  // first pixel of the first window
+  const float* x;                  // first pixel of the first window
   std::ptrdiff_t x_row, x_column;  // floats to the next row and column of a window
   std::ptrdiff_t x_step;           // floats to the next window
   std::int64_t rows, columns;      // of a window

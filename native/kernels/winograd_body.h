@@ -1,7 +1,7 @@
 // The one body of the Winograd transforms, over Vec. Included once by each ISA's file after its vec_*.h.
 //
-// F(m, 3) interpolates at m + 1 points and infinity. F(4, 3) takes 0, ±√½, ±√2: their products of powers stay near 1, so
-// that the sums cancel less than with the usual 0, ±1, ±2 (by a factor of about 3 at 512 channels). The weights'
+// F(m, 3) interpolates at m + 1 points and infinity. F(4, 3) takes 0, ±√½, ±√2: their products of powers stay near 1,
+// so that the sums cancel less than with the usual 0, ±1, ±2 (by a factor of about 3 at 512 channels). The weights'
 // transform, with all divisions, is in ops/winograd_weights.cpp.
 #include "winograd_kernels.h"
 

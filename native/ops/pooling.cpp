@@ -63,7 +63,8 @@ class Pool : public Step {
         args.x = x + in.pixel(rows.begin, span.begin);
         args.y = y + out.pixel(oy, ox);
         args.pixels = pixels;
-        args.scale = 1.0f / static_cast<float>(count_include_pad_ ? rows.padded * span.padded : args.rows * args.columns);
+        args.scale =
+            1.0f / static_cast<float>(count_include_pad_ ? rows.padded * span.padded : args.rows * args.columns);
         kernel(args);
       };
       for (std::int64_t ox = 0; ox < before; ++ox) run(ox, 1);

@@ -13,8 +13,8 @@ namespace {
 constexpr std::int64_t kWeightBytes = 16 * 1024;
 
 // What the choice goes by; measured on one core with 512 KiB to 1 MiB of second-level cache.
-constexpr double kBytesACycle = 8;                    // weights from beyond the second-level cache
-constexpr double kTransformCycles = 6;                // a position of a tile's channel block
+constexpr double kBytesACycle = 8;      // weights from beyond the second-level cache
+constexpr double kTransformCycles = 6;  // a position of a tile's channel block
 
 // Positions a multiple of 1 KiB apart would crowd on few sets of the first-level cache: those get a line more.
 std::int64_t apart(std::int64_t floats) { return floats % 256 == 0 ? floats + 16 : floats; }
@@ -94,7 +94,8 @@ Winograd::Winograd(const ConvolutionShape& shape, const Layout& src, const Layou
 void Winograd::choose_portion(int threads) {
   const std::int64_t cache = second_level_cache_bytes();
   const std::int64_t weights = static_cast<std::int64_t>(weights_.size() * sizeof(float));
-  const std::int64_t tile = positions() * (src_.blocks() + dst_.blocks()) * dst_.block * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t tile =
+      positions() * (src_.blocks() + dst_.blocks()) * dst_.block * static_cast<std::int64_t>(sizeof(float));
   const auto fitting = [&](std::int64_t bytes) { return std::max<std::int64_t>(8, std::min(tiles_, bytes / tile)); };
   const std::int64_t beside = cache * 7 / 8 - weights;
   if (beside >= 8 * tile) {
@@ -197,7 +198,8 @@ void Winograd::transform_inputs(const Portion& portion, const float* src, std::i
 void Winograd::multiply(const Portion& portion, const Panel& panel, int position) const {
   const FloatKernels& f32 = table_->f32;
   const std::int64_t per_group = shape_.in_channels / shape_.groups, width = panel.blocks * dst_.block;
-  const std::int64_t chunk = std::max<std::int64_t>(16, kWeightBytes / (static_cast<std::int64_t>(sizeof(float)) * width));
+  const std::int64_t chunk =
+      std::max<std::int64_t>(16, kWeightBytes / (static_cast<std::int64_t>(sizeof(float)) * width));
   const std::int64_t groups = divided(portion.count, f32.pixels[panel.blocks - 1]);
   const float* inputs = portion.inputs + position * input_position();
   float* outputs = portion.outputs + panel.outputs + position * output_position(panel);

@@ -1,7 +1,7 @@
 // A 3×3 convolution of stride and dilation 1 by Winograd's minimal filtering F(m×m, 3×3), Lavin and Gray,
-// arXiv:1509.09308: a quarter (m = 4) or a little less than half (m = 2) of the direct way's multiply-adds. Tiles of the
-// output go through it in portions whose transformed values stay in the cache; their products are sums over channels
-// in a fixed order, so that neither batch nor threads change a bit. Forward only.
+// arXiv:1509.09308: a quarter (m = 4) or a little less than half (m = 2) of the direct way's multiply-adds. Tiles of
+// the output go through it in portions whose transformed values stay in the cache; their products are sums over
+// channels in a fixed order, so that neither batch nor threads change a bit. Forward only.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +49,8 @@ class Winograd {
     std::int64_t first_block;
     int blocks;
     std::int64_t first_channel;  // of the input
-    std::int64_t weights;  // where it begins in weights_, [position][input channel of the group][blocks][block]
-    std::int64_t outputs;  // where it begins in a portion's outputs
+    std::int64_t weights;        // where it begins in weights_, [position][input channel of the group][blocks][block]
+    std::int64_t outputs;        // where it begins in a portion's outputs
   };
   // Tiles [first, first + count), counted image by image, row by row; values of a portion lie at
   // inputs: [position][channel block][tile][block] and outputs: [panel][position][tile][panel's blocks][block].
@@ -82,10 +82,10 @@ class Winograd {
   int m_ = 0;
   std::int64_t rows_ = 0, columns_ = 0, tiles_ = 0;  // of tiles: in an image, in a row of it, in all images
   std::int64_t portion_ = 0;                         // tiles of a portion
-  bool shared_ = false;  // all threads work on one portion; else each on one of its own
+  bool shared_ = false;                              // all threads work on one portion; else each on one of its own
   std::vector<Panel> panels_;
-  std::int64_t outputs_ = 0;            // floats of a portion's outputs
-  std::vector<std::int32_t> offsets_;   // of each input channel from a tile, within a portion's inputs
+  std::int64_t outputs_ = 0;           // floats of a portion's outputs
+  std::vector<std::int32_t> offsets_;  // of each input channel from a tile, within a portion's inputs
   Buffer weights_, bias_;
   bool has_bias_ = false;
 };
