@@ -1,7 +1,8 @@
-// Counts the assertions of a TAP stream (the innermost results; a file's or subtest's own line only sums them up):
-//   node .ci/count-tap.mjs [FAILED STEP...] < results.tap
+// Counts the assertions of TAP files (the innermost results; a file's or subtest's own line only sums them up):
+//   node .ci/count-tap.mjs RESULTS.tap... [-- FAILED STEP...]
 // Prints what failed, then `N passed, N failed`, where each step named on the command line (lint, say) counts as a failure.
 // Fails when anything failed, bailed out, or nothing ran.
+import { readFileSync } from 'node:fs'
 import { Parser } from 'tap-parser'
 
 const totals = { passed: 0, failed: 0, skipped: 0, files: 0 }
@@ -32,13 +33,19 @@ function fail(trail) {
   console.log(`failed: ${trail.filter(Boolean).join(' › ')}`)
 }
 
-const parser = new Parser((result) => {
-  const { passed, skipped } = totals
-  if (!result.ok && totals.failed === 0) fail(['the test run as a whole'])
-  if (passed === 0) console.log('no test ran')
-  console.log(`${passed} passed, ${totals.failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
-  process.exitCode = totals.failed > 0 || passed === 0 ? 1 : 0
-})
-for (const step of process.argv.slice(2)) fail([step])
-follow(parser, [])
-process.stdin.pipe(parser)
+const marker = process.argv.indexOf('--')
+const [files, steps] = marker < 0 ? [process.argv.slice(2), []] : [process.argv.slice(2, marker), process.argv.slice(marker + 1)]
+for (const step of steps) fail([step])
+for (const file of files) {
+  const before = totals.failed
+  const parser = new Parser((result) => {
+    if (!result.ok && totals.failed === before) fail([`${file} as a whole`])
+  })
+  follow(parser, [])
+  parser.end(readFileSync(file, 'utf8'))
+}
+const { passed, failed, skipped } = totals
+if (passed === 0) console.log('no test ran')
+if (skipped > 0) console.log(`${skipped} skipped`)
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0

@@ -15,14 +15,16 @@ const script = path.join(root, 'bench', 'peers', 'run.py')
 // Each names a solver of run.py.
 const peers = ['tensorly', 'tensorly-linesearch', 'pytensorlab', 'tensorfox', 'pyttb'] as const
 const within = 1.001 // of the best error that any solver reached from the same start
-// A peer may take this many times as long as ours did, and so many seconds at least, from each start.
-const patience = { times: 40, seconds: 10, most: 60 } as const
+// From each start a peer may take this many times as long as ours took to the target, and so many seconds at least.
+const patience = { times: 25, seconds: 1 } as const
 
 interface Run {
   /** [seconds, relative error] by iteration. */
   readonly trace: readonly (readonly [number, number])[]
   /** Recomputed from the factors. */
   readonly error: number
+  /** Its time was over before it had converged. */
+  readonly stopped?: boolean
 }
 
 interface Solved {
@@ -38,16 +40,17 @@ export const cpdSuite: Suite = {
   name: 'cpd',
   async *run(context) {
     if (!existsSync(python)) console.error('cpd: there are no peers to compare with; bash bench/peers/setup.sh makes them')
-    for (const problem of await cpdProblems(context.quick)) yield* measure(problem, context)
+    const chosen = cpdProblems.filter(({ name }) => name.includes(context.only))
+    for (const problem of context.quick ? chosen.slice(0, 1) : chosen) yield* measure(problem, context)
   }
 }
 
 async function* measure(problem: CpdProblem, context: SuiteContext): AsyncGenerator<BenchCase> {
-  const { tensor, rank } = problem
-  const starts = Array.from({ length: context.quick ? 1 : 5 }, (_, seed) => startOf(tensor, rank, seed))
+  const tensor = await problem.tensor()
+  const starts = Array.from({ length: context.quick ? 1 : context.starts }, (_, seed) => startOf(tensor, problem.rank, seed))
   const ours: Run[] = []
-  for (const start of starts) ours.push(await solveOurs(problem, start, context.threads))
-  const solved: Solved[] = existsSync(python) ? await solvePeers(problem, starts, ours, context) : []
+  for (const start of starts) ours.push(await solveOurs(problem, tensor, start, context.threads))
+  const solved: Solved[] = existsSync(python) ? await solvePeers(problem, tensor, starts, ours, context) : []
   const all = [ours, ...solved.map(({ runs }) => runs)]
   const targets = starts.map((_, i) => problem.target ?? within * Math.min(...all.map((runs) => runs[i]?.error ?? Infinity)))
   const [oursMs, oursReached] = timeTo(targets, ours)
@@ -59,7 +62,8 @@ async function* measure(problem: CpdProblem, context: SuiteContext): AsyncGenera
     precision: 'float64',
     ours_ms: oursMs,
     error: least(ours),
-    reached: oursReached
+    reached: oursReached,
+    starts: starts.length
   } as const
   if (solved.length === 0) yield checkCase(common)
   for (const { name, runs } of solved) {
@@ -70,12 +74,13 @@ async function* measure(problem: CpdProblem, context: SuiteContext): AsyncGenera
       peer_ms: peerMs,
       ratio: peerMs / oursMs,
       peer_error: least(runs),
-      peer_reached: reached
+      peer_reached: reached,
+      peer_stopped: runs.filter(({ stopped }) => stopped).length
     })
   }
 }
 
-async function solveOurs({ tensor, rank, target }: CpdProblem, factors: readonly Factor[], threads: number): Promise<Run> {
+async function solveOurs({ rank, target }: CpdProblem, tensor: Tensor, factors: readonly Factor[], threads: number): Promise<Run> {
   const exact = target !== undefined
   const options = exact ? { tolerance: 1e-12, maxIterations: 1000 } : { tolerance: 2e-6, maxIterations: 500 }
   const result = await cpd(tensor, { rank, factors, ridge: 0, threads, ...options })
@@ -84,22 +89,26 @@ async function solveOurs({ tensor, rank, target }: CpdProblem, factors: readonly
 
 async function solvePeers(
   problem: CpdProblem,
+  tensor: Tensor,
   starts: readonly (readonly Factor[])[],
   ours: readonly Run[],
   context: SuiteContext
 ): Promise<Solved[]> {
   const folder = await mkdtemp(path.join(tmpdir(), 'polyadic-cpd-'))
   try {
-    const tensor = path.join(folder, 'tensor.npy')
-    await writeNpy(tensor, problem.tensor)
+    const file = path.join(folder, 'tensor.npy')
+    await writeNpy(file, tensor)
     const files = starts.map((_, i) => path.join(folder, `start_${i}.npz`))
     for (const [i, start] of starts.entries()) await writeNpz(files[i] as string, arraysOf(start))
-    const longest = Math.max(...ours.map(({ trace }) => trace.at(-1)?.[0] ?? 0))
-    const seconds = context.quick ? 3 : Math.min(patience.most, Math.max(patience.seconds, patience.times * longest))
+    const [ms] = timeTo(
+      ours.map(({ error }) => problem.target ?? within * error),
+      ours
+    )
+    const seconds = context.quick ? 3 : Math.min(context.patience, Math.max(patience.seconds, (patience.times * ms) / 1000))
     const solved: Solved[] = []
-    for (const peer of peers) {
+    for (const peer of peers.filter((name) => context.peer === undefined || name === context.peer)) {
       const job = path.join(folder, 'job.json')
-      await writeFile(job, JSON.stringify({ peer, tensor, starts: files, iterations: 100_000, seconds }))
+      await writeFile(job, JSON.stringify({ peer, tensor: file, starts: files, iterations: 100_000, seconds }))
       solved.push({ name: peer, runs: await runPeer(job, context.threads) })
     }
     return solved
@@ -118,7 +127,7 @@ async function runPeer(job: string, threads: number): Promise<Run[]> {
   const env = { ...process.env, OPENBLAS_NUM_THREADS: count, OMP_NUM_THREADS: count, MKL_NUM_THREADS: count }
   const { stdout } = await promisify(execFile)(python, [script, job], { env, maxBuffer: 1 << 28 })
   const { runs } = JSON.parse(stdout.replaceAll('NaN', 'null').replaceAll('Infinity', 'null')) as { runs: Partial<Run>[] }
-  return runs.map(({ trace = [], error }) => ({ trace, error: error ?? Infinity }))
+  return runs.map(({ trace = [], error, stopped = false }) => ({ trace, error: error ?? Infinity, stopped }))
 }
 
 /** Median milliseconds to the targets, and from how many starts they were reached; where they were not, all the time counts. */

@@ -34,6 +34,9 @@ export interface BenchCase {
   readonly reached?: number
   readonly peer_error?: number
   readonly peer_reached?: number
+  /** Of how many starts; and at how many of them the peer was stopped since its time was over. */
+  readonly starts?: number
+  readonly peer_stopped?: number
 }
 
 /** A suite makes its cases one by one; it must check results itself and throw when they differ. */
@@ -47,15 +50,19 @@ export interface SuiteContext {
   readonly isa: string
   /** Runtimes that inference is compared with, of `peerNames`. */
   readonly peers: readonly string[]
-  /** Only cases whose name and form match are run. */
-  readonly only: RegExp
   /** Fewer samples, to see that a suite works. */
   readonly quick: boolean
   /** Measured multiply-add peak of one thread in GFLOP/s, when the addon can tell. */
   readonly peakGflops: number | undefined
+  /** Of inference and of suite cpd: only cases whose names (with their form, such as `AlexNet cp`) hold this. */
+  readonly only: string
+  /** Of suite cpd: one peer or all, so many starts, and the seconds that a peer gets at most for each. */
+  readonly peer: string | undefined
+  readonly starts: number
+  readonly patience: number
 }
 
-const solverFields = ['error', 'reached', 'peer_error', 'peer_reached'] as const
+const solverFields = ['error', 'reached', 'peer_error', 'peer_reached', 'starts', 'peer_stopped'] as const
 const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff', 'scale', ...solverFields] as const
 const required = ['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms'] as const
 

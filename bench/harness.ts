@@ -97,7 +97,8 @@ export function benchReport(cases: readonly BenchCase[]): BenchReport {
   }
 }
 
-function peerVersions(names: readonly string[]): Record<string, string> {
+/** Of packages that are installed. */
+export function peerVersions(names: readonly string[]): Record<string, string> {
   const require = createRequire(import.meta.url)
   const versions: Record<string, string> = {}
   for (const name of names) {
@@ -110,10 +111,11 @@ function peerVersions(names: readonly string[]): Record<string, string> {
   return versions
 }
 
-function currentCommit(): string | undefined {
+/** The commit of the sources, with `-dirty` when files in git differ from it. */
+export function currentCommit(): string | undefined {
   try {
     const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-    return `${git('rev-parse', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '-dirty'}`
+    return `${git('rev-parse', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no', '--', ':(top,exclude)experiments/results', ':(top,exclude)docs') === '' ? '' : '-dirty'}`
   } catch {
     return undefined
   }

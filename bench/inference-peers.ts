@@ -53,7 +53,11 @@ async function openVino({ graph, input, dims, threads }: Start, precision: 'f32'
   const output = await peer.load(input)
   const time = (runs: number): Promise<number> => peer.time(runs)
   return {
-    candidate: { name: `OpenVINO ${peer.version} ${peer.precision}${precision === undefined ? ' (its default)' : ''}`, run: () => time(1), time },
+    candidate: {
+      name: `OpenVINO ${peer.version} ${peer.precision}${precision === undefined ? ' (its default)' : ''}`,
+      run: () => time(1),
+      time
+    },
     output,
     tolerance: peer.precision === 'f32' ? tolerances.f32 : tolerances.other,
     close: () => peer.close()
@@ -66,7 +70,8 @@ const pythons = new Map<string, string | undefined>()
 function found(name: string, find: () => string | undefined): string | undefined {
   if (!pythons.has(name)) {
     pythons.set(name, find())
-    if (pythons.get(name) === undefined) console.error(`bench: no Python here has ${name}; it is left out (CONTRIBUTING.md says how to get it)`)
+    if (pythons.get(name) === undefined)
+      console.error(`bench: no Python here has ${name}; it is left out (CONTRIBUTING.md says how to get it)`)
   }
   return pythons.get(name)
 }

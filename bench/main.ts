@@ -15,11 +15,13 @@ import { training } from './training.js'
 // A new suite is one file that exports a Suite, and its name here.
 const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
 
-const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--peers NAMES] [--only PATTERN] [--quick]
+const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--only TEXT] [--quick]
+       inference also takes [--peers NAMES]
+       cpd also takes [--peer NAME] [--starts N] [--patience SECONDS]
 
 Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)
 Peers of inference, with commas between (default: onnxruntime): ${peerNames.join(', ')}
---only: a regular expression; inference cases whose name and form, such as "AlexNet cp", match it`
+--only: the cases of inference and of cpd that hold this, such as "AlexNet cp"`
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -29,21 +31,33 @@ async function main(): Promise<void> {
       isa: { type: 'string' },
       json: { type: 'string' },
       peers: { type: 'string', default: 'onnxruntime' },
-      only: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
+      only: { type: 'string', default: '' },
+      peer: { type: 'string' },
+      starts: { type: 'string', default: '5' },
+      patience: { type: 'string', default: '60' },
       help: { type: 'boolean', default: false }
     }
   })
   if (values.help) return console.log(usage)
-  const threads = Number(values.threads)
-  if (!Number.isSafeInteger(threads) || threads < 1) throw new RangeError(`--threads: expected a positive integer, got ${values.threads}`)
+  const threads = positive('threads', values.threads)
+  const [starts, patience] = [positive('starts', values.starts), positive('patience', values.patience)]
   const chosen = positionals.map((name) => suites.find((suite) => suite.name === name) ?? unknownSuite(name))
   if (values.isa !== undefined) native().setIsa(values.isa)
   const peers = values.peers.split(',').filter((name) => name !== '')
   const unknown = peers.find((name) => !peerNames.includes(name))
   if (unknown !== undefined) throw new RangeError(`there is no peer ${unknown}; there are: ${peerNames.join(', ')}`)
-  const only = new RegExp(values.only, 'i')
-  const context: SuiteContext = { threads, isa: native().cpu().isa, quick: values.quick, peakGflops: peakGflops(), peers, only }
+  const context: SuiteContext = {
+    threads,
+    isa: native().cpu().isa,
+    quick: values.quick,
+    peakGflops: peakGflops(),
+    peers,
+    only: values.only,
+    peer: values.peer,
+    starts,
+    patience
+  }
   const cases: BenchCase[] = []
   for (const suite of chosen.length > 0 ? chosen : suites) {
     for await (const measured of suite.run(context)) {
@@ -53,6 +67,12 @@ async function main(): Promise<void> {
   }
   console.log(table(cases))
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(benchReport(cases), null, 2)}\n`)
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`--${name}: expected a positive integer, got ${text}`)
+  return value
 }
 
 function unknownSuite(name: string): never {

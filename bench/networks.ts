@@ -28,25 +28,30 @@ export const networkSuite: Suite = {
   }
 }
 
-/** AlexNet in its two-group form with local response normalisation. */
-export function alexNet(form: 'dense' | 'cp'): Graph {
+/** Components a group of each convolution but the first. */
+export type AlexNetRanks = Readonly<Partial<Record<'conv2' | 'conv3' | 'conv4' | 'conv5', number>>>
+
+/** AlexNet in its two-group form with local response normalisation, over 227×227; layers without a rank stay whole. */
+export function alexNet(form: 'dense' | 'cp', ranks: AlexNetRanks = { conv2: 64, conv3: 192, conv4: 96, conv5: 64 }): Graph {
+  const decomposed = (layer: keyof AlexNetRanks): { rank?: number } => (ranks[layer] === undefined ? {} : { rank: ranks[layer] })
   const b = new GraphBuilder(form)
   const pool = { kernel_shape: [3, 3], strides: [2, 2] }
   const lrn = { size: int(5), alpha: float(1e-4), beta: float(0.75), bias: float(1) }
   const relu = (name: string, x: string, shape: ConvolutionShape): string => b.node('Relu', [b.convolution(name, x, shape)])
   let x = relu('conv1', b.input, { inputs: 3, outputs: 96, kernel: 11, stride: 4 })
   x = b.node('MaxPool', [b.node('LRN', [x], lrn)], pool)
-  x = relu('conv2', x, { inputs: 96, outputs: 256, kernel: 5, pad: 2, groups: 2, rank: 64 })
+  x = relu('conv2', x, { inputs: 96, outputs: 256, kernel: 5, pad: 2, groups: 2, ...decomposed('conv2') })
   x = b.node('MaxPool', [b.node('LRN', [x], lrn)], pool)
-  x = relu('conv3', x, { inputs: 256, outputs: 384, kernel: 3, pad: 1, rank: 192 })
-  x = relu('conv4', x, { inputs: 384, outputs: 384, kernel: 3, pad: 1, groups: 2, rank: 96 })
-  x = relu('conv5', x, { inputs: 384, outputs: 256, kernel: 3, pad: 1, groups: 2, rank: 64 })
+  x = relu('conv3', x, { inputs: 256, outputs: 384, kernel: 3, pad: 1, ...decomposed('conv3') })
+  x = relu('conv4', x, { inputs: 384, outputs: 384, kernel: 3, pad: 1, groups: 2, ...decomposed('conv4') })
+  x = relu('conv5', x, { inputs: 384, outputs: 256, kernel: 3, pad: 1, groups: 2, ...decomposed('conv5') })
   x = b.node('Flatten', [b.node('MaxPool', [x], pool)], { axis: int(1) })
   x = b.node('Relu', [b.dense('fc6', x, 9216, 4096)])
   x = b.node('Relu', [b.dense('fc7', x, 4096, 4096)])
   return b.graph('AlexNet', b.dense('fc8', x, 4096, 1000), [3, 227, 227], [1000])
 }
 
+/** VGG-16 over 224×224, every 3×3 convolution but the first at half of its channels as rank. */
 export function vgg16(form: 'dense' | 'cp'): Graph {
   const b = new GraphBuilder(form)
   let [x, inputs, index] = [b.input, 3, 0]

@@ -166,6 +166,7 @@ def run(job):
         try:
             factors = PEERS[job["peer"]](tensor, start, job["iterations"], recorder)
         except Timeout:
+            entry["stopped"] = True
             factors = recorder.factors
         except Exception as failure:  # a peer that gives up is a result too
             entry["failure"] = f"{type(failure).__name__}: {failure}"[:200]

@@ -1,4 +1,4 @@
-// Dense against CP at the same load, on the loopback interface: npm run service:load -- [--seconds 8] [--connections 32] [--rate 300] [--json FILE]
+// Dense against CP at the same load, on the loopback interface: npm run service:load -- [--seconds 8] [--connections 8] [--rate 600] [--json FILE]
 import { createRequire } from 'node:module'
 import { writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
@@ -33,8 +33,8 @@ interface Row {
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '8' },
-    connections: { type: 'string', default: '32' },
-    rate: { type: 'string', default: '300' },
+    connections: { type: 'string', default: '8' },
+    rate: { type: 'string', default: '600' },
     json: { type: 'string' }
   }
 })

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { cpd, type CpdMethod, type CpdOptions, type CpdResult } from '../decomposition/cpd.js'
+import { cpd, cpdInits, cpdMethods, type CpdOptions, type CpdResult } from '../decomposition/cpd.js'
 import type { Factor } from '../decomposition/factors.js'
 import { PolyadicError, show } from '../errors.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
@@ -22,13 +22,14 @@ Usage: polyadic cpd TENSOR.npy --rank R [-o FACTORS.npz] [--plot TRACE.svg] [...
   -o, --output FILE      writes factor_0, factor_1, ... (I_n x R) and weights as .npz
   --plot FILE.svg        the relative error and the gradient by iteration
   --method NAME          nls (non-linear least squares), als or greedy (nls)
-  --init NAME            random or svd (random)
+  --init NAME            random, svd or gevd (random)
   --factors FILE.npz     start from these: factor_0, factor_1, ...
   --restarts N           runs from as many seeds; the best one is kept (1)
   --seed N               (0)
   --max-iterations N     (200)
   --tolerance X          stops when the error changes less than this an iteration, relatively (1e-5)
   --ridge X              keeps components from growing and cancelling (1e-4); 0 for exact decompositions
+  --max-weight X         bound on the weight of every component, relative to the norm of the tensor
   --epc X                error-preserving correction: less sensitive factors with an error up to X times as large, as in 1.005
   --array NAME           of a .npz file
   --threads N            (1)
@@ -51,6 +52,7 @@ export const cpdCommand: Command = {
     'max-iterations': { type: 'string' },
     tolerance: { type: 'string' },
     ridge: { type: 'string' },
+    'max-weight': { type: 'string' },
     epc: { type: 'string' },
     array: { type: 'string' },
     threads: { type: 'string' },
@@ -75,8 +77,8 @@ export const cpdCommand: Command = {
 }
 
 function readOptions(args: Arguments): CpdOptions {
-  const method = choice(args, 'method', ['nls', 'als', 'greedy'] as const satisfies readonly CpdMethod[])
-  const init = choice(args, 'init', ['random', 'svd'] as const)
+  const method = choice(args, 'method', cpdMethods)
+  const init = choice(args, 'init', cpdInits)
   const epc = number(args, 'epc', 1)
   const numbers = {
     restarts: integer(args, 'restarts', 1),
@@ -84,6 +86,7 @@ function readOptions(args: Arguments): CpdOptions {
     maxIterations: integer(args, 'max-iterations', 1),
     tolerance: number(args, 'tolerance', 0),
     ridge: number(args, 'ridge', 0),
+    maxWeight: number(args, 'max-weight', 0),
     threads: integer(args, 'threads', 1)
   }
   const chosen = Object.fromEntries(Object.entries({ method, init, ...numbers }).filter(([, value]) => value !== undefined))

@@ -1,5 +1,6 @@
 import { PolyadicError } from '../errors.js'
 import type { Graph, Node, ValueInfo } from '../graph/graph.js'
+import { calledFunction } from '../graph/body.js'
 import { operatorOf } from '../operators/registry.js'
 import { compressibleLayers } from '../replacement/layers.js'
 import { formatCount } from '../report/format.js'
@@ -112,7 +113,7 @@ function carriedOperators(graph: Graph): Record<string, number> {
 
 function isKnown(node: Node, graph: Graph): boolean {
   try {
-    return operatorOf(node, graph.opsets) !== undefined
+    return calledFunction(graph, node) !== undefined || operatorOf(node, graph.opsets) !== undefined
   } catch (error) {
     if (error instanceof PolyadicError) return false
     throw error

@@ -7,6 +7,9 @@ import { searchRank } from './rank-search.js'
 
 export type CpdMethod = 'nls' | 'als' | 'greedy'
 
+/** Where the iterations begin, unless factors are given. */
+export type CpdInit = 'random' | 'svd' | 'gevd'
+
 export interface CpdOptions {
   /**
    * R, the number of rank-one components; or `{ error }` for the least one with a relative error of at most that, found by
@@ -19,8 +22,12 @@ export interface CpdOptions {
    * A matrix (order 2) always gets its truncated singular value decomposition.
    */
   readonly method?: CpdMethod
-  /** `random` (default): seeded normal columns. `svd`: leading singular vectors of each unfolding, then random columns. */
-  readonly init?: 'random' | 'svd'
+  /**
+   * `random` (default): seeded normal columns. `svd`: leading singular vectors of each unfolding, then random columns.
+   * `gevd`: generalised eigenvectors of two slices, exact for a tensor of exactly that rank; asks for two dimensions of at
+   * least R and more than one slice of them.
+   */
+  readonly init?: CpdInit
   /** Start from these instead: I_n×R, one a mode. */
   readonly factors?: readonly Factor[]
   /** Runs with seeds `seed`, `seed + 1`, …; the best error wins. Default 1. */
@@ -37,6 +44,11 @@ export interface CpdOptions {
    * Use 0 to recover an exact low-rank tensor to full accuracy.
    */
   readonly ridge?: number
+  /**
+   * Bound on the weight λ_r = Π_n ‖a_n,r‖ of every component, relative to ‖T‖ (1, say): where components would grow and
+   * cancel each other without end, it stops them. Method `nls` only. Default: none, as the ridge keeps them small.
+   */
+  readonly maxWeight?: number
   /**
    * `epc`: error-preserving correction, the least sensitive factors whose error is at most 1.005 (or the factor given)
    * times the error just reached. Default `none`.
@@ -113,6 +125,9 @@ const defaults = {
   threads: 1
 } as const
 
+export const cpdMethods: readonly CpdMethod[] = ['nls', 'als', 'greedy']
+export const cpdInits: readonly CpdInit[] = ['random', 'svd', 'gevd']
+
 const epcDefault = 1.005
 const deadWeight = 1e-9
 const maxSeed = 2 ** 53 - 1
@@ -171,14 +186,15 @@ function nativeSpec(tensor: Tensor, options: CpdOptions & { readonly rank: numbe
     tensor: data,
     dims: [...tensor.dims],
     rank,
-    method: checkChoice('method', method, ['nls', 'als', 'greedy']),
-    init: options.factors === undefined ? checkChoice('init', init, ['random', 'svd']) : 'given',
+    method: checkChoice('method', method, cpdMethods),
+    init: options.factors === undefined ? checkChoice('init', init, cpdInits) : 'given',
     ...given,
     ...metric,
     seed: checkInteger('seed', seed, 0, maxSeed),
     maxIterations: checkInteger('maxIterations', maxIterations, 1),
     tolerance: checkNumber('tolerance', tolerance, 0, 1),
     ridge: checkNumber('ridge', ridge, 0, 1e6),
+    maxWeight: checkMaxWeight(options),
     correction: correctionFactor(correction),
     threads: checkInteger('threads', threads, 1, 1024)
   }
@@ -232,6 +248,12 @@ function givenFactors(options: CpdOptions, dims: readonly number[], rank: number
   })
 }
 
+function checkMaxWeight({ maxWeight, method = defaults.method }: CpdOptions): number {
+  if (maxWeight === undefined) return 0
+  if (method !== 'nls') throw argumentError('maxWeight', "no value unless method is 'nls'", maxWeight)
+  return checkNumber('maxWeight', maxWeight, Number.MIN_VALUE, 1e12)
+}
+
 function correctionFactor(correction: NonNullable<CpdOptions['correction']>): number {
   if (correction === 'none') return 0
   if (correction === 'epc') return epcDefault
@@ -257,8 +279,9 @@ function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly 
 
 function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {
   const restarts = checkInteger('restarts', options.restarts ?? defaults.restarts, 1, 10_000)
-  const seeded = spec.init !== 'given' && spec.method !== 'greedy' && spec.dims.length > 2
-  if (restarts > 1 && !seeded) throw argumentError('restarts', '1 where nothing is random (given factors, greedy, a matrix)', restarts)
+  const seeded = spec.init !== 'given' && spec.init !== 'gevd' && spec.method !== 'greedy' && spec.dims.length > 2
+  if (restarts > 1 && !seeded)
+    throw argumentError('restarts', '1 where nothing is random (given factors, gevd, greedy, a matrix)', restarts)
   if (spec.seed + restarts - 1 > maxSeed)
     throw argumentError('seed', `at most ${maxSeed - restarts + 1} with ${restarts} restarts`, spec.seed)
   return restarts

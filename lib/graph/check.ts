@@ -25,7 +25,7 @@ export function checkGraph(graph: Graph): Graph {
  * The nodes in topological order, otherwise as they were: a node only moves when something it needs comes after it.
  * Throws `POLYADIC_GRAPH` naming a node of the cycle when there is one.
  */
-export function sortNodes(graph: Graph): Node[] {
+export function sortNodes(graph: Pick<Graph, 'nodes'>): Node[] {
   const producer = producers(graph)
   const sorted: Node[] = []
   const state = new Map<Node, 'open' | 'done'>()

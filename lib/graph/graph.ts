@@ -20,6 +20,8 @@ export interface Graph {
   readonly opsets: ReadonlyMap<string, number>
   readonly metadata: ReadonlyMap<string, string>
   readonly docString: string
+  /** What nodes of domains of the model's own stand for, by `functionKey`. They are only read: a writer writes what it carries. */
+  readonly functions?: ReadonlyMap<string, GraphFunction>
   /** What only the file format cares about (IR version, producer, unknown fields), carried through untouched. */
   readonly carried?: unknown
 }
@@ -46,10 +48,25 @@ export type Attribute =
   | { readonly kind: 'strings'; readonly value: readonly string[] }
   | { readonly kind: 'tensor'; readonly value: Tensor }
   /**
-   * Sub-graphs, sparse tensors, types: kept as the file had them, not interpreted. When `value` is an object with
-   * `captures: string[]`, those are the values of the outer graph that it uses.
+   * Sub-graphs, sparse tensors, types: kept as the file had them. When `value` is an object with `captures: string[]`, those are the
+   * values of the outer graph that it uses. `body`: what a sub-graph does; `reference`: in a function, the attribute of its call that it is.
    */
-  | { readonly kind: 'opaque'; readonly value: unknown }
+  | { readonly kind: 'opaque'; readonly value: unknown; readonly body?: Body; readonly reference?: string }
+
+/** Nodes that stand for one: a branch of an If, which sees the values around it, or a function, which sees only its inputs. */
+export interface Body {
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  readonly nodes: readonly Node[]
+  readonly initializers: ReadonlyMap<string, Tensor>
+}
+
+export interface GraphFunction extends Body {
+  /** What attributes of a call are where it does not say; `undefined`: left out. */
+  readonly attributes: ReadonlyMap<string, Attribute | undefined>
+  /** Opset version by domain, of its nodes. */
+  readonly opsets: ReadonlyMap<string, number>
+}
 
 /** A named value with its element type and shape; a symbolic dimension is its name, an unknown one is `null`. */
 export interface ValueInfo {

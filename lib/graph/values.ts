@@ -27,7 +27,7 @@ export function givenValues(graph: Graph): string[] {
 }
 
 /** Which node computes each value. Inputs and initializers have no producer. */
-export function producers(graph: Graph): Map<string, Node> {
+export function producers(graph: Pick<Graph, 'nodes'>): Map<string, Node> {
   const result = new Map<string, Node>()
   for (const node of graph.nodes) for (const name of producedValues(node)) result.set(name, node)
   return result

@@ -134,7 +134,7 @@ export interface NativeCpdSpec {
   readonly dims: readonly number[]
   readonly rank: number
   readonly method: 'nls' | 'als' | 'greedy'
-  readonly init: 'random' | 'svd' | 'given'
+  readonly init: 'random' | 'svd' | 'gevd' | 'given'
   /** I_n×R row-major, one a mode, with init `given`. */
   readonly factors?: readonly Float64Array[]
   readonly seed: number
@@ -143,6 +143,8 @@ export interface NativeCpdSpec {
   readonly tolerance: number
   /** γ of ½γ·Σ‖A_n‖², relative to ‖T‖^(2−2/N); 0 switches it off. */
   readonly ridge: number
+  /** Bound on the weights λ_r of `nls`, relative to ‖T‖; 0: none. */
+  readonly maxWeight: number
   /** Error-preserving correction: allowed growth of the error (1.001 …), 0 switches it off. */
   readonly correction: number
   /** D×D row-major with D = I_2·…·I_N: refine in the norm tr((T−M)·C·(T−M)ᵀ) of the I_1×D matrices. */

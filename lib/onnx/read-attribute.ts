@@ -1,7 +1,8 @@
 import { PolyadicError, show } from '../errors.js'
-import type { Attribute } from '../graph/graph.js'
+import type { Attribute, Body } from '../graph/graph.js'
 import type { AttributeCarried, OpaqueAttribute } from './carried.js'
 import { collectCaptures } from './captures.js'
+import { readBody } from './read-body.js'
 import { decodeTensor } from './read-tensor.js'
 import type { DecodedTensor, TensorContext } from './read-tensor.js'
 import { attributeFields, attributeProto, attributeTypes, graphProto, tensorProto } from './schema.js'
@@ -21,7 +22,7 @@ export interface DecodedAttribute {
 interface Header {
   name: string
   type: number
-  isReference: boolean
+  reference: string
   readonly present: Set<number>
 }
 
@@ -39,24 +40,24 @@ export function decodeAttribute(reader: WireReader, context: TensorContext): Dec
   const kind = kindOf(header)
   const owner = `${context.owner}, attribute ${show(header.name)}`
   const value = kind === undefined ? undefined : readValue(again, kind, header, { ...context, owner })
-  return value ?? { name: header.name, attribute: readOpaque(opaqueAgain), carried: undefined }
+  return value ?? { name: header.name, attribute: readOpaque(opaqueAgain, header, context), carried: undefined }
 }
 
 function readHeader(reader: WireReader): Header {
-  const header: Header = { name: '', type: 0, isReference: false, present: new Set() }
+  const header: Header = { name: '', type: 0, reference: '', present: new Set() }
   while (reader.next()) {
     header.present.add(reader.field)
     if (reader.field === f.name) header.name = reader.string()
     else if (reader.field === f.type) header.type = reader.integer()
-    else if (reader.field === f.ref_attr_name) header.isReference ||= reader.string() !== ''
+    else if (reader.field === f.ref_attr_name) header.reference = reader.string() || header.reference
     else reader.skip()
   }
   return header
 }
 
 /** The kind by the type given, or by the only value field there is (the type is missing in IR version 1). */
-function kindOf({ type, isReference, present }: Header): AttributeKind | undefined {
-  if (isReference) return undefined
+function kindOf({ type, reference, present }: Header): AttributeKind | undefined {
+  if (reference !== '') return undefined
   const kinds = Object.keys(attributeTypes) as AttributeKind[]
   if (type !== 0) return kinds.find((kind) => attributeTypes[kind] === type)
   const others = [f.g, f.tensors, f.graphs, f.tp, f.type_protos, f.sparse_tensor, f.sparse_tensors]
@@ -135,9 +136,10 @@ function toAttribute(kind: AttributeKind, { numbers, strings, tensor }: Accumula
   }
 }
 
-function readOpaque(reader: WireReader): Attribute {
+function readOpaque(reader: WireReader, { reference }: Header, { pending }: TensorContext): Attribute {
   const fields: RawField[] = []
   const captures = new Set<string>()
+  let body: Body | undefined
   while (reader.next()) {
     if (reader.field === f.name) {
       reader.skip()
@@ -145,9 +147,10 @@ function readOpaque(reader: WireReader): Attribute {
     }
     if ((reader.field === f.g || reader.field === f.graphs) && reader.wire === wireType.bytes) {
       collectCaptures(reader.peek(graphProto), captures)
+      if (reader.field === f.g) body = readBody(reader.peek(graphProto), pending)
     }
     fields.push(reader.raw())
   }
   const value: OpaqueAttribute = { format: 'onnx', fields, captures: [...captures] }
-  return { kind: 'opaque', value }
+  return { kind: 'opaque', value, ...(body === undefined ? {} : { body }), ...(reference === '' ? {} : { reference }) }
 }

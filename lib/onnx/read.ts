@@ -1,15 +1,17 @@
 import { dirname } from 'node:path'
 import { PolyadicError, argumentError } from '../errors.js'
+import { functionKey } from '../graph/body.js'
 import { checkGraph } from '../graph/check.js'
-import type { Graph, ValueInfo } from '../graph/graph.js'
+import type { Graph, GraphFunction, ValueInfo } from '../graph/graph.js'
 import type { ModelCarried, OpsetCarried } from './carried.js'
 import { loadPendingData } from './external-data.js'
 import type { PendingData } from './external-data.js'
 import { openModelFile, type ScanLimits } from './model-file.js'
+import { type DecodedFunction, readFunction } from './read-body.js'
 import { decodeGraph } from './read-graph.js'
 import type { DecodedGraph } from './read-graph.js'
 import { domainAlias } from './read-node.js'
-import { graphProto, modelProto, opsetProto, stringEntryProto } from './schema.js'
+import { functionProto, graphProto, modelProto, opsetProto, stringEntryProto } from './schema.js'
 import { sniffForeign } from './sniff.js'
 import { WireReader } from './wire.js'
 import type { RawField } from './wire.js'
@@ -58,6 +60,8 @@ interface ModelParts {
   readonly opsetsCarried: Map<string, OpsetCarried>
   readonly metadata: Map<string, string>
   readonly metadataCarried: Map<string, readonly RawField[]>
+  /** `undefined`: several have one name, and differ in what is not read (overloads). */
+  readonly functions: Map<string, GraphFunction | undefined>
   readonly extra: RawField[]
 }
 
@@ -86,6 +90,7 @@ function readModel(bytes: Uint8Array, pending: PendingData | undefined): ModelPa
     opsetsCarried: new Map(),
     metadata: new Map(),
     metadataCarried: new Map(),
+    functions: new Map(),
     extra: []
   }
   const reader = new WireReader(bytes, modelProto)
@@ -98,7 +103,10 @@ function readModel(bytes: Uint8Array, pending: PendingData | undefined): ModelPa
       else if (reader.field === f.graph) {
         if (parts.graph !== undefined) throw reader.error('more than one graph')
         parts.graph = decodeGraph(reader.message(graphProto), pending)
-      } else parts.extra.push(reader.raw())
+      } else {
+        if (reader.field === f.functions) noteFunction(readFunction(reader.peek(functionProto), pending), parts)
+        parts.extra.push(reader.raw())
+      }
     }
   } catch (error) {
     // What fails before anything was recognised is some other kind of file.
@@ -106,6 +114,11 @@ function readModel(bytes: Uint8Array, pending: PendingData | undefined): ModelPa
     throw isForeign ? notAModel(error.message, error) : error
   }
   return parts
+}
+
+function noteFunction({ domain, opType, body }: DecodedFunction, { functions }: ModelParts): void {
+  const key = functionKey({ domain, opType })
+  functions.set(key, functions.has(key) ? undefined : body)
 }
 
 function readOpset(reader: WireReader, parts: ModelParts): void {
@@ -150,6 +163,7 @@ function assemble(parts: ModelParts, decoded: DecodedGraph): Graph {
   }
   // Opset imports came with IR version 3; before, everything was opset 1.
   const isBeforeOpsets = parts.irVersion < 3 && parts.opsets.size === 0
+  const functions = [...parts.functions].filter((entry): entry is [string, GraphFunction] => entry[1] !== undefined)
   return {
     name: decoded.name,
     inputs: decoded.fileInputs.filter((info) => !isInitializer(info)),
@@ -161,6 +175,7 @@ function assemble(parts: ModelParts, decoded: DecodedGraph): Graph {
     opsets: isBeforeOpsets ? new Map([['', 1]]) : parts.opsets,
     metadata: parts.metadata,
     docString: parts.docString,
+    ...(functions.length === 0 ? {} : { functions: new Map(functions) }),
     carried
   }
 }

@@ -22,6 +22,21 @@ export const modelProto = schema('ModelProto', {
   configuration: 26
 })
 
+export const functionProto = schema('FunctionProto', {
+  name: 1,
+  input: 4,
+  output: 5,
+  attribute: 6,
+  node: 7,
+  doc_string: 8,
+  opset_import: 9,
+  domain: 10,
+  attribute_proto: 11,
+  value_info: 12,
+  overload: 13,
+  metadata_props: 14
+})
+
 export const graphProto = schema('GraphProto', {
   node: 1,
   name: 2,

@@ -2,7 +2,7 @@ import { floatAttribute, stringAttribute } from '../graph/rewrite.js'
 import type { PlanActivation } from '../runtime/plan-spec.js'
 import { apply, refOf, scalar } from './dense.js'
 import { emitEither } from './either.js'
-import { type NodeContext, type Operator, allOpsets, newestOpset, nodeError, requiredInput } from './operator.js'
+import { type NodeContext, type Operator, allOpsets, everyOpset, newestOpset, nodeError, requiredInput } from './operator.js'
 
 /** The largest finite float32: what ONNX means by a bound that is not given. */
 const largest = 3.4028234663852886e38
@@ -68,7 +68,7 @@ export const activations: readonly Operator[] = [
     alpha: floatAttribute(node, 'alpha', 1.6732631921768188),
     beta: floatAttribute(node, 'gamma', 1.0507010221481323)
   })),
-  activation('Softplus', () => ({ kind: 'softplus' })),
+  activation('Softplus', () => ({ kind: 'softplus' }), everyOpset[0]),
   activation('Mish', () => ({ kind: 'mish' }), 18),
   activation('Swish', ({ node }) => ({ kind: 'swish', alpha: floatAttribute(node, 'alpha', 1) }), 24),
   activation('Gelu', ({ node }) => ({ kind: stringAttribute(node, 'approximate', 'none') === 'tanh' ? 'gelu_tanh' : 'gelu' }), 20)

@@ -1,9 +1,9 @@
 import { show } from '../errors.js'
 import { intAttribute, stringAttribute } from '../graph/rewrite.js'
-import { arrayType, asIntegers, elementCount, floatTensor, type Tensor } from '../tensor.js'
+import { arrayType, asIntegers, elementCount, floatTensor, int64Tensor, type Tensor } from '../tensor.js'
 import { dataType } from './casting.js'
 import { readView, viewOf } from './constant-view.js'
-import { apply, around, type Dense, part, refOf, reshape, scalar, slice, wholeValue } from './dense.js'
+import { apply, around, type Dense, part, refOf, reshape, rowMajor, scalar, slice, wholeValue } from './dense.js'
 import {
   type NodeContext,
   type Operator,
@@ -13,7 +13,8 @@ import {
   newestOpset,
   nodeError,
   requiredInput,
-  shapeError
+  shapeError,
+  unsupported
 } from './operator.js'
 
 function axisAttribute(context: NodeContext, fallback: number, rank = requiredInput(context, 0).dims.length): number {
@@ -290,6 +291,27 @@ const eyeLike: Operator = {
   lower: (context, plan) => [refOf(wholeValue(plan.dense(0).value, requiredInput(context, 0).dims))]
 }
 
+/** rank×count: where a constant is not zero. How many those are of a computed tensor is not known when a plan is made. */
+const nonZero: Operator = {
+  opType: 'NonZero',
+  limits: 'of constants and shapes',
+  opsets: [9, newestOpset],
+  hasGradient: false,
+  dims(context) {
+    throw unsupported(context, 'positions in a computed tensor', 'their number must be known when a plan is made')
+  },
+  fold(context) {
+    const tensor = context.inputs[0]?.constant
+    if (tensor === undefined) return undefined
+    const dims = tensor.dims.length === 0 ? [1] : tensor.dims
+    const found = Array.from(tensor.data as ArrayLike<number | bigint>, (value, i) => (Number(value) === 0 ? -1 : i)).filter((i) => i >= 0)
+    const strides = rowMajor(dims)
+    const positions = dims.flatMap((dim, axis) => found.map((i) => Math.floor(i / (strides[axis] as number)) % dim))
+    return [int64Tensor(positions, [dims.length, found.length])]
+  },
+  lower: () => []
+}
+
 export const gathers: readonly Operator[] = [
   gathering,
   gatherElements,
@@ -300,5 +322,6 @@ export const gathers: readonly Operator[] = [
   topK,
   oneHot,
   trilu,
-  eyeLike
+  eyeLike,
+  nonZero
 ]

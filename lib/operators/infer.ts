@@ -1,9 +1,10 @@
 import { PolyadicError, show } from '../errors.js'
-import type { Graph, Node, ValueInfo } from '../graph/graph.js'
+import { calledFunction, expandNode, type Expansion } from '../graph/body.js'
+import type { Body, Graph, GraphFunction, Node, ValueInfo } from '../graph/graph.js'
 import { givenValues, producedValues, usedValues } from '../graph/values.js'
 import { arrayType, checkDims, type DataType, elementCount, type Tensor } from '../tensor.js'
 import { constantInputs } from './constant-inputs.js'
-import { type InputInfo, type NodeContext, type Operator, unsupported } from './operator.js'
+import { type InputInfo, nodeError, type NodeContext, type Operator, unsupported } from './operator.js'
 import { operatorOf } from './registry.js'
 
 /** Dims of graph inputs by name; those left out are taken from the graph, with a batch of 1 where it is not fixed. */
@@ -51,11 +52,14 @@ export function analyse(graph: Graph, inputShapes: InputShapes = {}, inputValues
 class Analyser {
   readonly #graph: Graph
   readonly #evaluate: Evaluate | undefined
-  readonly #live: ReadonlySet<string>
+  readonly #live: Set<string>
   readonly #constants: Map<string, Tensor>
   readonly #dims = new Map<string, readonly number[]>()
   readonly #dtypes = new Map<string, DataType>()
   readonly #nodes: AnalysedNode[] = []
+  /** Nodes that stood for others so far, and how deep in each other those are now. */
+  #expanded = 0
+  #depth = 0
 
   constructor(graph: Graph, inputShapes: InputShapes, inputValues: InputValues, evaluate: Evaluate | undefined) {
     this.#graph = graph
@@ -71,13 +75,12 @@ class Analyser {
       const value = inputValues[name]
       if (value !== undefined) this.#constants.set(name, value)
     }
-    this.#live = liveValues(graph)
+    this.#live = new Set(graph.outputs.map((output) => output.name))
+    addLive(graph.nodes, this.#live)
   }
 
   run(): Analysis {
-    for (const node of this.#graph.nodes) {
-      if (producedValues(node).some((name) => this.#live.has(name))) this.#analyse(node)
-    }
+    this.#analyseAll(this.#graph.nodes, this.#graph.opsets)
     return { nodes: this.#nodes, dims: this.#dims, dtypes: this.#dtypes, constants: this.#constants }
   }
 
@@ -86,9 +89,41 @@ class Analyser {
     this.#dtypes.set(name, dtype)
   }
 
-  #analyse(node: Node): void {
-    const { operator, opset } = operatorOf(node, this.#graph.opsets)
+  #analyseAll(nodes: readonly Node[], opsets: Graph['opsets']): void {
+    for (const node of nodes) {
+      if (!producedValues(node).some((name) => this.#live.has(name))) continue
+      const called = calledFunction(this.#graph, node)
+      if (called === undefined) this.#analyse(node, opsets)
+      else this.#expand(node, called, called.opsets, called.attributes)
+    }
+  }
+
+  /** Analyses what stands for `node`. */
+  #expand(node: Node, body: Body, opsets: Graph['opsets'], attributes?: GraphFunction['attributes']): void {
+    this.#expanded += body.nodes.length
+    if (++this.#depth > maximumDepth || this.#expanded > maximumExpansion)
+      throw unsupported(
+        { node },
+        `a body nested or repeated this often`,
+        `at most ${maximumDepth} levels and ${maximumExpansion} nodes are`
+      )
+    const { nodes, initializers } = expansionOf(node, body, attributes)
+    for (const [name, tensor] of initializers) {
+      this.#know(name, tensor.dims, tensor.dtype)
+      this.#constants.set(name, tensor)
+    }
+    const taken = nodes.flatMap(producedValues).find((name) => this.#dims.has(name))
+    if (taken !== undefined) throw nodeError({ node }, `value ${show(taken)} is defined more than once`)
+    addLive(nodes, this.#live)
+    this.#analyseAll(nodes, opsets)
+    this.#depth--
+  }
+
+  #analyse(node: Node, opsets: Graph['opsets']): void {
+    const { operator, opset } = operatorOf(node, opsets)
     const context: NodeContext = { node, opset, inputs: node.inputs.map((name) => this.#input(node, name)) }
+    const body = operator.body?.(context)
+    if (body !== undefined) return this.#expand(node, body, opsets)
     const folded = operator.fold?.(context)
     const outputDims = folded?.map((tensor) => tensor.dims) ?? operator.dims(context)
     const first = context.inputs.find((input) => input !== undefined)?.dtype ?? 'float32'
@@ -138,13 +173,26 @@ function distinct(initializers: Graph['initializers']): Map<string, Tensor> {
   )
 }
 
-/** Every value that the outputs depend on. */
-function liveValues(graph: Graph): Set<string> {
-  const live = new Set(graph.outputs.map((output) => output.name))
-  for (const node of [...graph.nodes].reverse()) {
+/** Files are not trusted: functions that call each other could otherwise be any number of nodes. */
+const maximumDepth = 64
+const maximumExpansion = 30_000
+
+/** By node and body: what is found again by node (`evaluate`) must be the same nodes. */
+const expansions = new WeakMap<Node, { readonly body: Body; readonly expansion: Expansion }>()
+
+function expansionOf(node: Node, body: Body, attributes: GraphFunction['attributes'] | undefined): Expansion {
+  const known = expansions.get(node)
+  if (known?.body === body) return known.expansion
+  const expansion = expandNode(node, body, attributes)
+  expansions.set(node, { body, expansion })
+  return expansion
+}
+
+/** Adds to `live`, of which some are outputs of `nodes`, every value that those depend on. */
+function addLive(nodes: readonly Node[], live: Set<string>): void {
+  for (const node of [...nodes].reverse()) {
     if (producedValues(node).some((name) => live.has(name))) for (const name of usedValues(node)) live.add(name)
   }
-  return live
 }
 
 /** Throws `POLYADIC_SHAPE` unless every name is an input of the graph, with the list of those. */

@@ -1,5 +1,5 @@
 import { PolyadicError, show } from '../errors.js'
-import type { Node } from '../graph/graph.js'
+import type { Body, Node } from '../graph/graph.js'
 import type { PlanStep, PlanValue } from '../runtime/plan-spec.js'
 import { asFloatTensor, asIntegers, type DataType, type Tensor } from '../tensor.js'
 import type { Dense } from './dense.js'
@@ -121,6 +121,8 @@ export interface Operator {
   dims(context: NodeContext): readonly (readonly number[])[]
   /** The outputs where they follow from constants and shapes alone. */
   fold?(context: NodeContext): readonly Tensor[] | undefined
+  /** What stands for the node where its inputs decide that: nodes in the place of `dims` and `lower`. */
+  body?(context: NodeContext): Body | undefined
   /** Multiply-adds of a run. */
   macs?(context: NodeContext, outputDims: readonly number[]): number
   /** Writes the steps that compute the outputs; returns one ref an output. */
@@ -132,6 +134,9 @@ export const newestOpset = 28
 
 /** The range of an operator that means the same from the oldest opset that is supported to the newest. */
 export const allOpsets = [6, newestOpset] as const
+
+/** The range of one that never changed. */
+export const everyOpset = [1, newestOpset] as const
 
 /** `node "conv1" (Conv, opset 13)`: how messages name a node. */
 export function nodeTitle(context: { readonly node: Node; readonly opset?: number }): string {

@@ -11,6 +11,7 @@ import {
   axisOf,
   constantInput,
   integersInput,
+  newestOpset,
   nodeError,
   requiredInput
 } from './operator.js'
@@ -81,4 +82,34 @@ const padding: Operator = {
   }
 }
 
-export const pads: readonly Operator[] = [padding]
+/** Of input 1, a list of sizes, for `axes`: half of what is missing or too much on each side, the smaller half in front. */
+function centred(context: NodeContext): { begin: number[]; end: number[] } {
+  const { dims } = requiredInput(context, 0)
+  const sizes = integersInput(context, 1, 'shape') ?? []
+  const axes = intsAttribute(
+    context.node,
+    'axes',
+    dims.map((_, axis) => axis)
+  ).map((axis) => axisOf(context, axis, dims.length))
+  if (sizes.length !== axes.length) throw nodeError(context, `shape ${show(sizes)} for ${axes.length} axes`)
+  const missing = dims.map((dim, axis) => (axes.includes(axis) ? (sizes[axes.indexOf(axis)] as number) - dim : 0))
+  const begin = missing.map((count) => Math.sign(count) * Math.floor(Math.abs(count) / 2))
+  return { begin, end: missing.map((count, axis) => count - (begin[axis] as number)) }
+}
+
+const centreCropPad: Operator = {
+  opType: 'CenterCropPad',
+  opsets: [18, newestOpset],
+  hasGradient: false,
+  constants: [1],
+  dims(context) {
+    const { begin, end } = centred(context)
+    return [requiredInput(context, 0).dims.map((dim, axis) => dim + (begin[axis] as number) + (end[axis] as number))]
+  },
+  lower(context, plan) {
+    const { begin, end } = centred(context)
+    return [refOf(pad(plan, plan.dense(0), begin, end, 0))]
+  }
+}
+
+export const pads: readonly Operator[] = [padding, centreCropPad]

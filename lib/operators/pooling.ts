@@ -11,6 +11,7 @@ import {
   type ValueRef,
   allOpsets,
   emitShaped,
+  everyOpset,
   requiredInput,
   shapeError
 } from './operator.js'
@@ -161,7 +162,7 @@ export function globalAverage(plan: PlanWriter, value: number): ValueRef {
 function globalPool(opType: string, name: ReduceFunction, blocked?: (plan: PlanWriter, value: number) => ValueRef): Operator {
   return {
     opType,
-    opsets: allOpsets,
+    opsets: everyOpset,
     hasGradient: true,
     dims: globalDims,
     lower(context, plan) {

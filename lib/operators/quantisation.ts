@@ -1,4 +1,5 @@
-import { intAttribute } from '../graph/rewrite.js'
+import type { Attribute, Body } from '../graph/graph.js'
+import { int, intAttribute, makeNode } from '../graph/rewrite.js'
 import type { DataType } from '../tensor.js'
 import { dataType } from './casting.js'
 import { apply, type Dense, refOf, reshape, scalar, take } from './dense.js'
@@ -59,4 +60,67 @@ const quantize: Operator = {
   }
 }
 
-export const quantisations: readonly Operator[] = [dequantize, quantize]
+/**
+ * Operators of quantised values as what they mean: dequantised inputs, the operator itself, a quantised output. Inputs: value, scale and zero
+ * point of each operand, scale and zero point of the output, of a convolution its bias, of the product of the scales.
+ */
+function quantizedForm(opType: string, inner: string, bodyOf: (context: NodeContext) => Body): Operator {
+  return {
+    opType,
+    limits: `computed as DequantizeLinear, ${inner} and QuantizeLinear`,
+    opsets: [10, newestOpset],
+    hasGradient: false,
+    body: bodyOf,
+    // Never asked: the body stands for the node.
+    dims: () => [],
+    lower: () => []
+  }
+}
+
+const operands = ['x', 'x_scale', 'x_zero', 'w', 'w_scale', 'w_zero', 'y_scale', 'y_zero'] as const
+
+function quantizedConvolution({ node }: NodeContext): Body {
+  const axis = { axis: int(0) }
+  const bias = (node.inputs[8] ?? '') === '' ? [] : ['b']
+  const scaled = [
+    makeNode({ opType: 'Mul', inputs: ['x_scale', 'w_scale'], outputs: ['b_scale'] }),
+    makeNode({ opType: 'DequantizeLinear', inputs: ['bias', 'b_scale'], outputs: ['b'], attributes: axis })
+  ]
+  return {
+    inputs: [...operands, 'bias'],
+    outputs: ['y'],
+    initializers: new Map(),
+    nodes: [
+      makeNode({ opType: 'DequantizeLinear', inputs: ['x', 'x_scale', 'x_zero'], outputs: ['dx'] }),
+      makeNode({ opType: 'DequantizeLinear', inputs: ['w', 'w_scale', 'w_zero'], outputs: ['dw'], attributes: axis }),
+      ...(bias.length === 0 ? [] : scaled),
+      makeNode({ opType: 'Conv', inputs: ['dx', 'dw', ...bias], outputs: ['c'], attributes: Object.fromEntries(node.attributes) }),
+      makeNode({ opType: 'QuantizeLinear', inputs: ['c', 'y_scale', 'y_zero'], outputs: ['y'] })
+    ]
+  }
+}
+
+/** Scales may be one a row of the left side, and one a column of the right. */
+function quantizedProduct(context: NodeContext): Body {
+  const last = (index: number, from: number): Record<string, Attribute> => ({
+    axis: int(Math.max(0, requiredInput(context, index).dims.length - from))
+  })
+  return {
+    inputs: operands,
+    outputs: ['y'],
+    initializers: new Map(),
+    nodes: [
+      makeNode({ opType: 'DequantizeLinear', inputs: ['x', 'x_scale', 'x_zero'], outputs: ['dx'], attributes: last(0, 2) }),
+      makeNode({ opType: 'DequantizeLinear', inputs: ['w', 'w_scale', 'w_zero'], outputs: ['dw'], attributes: last(3, 1) }),
+      makeNode({ opType: 'MatMul', inputs: ['dx', 'dw'], outputs: ['c'] }),
+      makeNode({ opType: 'QuantizeLinear', inputs: ['c', 'y_scale', 'y_zero'], outputs: ['y'], attributes: last(0, 2) })
+    ]
+  }
+}
+
+export const quantisations: readonly Operator[] = [
+  dequantize,
+  quantize,
+  quantizedForm('QLinearConv', 'Conv', quantizedConvolution),
+  quantizedForm('QLinearMatMul', 'MatMul', quantizedProduct)
+]

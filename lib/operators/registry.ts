@@ -4,12 +4,15 @@ import { activations } from './activation.js'
 import { casts } from './casting.js'
 import { concats } from './concat.js'
 import { transposedConvolutions } from './conv-transpose.js'
+import { controlFlow } from './control-flow.js'
 import { convolutions } from './convolution.js'
 import { copies } from './copying.js'
 import { einsums } from './einsum.js'
 import { elementwise } from './elementwise.js'
+import { spectra } from './fourier.js'
 import { gathers } from './gathering.js'
 import { matrixProducts } from './gemm.js'
+import { gridSamples } from './grid-sample.js'
 import { normalisations } from './normalisation.js'
 import { type Operator, newestOpset, nodeTitle } from './operator.js'
 import { pads } from './pad.js'
@@ -46,10 +49,13 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     ...gathers,
     ...pads,
     ...resizes,
+    ...gridSamples,
+    ...spectra,
     ...recurrences,
     ...quantisations,
     ...passings,
     ...casts,
+    ...controlFlow,
     ...shapeArithmetic
   ].map((operator) => [operator.opType, operator])
 )

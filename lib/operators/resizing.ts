@@ -66,14 +66,12 @@ function scaling(context: NodeContext): { readonly scales?: number[]; readonly s
   }
 }
 
-/** Sizes that keep the ratio of the axes: the smallest scale (`not_larger`) or the largest one for all of them. */
-function keepRatio(context: NodeContext, dims: readonly number[], sizes: readonly number[]): number[] {
+/** One scale for all resized axes where their ratio is kept: the smallest (`not_larger`) or the largest that `sizes` ask for. */
+function commonScale(context: NodeContext, dims: readonly number[], sizes: readonly number[]): number | undefined {
   const policy = stringAttribute(context.node, 'keep_aspect_ratio_policy', 'stretch')
-  if (policy === 'stretch') return [...sizes]
-  const resized = sizes.map((size, axis) => ({ size, axis })).filter(({ axis }) => isResized(context, dims.length, axis))
-  const ratios = resized.map(({ size, axis }) => size / (dims[axis] as number))
-  const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
-  return sizes.map((size, axis) => (isResized(context, dims.length, axis) ? Math.floor(scale * (dims[axis] as number) + 0.5) : size))
+  if (policy === 'stretch') return undefined
+  const ratios = sizes.flatMap((size, axis) => (isResized(context, dims.length, axis) ? [size / (dims[axis] as number)] : []))
+  return policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
 }
 
 function isResized(context: NodeContext, rank: number, axis: number): boolean {
@@ -90,19 +88,12 @@ function axesOf(context: NodeContext): AxisResize[] {
   const to = end === undefined ? dims.map(() => 1) : perAxis(context, rank, end, () => 1)
   const crops = stringAttribute(context.node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize'
   if (sizes !== undefined) {
-    const given = keepRatio(
-      context,
-      dims,
-      perAxis(context, rank, sizes, (axis) => dims[axis] as number)
-    )
-    const policy = stringAttribute(context.node, 'keep_aspect_ratio_policy', 'stretch')
     const asked = perAxis(context, rank, sizes, (axis) => dims[axis] as number)
-    const ratios = asked.flatMap((size, axis) => (isResized(context, rank, axis) ? [size / (dims[axis] as number)] : []))
-    const common = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
+    const common = commonScale(context, dims, asked)
     return dims.map((size, axis) => {
-      const output = given[axis] as number
-      const scale = policy === 'stretch' || !isResized(context, rank, axis) ? output / size : common
-      return { size, output, scale, roi: [from[axis] as number, to[axis] as number] }
+      const own = isResized(context, rank, axis) ? common : undefined
+      const output = own === undefined ? (asked[axis] as number) : Math.floor(own * size + 0.5)
+      return { size, output, scale: own ?? output / size, roi: [from[axis] as number, to[axis] as number] }
     })
   }
   if (scales === undefined) throw nodeError(context, 'neither scales nor sizes are given')
@@ -132,26 +123,32 @@ function resizeOf(context: NodeContext): Resize {
   }
 }
 
-/** The place in the input of output position x. */
+/**
+ * The place in the input of output position x: in float32, as other runtimes compute it, since the nearest element may hang on the last bit.
+ */
 function coordinate(context: NodeContext, { coordinates }: Resize, axis: AxisResize, x: number): number {
-  const { size, output, scale, roi } = axis
+  const { size, output, roi } = axis
+  const scale = Math.fround(axis.scale)
   // Not rounded: what the specification's reference does with scales that give no whole size.
-  const resized = scale * size
+  const resized = axis.scale * size
+  const quotient = (value: number): number => Math.fround(Math.fround(value) / scale)
+  const halfPixel = Math.fround(quotient(x + 0.5) - 0.5)
   switch (coordinates) {
     case 'half_pixel':
-      return (x + 0.5) / scale - 0.5
+      return halfPixel
     case 'half_pixel_symmetric': {
-      const adjustment = output / resized
-      return (size / 2) * (1 - adjustment) + (x + 0.5) / scale - 0.5
+      const adjustment = Math.fround(output / Math.fround(scale * size))
+      const offset = Math.fround((size / 2) * Math.fround(1 - adjustment))
+      return Math.fround(Math.fround(offset + quotient(x + 0.5)) - 0.5)
     }
     case 'pytorch_half_pixel':
-      return output > 1 ? (x + 0.5) / scale - 0.5 : 0
+      return output > 1 ? halfPixel : 0
     case 'align_corners':
-      return output > 1 ? (x * (size - 1)) / (resized - 1) : 0
+      return output > 1 ? Math.fround((x * (size - 1)) / (resized - 1)) : 0
     case 'asymmetric':
-      return x / scale
+      return quotient(x)
     case 'tf_half_pixel_for_nn':
-      return (x + 0.5) / scale
+      return quotient(x + 0.5)
     case 'tf_crop_and_resize':
       return output > 1 ? roi[0] * (size - 1) + (x * (roi[1] - roi[0]) * (size - 1)) / (output - 1) : 0.5 * (roi[0] + roi[1]) * (size - 1)
     default:
@@ -159,9 +156,12 @@ function coordinate(context: NodeContext, { coordinates }: Resize, axis: AxisRes
   }
 }
 
+/** How far from the middle between two elements a place may be and still be there, but for rounding. */
+const halfway = 1e-5
+
 function nearestOf(context: NodeContext, mode: string, x: number): number {
-  if (mode === 'round_prefer_floor') return Math.ceil(x - 0.5)
-  if (mode === 'round_prefer_ceil') return Math.floor(x + 0.5)
+  if (mode === 'round_prefer_floor') return Math.ceil(x - 0.5 - halfway)
+  if (mode === 'round_prefer_ceil') return Math.floor(x + 0.5 + halfway)
   if (mode === 'floor') return Math.floor(x)
   if (mode === 'ceil') return Math.ceil(x)
   throw nodeError(context, `nearest_mode ${show(mode)} does not exist`)

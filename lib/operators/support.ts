@@ -13,7 +13,7 @@ export function supportTable(): string {
 
 function row({ opType, opsets, hasGradient, constants, limits }: Operator): string {
   const [first, last] = opsets
-  const range = first === allOpsets[0] ? `to ${last}` : `${first} to ${last}`
+  const range = first <= allOpsets[0] ? `to ${last}` : `${first} to ${last}`
   const inputs = (constants ?? []).map((index) => String(index)).join(', ')
   return `| ${opType} | ${range} | ${hasGradient ? 'yes' : ''} | ${inputs === '' ? '' : `input ${inputs}`} | ${limits ?? ''} |`
 }

@@ -2,7 +2,7 @@ import { floatAttribute, intAttribute } from '../graph/rewrite.js'
 import type { UnaryFunction } from '../runtime/dense-spec.js'
 import { type DataType, type Tensor, arrayType } from '../tensor.js'
 import { emitFunction } from './either.js'
-import { type NodeContext, type Operator, allOpsets, newestOpset, requiredInput } from './operator.js'
+import { type NodeContext, type Operator, allOpsets, everyOpset, newestOpset, requiredInput } from './operator.js'
 
 interface Options {
   readonly first?: number
@@ -63,8 +63,8 @@ export const unaries: readonly Operator[] = [
   unary('Acosh', 'acosh', { first: 9 }),
   unary('Atanh', 'atanh', { first: 9 }),
   unary('Erf', 'erf', { first: 9 }),
-  unary('Softsign', 'softsign'),
-  unary('Not', 'not', { dtype: 'bool', fold: (value) => (value === 0 ? 1 : 0) }),
+  unary('Softsign', 'softsign', { first: everyOpset[0] }),
+  unary('Not', 'not', { first: everyOpset[0], dtype: 'bool', fold: (value) => (value === 0 ? 1 : 0) }),
   unary('IsNaN', 'is_nan', { first: 9, dtype: 'bool' }),
   unary('IsInf', 'is_infinite', {
     first: 10,

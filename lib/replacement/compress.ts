@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { inlineCalls } from '../graph/inline.js'
 import type { InputShapes } from '../operators/infer.js'
 import { elementCount } from '../tensor.js'
 import { denseCost, stagesCost } from './cost.js'
@@ -19,7 +20,7 @@ import { type KernelShape, type KernelTensor, kernelShape, kernelTensor } from '
 import { foldBatchNorm } from './batch-norm.js'
 import { fullRank } from './exact.js'
 import { asConvolution } from './flattened.js'
-import { type Layer, checkLayers, findLayer, readLayer } from './layer.js'
+import { type Layer, checkLayers, findLayer, isLayer, readLayer } from './layer.js'
 import type { LayerReport } from './layer-report.js'
 import { replaceLayer } from './rebuild.js'
 import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
@@ -148,7 +149,8 @@ export async function compressWith(
 }
 
 /** Checks all that was asked for, and brings the graph into the form in which its layers are decomposed. */
-function planTasks(graph: Graph, options: CompressOptions): { prepared: Graph; tasks: readonly Task[] } {
+function planTasks(model: Graph, options: CompressOptions): { prepared: Graph; tasks: readonly Task[] } {
+  const graph = inlineCalls(model, isLayer)
   const requests = checkRequests(graph, options)
   let prepared = graph
   const folded = requests.map(({ name, own }) => {

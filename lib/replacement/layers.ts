@@ -1,5 +1,6 @@
 import { PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { inlineCalls } from '../graph/inline.js'
 import { fullRank } from './exact.js'
 import { type ReplacementForm, kernelShape } from './kernel-tensor.js'
 import { isLayer, readLayer } from './layer.js'
@@ -18,8 +19,12 @@ export interface CompressibleLayer {
   readonly parameters: number
 }
 
-/** The layers of `graph` that `compress` can replace, in the order of its nodes: those whose weights are constant, finite and no mere vector. */
-export function compressibleLayers(graph: Graph): readonly CompressibleLayer[] {
+/**
+ * The layers of `model` that `compress` can replace, in the order of its nodes: those whose weights are constant, finite and no mere vector.
+ * Those in functions of the model's own are named after the call: `block1/conv`.
+ */
+export function compressibleLayers(model: Graph): readonly CompressibleLayer[] {
+  const graph = inlineCalls(model, isLayer)
   return graph.nodes.filter(isLayer).flatMap((node) => {
     try {
       const layer = readLayer(graph, node)

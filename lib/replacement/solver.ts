@@ -1,4 +1,4 @@
-import { type CpdMethod, type CpdOptions, cpd } from '../decomposition/cpd.js'
+import { cpd, cpdInits, cpdMethods, type CpdOptions } from '../decomposition/cpd.js'
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
 import type { Solve } from './decompose.js'
 
@@ -8,13 +8,11 @@ export type SolverOptions = Pick<
   'method' | 'init' | 'restarts' | 'seed' | 'maxIterations' | 'tolerance' | 'ridge' | 'correction' | 'threads'
 >
 
-const methods: readonly CpdMethod[] = ['nls', 'als', 'greedy']
-
 /** Throws POLYADIC_ARGUMENT naming the option (with `prefix`) that is out of range, before anything is computed. */
 export function checkSolverOptions(prefix: string, options: SolverOptions): void {
   const { method, init, restarts, seed, maxIterations, tolerance, ridge, correction, threads } = options
-  if (method !== undefined) checkChoice(`${prefix}method`, method, methods)
-  if (init !== undefined) checkChoice(`${prefix}init`, init, ['random', 'svd'])
+  if (method !== undefined) checkChoice(`${prefix}method`, method, cpdMethods)
+  if (init !== undefined) checkChoice(`${prefix}init`, init, cpdInits)
   if (restarts !== undefined) checkInteger(`${prefix}restarts`, restarts, 1, 10_000)
   if (seed !== undefined) checkInteger(`${prefix}seed`, seed, 0, 0xffffffff)
   if (maxIterations !== undefined) checkInteger(`${prefix}maxIterations`, maxIterations, 1)

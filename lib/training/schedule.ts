@@ -11,8 +11,8 @@ export interface Plateau {
   readonly patience: number
 }
 
-const names = ['constant', 'step', 'cosine', 'one-cycle'] as const
-export type ScheduleName = (typeof names)[number]
+export type ScheduleName = 'constant' | 'step' | 'cosine' | 'one-cycle'
+const names: readonly ScheduleName[] = ['constant', 'step', 'cosine', 'one-cycle']
 
 export interface ScheduleOptions {
   /** Part of the training that warms up linearly from a tenth of the rate; default 0, and 0.3 for `one-cycle`. */

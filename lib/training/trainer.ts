@@ -2,6 +2,7 @@ import type { Graph } from '../graph/graph.js'
 import { consumers } from '../graph/rewrite.js'
 import { type NativeTrainer, native } from '../native/binding.js'
 import { fromNative } from '../native/jobs.js'
+import { calledFunction } from '../graph/body.js'
 import { operatorOf } from '../operators/registry.js'
 import { type CompiledParameter, compile } from '../runtime/compile.js'
 import { defaultThreads } from '../runtime/threads.js'
@@ -97,6 +98,7 @@ function parameterSources(
 function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] {
   const trained = new Set(parameters.flatMap((parameter) => parameter?.initializers ?? []))
   const weights = graph.nodes.flatMap((node) => {
+    if (calledFunction(graph, node) !== undefined) return []
     const { operator } = operatorOf(node, graph.opsets)
     return (operator.parameters ?? []).map((index) => node.inputs[index] ?? '')
   })

@@ -25,8 +25,9 @@ solver::Method read_method(const std::string& name) {
 solver::Init read_init(const std::string& name) {
   if (name == "random") return solver::Init::random;
   if (name == "svd") return solver::Init::svd;
+  if (name == "gevd") return solver::Init::gevd;
   if (name == "given") return solver::Init::given;
-  argument_error("init", "random, svd or given");
+  argument_error("init", "random, svd, gevd or given");
 }
 
 const char* reason_name(solver::StopReason reason) {
@@ -53,6 +54,7 @@ CpdSpec read_spec(const Napi::Object& options) {
   spec.max_iterations = integer_property(options, "maxIterations");
   spec.tolerance = number_property(options, "tolerance");
   spec.ridge = number_property(options, "ridge");
+  spec.most_weight = number_property(options, "maxWeight");
   spec.correction = number_property(options, "correction");
   spec.threads = static_cast<int>(integer_property(options, "threads"));
   if (spec.init != solver::Init::given) return spec;

@@ -9,6 +9,7 @@
 namespace polyadic {
 
 constexpr int kMaxPixels = 8;  // pixels of the largest tile, of any table
+constexpr int kPairRows = 4;   // rows between two depthwise convolutions in a chain
 constexpr int kMaxBlocks = 4;  // channel blocks of the largest tile, of any table
 
 // How a tile begins and ends; the default is to start from zero and to store to dst.
@@ -76,8 +77,9 @@ struct RowArgs {
 //   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·block + offsets[k] + l] · weights[k][l]
 using DepthwiseRows = void (*)(const RowArgs&);
 
-// Two of them in a chain, row by row: the first leaves row y at its dst + (y mod 2)·dst_row, from where the second, whose
-// taps all lie in one row, takes it. What is between them stays in these two rows of memory; second.rows rows.
+// Two of them in a chain, kPairRows at a time: the first leaves row y at its dst + (y mod kPairRows)·dst_row, from
+// where the second, whose taps all lie in one row and whose src_row is that dst_row, takes it; second.rows rows. What
+// is between them stays in these few rows of memory.
 using DepthwisePair = void (*)(const RowArgs& first, const RowArgs& second);
 
 // Depthwise weight gradient: for j < taps, lane l: grad[j][l] += Σ_p src[p][offsets[j] + l] · diff[p][l]

@@ -34,7 +34,7 @@ struct Stage {
   Layout layout;
   std::int64_t offset = 0;
   bool front = false;   // there is room for one panel of its channels, which the next stage takes at once
-  bool paired = false;  // there is room for two rows of a block, which the next stage takes at once
+  bool paired = false;  // there is room for a few rows of a block, which the next stage takes at once
 
   // Input rows that output rows need.
   Rows input_rows(Rows out) const {
@@ -190,7 +190,7 @@ class CpBlock : public Step {
       stage.front = front && i + 1 < last;
       stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, block_, {}};
       if (stage.front) stage.layout.c = std::min<std::int64_t>(stage.layout.c, panel_channels());
-      if (stage.paired) stage.layout = Layout{1, block_, 2, stage.shape.out_w, block_, {}};
+      if (stage.paired) stage.layout = Layout{1, block_, kPairRows, stage.shape.out_w, block_, {}};
       stage.layout.halo.left = w.pads[1];
       const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
       stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));

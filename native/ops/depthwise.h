@@ -30,8 +30,8 @@ class Depthwise {
   // The first `rows` output rows of some images and channel blocks, forward, on the calling thread.
   void run_blocks(const float* src, float* dst, std::int64_t images, std::int64_t rows, const Blocks& blocks,
                   int options) const;
-  // The same followed by `next`, row by row through `lines`, two rows of this one's destination. Both must take whole
-  // rows, and next reads no row but the one that it writes; the blocks' dst is that of next.
+  // The same followed by `next`, row by row through `lines`, kPairRows rows of this one's destination. Both must take
+  // whole rows, and next reads no row but the one that it writes; the blocks' dst is that of next.
   void run_pair(const Depthwise& next, const float* src, float* lines, float* dst, std::int64_t images,
                 std::int64_t rows, const Blocks& blocks, int options) const;
   // Whether whole rows go to the kernel: neighbouring pixels, enough of them for its tile.

@@ -11,7 +11,6 @@ namespace polyadic::solver {
 namespace {
 
 constexpr double kTinyRidge = 1e-14;  // of the largest diagonal entry of Γ
-constexpr double kFirstRidge = 1e-6;  // the same, in the sweep that NLS starts with
 constexpr double kCutoff = 1e-12;     // eigenvalues of Γ below this, relative, are taken as zero
 constexpr double kCancelled = 3e-8;   // the error that the recurrence cannot tell from zero
 constexpr std::int64_t kFirstExtrapolation = 4;
@@ -50,8 +49,7 @@ class Als {
         gamma_(static_cast<std::size_t>(x.rank() * x.rank())),
         ridge_(problem.spec().ridge) {}
 
-  StopReason run();
-  void first_sweep();
+  StopReason run(const AlsLimits& limits);
 
  private:
   void update(std::size_t n);
@@ -66,15 +64,14 @@ class Als {
   Gramians gramians_;
   std::vector<double> gamma_;
   double ridge_;
-  double damping_ = kTinyRidge;  // of the largest diagonal entry of Γ
-  double data_ = 0;              // ½‖T − M‖²
+  double data_ = 0;  // ½‖T − M‖²
 };
 
 void Als::update(std::size_t n) {
   gramians_.hadamard_except(n, gamma_.data());
   problem_.mttkrp.contract(gemm_, n, x_, k_.mode(n));
   solve_factor(gemm_, x_.dim(n), x_.rank(), k_.mode(n), gamma_.data(),
-               ridge_ + damping_ * largest_diagonal(gamma_, x_.rank()), x_.mode(n));
+               ridge_ + kTinyRidge * largest_diagonal(gamma_, x_.rank()), x_.mode(n));
   gramians_.update_mode(gemm_, x_, n);
 }
 
@@ -106,24 +103,14 @@ bool Als::extrapolate(const Factors& previous, double value, double step) {
   return false;
 }
 
-void Als::first_sweep() {
-  ridge_ = 0;
-  damping_ = kFirstRidge;
+StopReason Als::run(const AlsLimits& limits) {
   balance(x_);
   gramians_.update(gemm_, x_);
   problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), x_);
-  sweep();
-}
-
-StopReason Als::run() {
-  const CpdSpec& spec = problem_.spec();
-  balance(x_);
-  gramians_.update(gemm_, x_);
-  problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), x_);
-  SettledTest test(spec.tolerance, 1.0);
+  SettledTest test(limits.tolerance, 1.0);
   double value = 0.5;
   double reach = 1;  // of the extrapolation
-  for (std::int64_t iteration = 1; iteration <= spec.max_iterations; ++iteration) {
+  for (std::int64_t iteration = 1; iteration <= limits.sweeps; ++iteration) {
     const double before = value;
     const Factors previous = x_;
     sweep();
@@ -131,7 +118,7 @@ StopReason Als::run() {
     if (!std::isfinite(value)) throw Error(ErrorCode::numeric, "als: the factors have become non-finite; use a ridge");
     balance(x_);
     double step = 0;
-    const bool last = iteration == spec.max_iterations;
+    const bool last = iteration == limits.sweeps;
     if (iteration >= kFirstExtrapolation && !last) {
       step = reach * std::cbrt(static_cast<double>(iteration));
       if (extrapolate(previous, value, step)) {
@@ -149,7 +136,7 @@ StopReason Als::run() {
     const double error = std::sqrt(2 * data_);
     problem_.record(error, std::sqrt(2 * std::max(0.0, before - value)), step, 0);
     if (error < kCancelled) return StopReason::exact;
-    if (test.settled(std::sqrt(2 * value))) return StopReason::converged;
+    if (error < limits.error || test.settled(std::sqrt(2 * value))) return StopReason::converged;
   }
   return StopReason::max_iterations;
 }
@@ -169,8 +156,8 @@ void solve_factor(Gemm& gemm, std::int64_t rows, std::int64_t rank, const double
   gemm.multiply(rows, rank, rank, row_major(half.data(), rank), row_major(x.data(), rank), dst, rank);
 }
 
-void als_sweep(Problem& problem, Factors& factors) { Als(problem, factors).first_sweep(); }
-
-StopReason als(Problem& problem, Factors& factors) { return Als(problem, factors).run(); }
+StopReason als(Problem& problem, Factors& factors, const AlsLimits& limits) {
+  return Als(problem, factors).run(limits);
+}
 
 }  // namespace polyadic::solver

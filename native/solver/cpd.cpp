@@ -5,13 +5,16 @@
 
 #include "als.h"
 #include "correction.h"
+#include "gevd.h"
 #include "gramian.h"
 #include "greedy.h"
 #include "init.h"
 #include "linalg.h"
+#include "multilinear.h"
 #include "nls.h"
 #include "objective.h"
 #include "problem.h"
+#include "tucker.h"
 
 namespace polyadic::solver {
 namespace {
@@ -30,7 +33,12 @@ void check_spec(const CpdSpec& spec) {
   if (spec.max_iterations < 1) reject("maxIterations: expected a positive integer");
   if (!(spec.tolerance >= 0)) reject("tolerance: expected a number of at least 0");
   if (!(spec.ridge >= 0) || !std::isfinite(spec.ridge)) reject("ridge: expected a finite number of at least 0");
+  if (!(spec.most_weight >= 0)) reject("maxWeight: expected a number of at least 0");
   if (!(spec.correction == 0 || spec.correction >= 1)) reject("correction: expected 0 or a number of at least 1");
+  if (spec.init == Init::gevd && order > 2 && !gevd_applies(spec.dims, spec.rank)) {
+    reject("init: gevd needs two dimensions of at least the rank, " + std::to_string(spec.rank) +
+           ", and more than one slice of them");
+  }
   if (spec.init != Init::given) return;
   if (spec.given.size() != spec.dims.size()) reject("factors: expected one a dimension");
   for (std::size_t n = 0; n < spec.dims.size(); ++n) {
@@ -71,8 +79,7 @@ StopReason truncated_svd(Problem& problem, Factors& factors) {
   const std::size_t narrow = rows < columns ? 0 : 1;
   const std::int64_t width = std::min(rows, columns);
   const std::int64_t count = std::min(width, rank);
-  const std::vector<double> gram = unfolding_gram(problem.gemm, problem.raw(), factors.dims(), narrow);
-  const std::vector<double> vectors = leading_eigenvectors(problem.gemm, width, gram.data(), count);
+  const std::vector<double> vectors = leading_subspace(problem.gemm, problem.raw(), factors.dims(), narrow, count);
   factors.fill(0);
   for (std::int64_t i = 0; i < width; ++i)
     std::copy_n(vectors.data() + i * count, count, factors.mode(narrow) + i * rank);
@@ -89,11 +96,11 @@ StopReason run_method(Problem& problem, Factors& factors) {
   if (spec.dims.size() == 2) return truncated_svd(problem, factors);
   if (spec.method == Method::greedy) return greedy(problem, factors);
   factors = initial_factors(problem);
-  if (spec.method == Method::als) return als(problem, factors);
-  // Random factors scaled to fit are nearly zero, where a ridge can extinguish components: one linear sweep leads away.
-  constexpr double kNothing = 0.98;  // of ‖T‖²: what is left where factors that were given explain nothing
-  const bool far = spec.init != Init::given || (spec.ridge > 0 && 2 * problem.direct_objective(factors) > kNothing);
-  if (far) als_sweep(problem, factors);
+  if (spec.method == Method::als) return als(problem, factors, {spec.max_iterations, spec.tolerance, 0});
+  if (2 * problem.direct_objective(factors) > kNothing) {
+    const bool done = compression_pays(spec.dims, spec.rank) && nls_on_core(problem, factors);
+    if (!done) lift(problem.gemm, factors);
+  }
   return nls(problem, factors);
 }
 

@@ -11,7 +11,7 @@
 namespace polyadic::solver {
 
 enum class Method { nls, als, greedy };
-enum class Init { random, svd, given };
+enum class Init { random, svd, gevd, given };
 enum class StopReason { converged, max_iterations, stalled, exact };
 
 struct CpdSpec {
@@ -24,6 +24,7 @@ struct CpdSpec {
   std::int64_t max_iterations = 100;
   double tolerance = 1e-6;
   double ridge = 0;                    // γ, relative to ‖T‖^(2−2/N)
+  double most_weight = 0;              // λ_r = Π_n‖a_n,r‖ at most, relative to ‖T‖; 0: no bound
   double correction = 0;               // allowed growth of the error, 1.001 say; 0: no correction
   const double* covariance = nullptr;  // (I_2·…·I_N)² of them: the metric to refine in, kept by the caller
   int threads = 1;

@@ -28,8 +28,8 @@ double fibres_through_maximum(const std::vector<double>& residual, Factors& term
 }
 
 // One mode of rank-one ALS: a_n ← K_n with the others of norm 1, then norm 1 itself. Returns its norm: the weight.
-double update(Problem& problem, Mttkrp& mttkrp, std::size_t n, Factors& term) {
-  mttkrp.contract(problem.gemm, n, term, term.mode(n));
+double update(Gemm& gemm, Mttkrp& mttkrp, std::size_t n, Factors& term) {
+  mttkrp.contract(gemm, n, term, term.mode(n));
   const double weight = std::sqrt(squared_norm(term.mode(n), term.dim(n)));
   if (weight > 0) {
     for (std::int64_t i = 0; i < term.dim(n); ++i) term.mode(n)[i] /= weight;
@@ -37,28 +37,29 @@ double update(Problem& problem, Mttkrp& mttkrp, std::size_t n, Factors& term) {
   return weight;
 }
 
-std::int64_t fit_term(Problem& problem, Mttkrp& mttkrp, const std::vector<double>& residual, Factors& term,
-                      double& weight) {
+}  // namespace
+
+RankOne best_rank_one(Gemm& gemm, const JobControl& control, Mttkrp& mttkrp, const std::vector<double>& tensor,
+                      std::int64_t most_sweeps, Factors& term) {
+  if (fibres_through_maximum(tensor, term) < kExactError) return {0, 0};
   for (std::size_t n = 0; n < term.order(); ++n) {
     const double norm = std::sqrt(squared_norm(term.mode(n), term.dim(n)));
     for (std::int64_t i = 0; i < term.dim(n); ++i) term.mode(n)[i] /= norm;
   }
-  weight = 0;
+  double weight = 0;
   const std::size_t split = mttkrp.split().split;
-  const std::int64_t sweeps = std::min(kMaxSweeps, problem.spec().max_iterations);
+  const std::int64_t sweeps = std::min(kMaxSweeps, most_sweeps);
   for (std::int64_t sweep = 1; sweep <= sweeps; ++sweep) {
-    problem.control().check();
+    control.check();
     const double before = weight;
-    mttkrp.prepare_left(problem.gemm, residual.data(), term);
-    for (std::size_t n = 0; n < split; ++n) weight = update(problem, mttkrp, n, term);
-    mttkrp.prepare_right(problem.gemm, residual.data(), term);
-    for (std::size_t n = split; n < term.order(); ++n) weight = update(problem, mttkrp, n, term);
-    if (!(weight > 0) || weight - before <= kSweepTolerance * weight) return sweep;
+    mttkrp.prepare_left(gemm, tensor.data(), term);
+    for (std::size_t n = 0; n < split; ++n) weight = update(gemm, mttkrp, n, term);
+    mttkrp.prepare_right(gemm, tensor.data(), term);
+    for (std::size_t n = split; n < term.order(); ++n) weight = update(gemm, mttkrp, n, term);
+    if (!(weight > 0) || weight - before <= kSweepTolerance * weight) return {weight, sweep};
   }
-  return sweeps;
+  return {weight, sweeps};
 }
-
-}  // namespace
 
 StopReason greedy(Problem& problem, Factors& factors) {
   const std::int64_t rank = factors.rank();
@@ -68,10 +69,9 @@ StopReason greedy(Problem& problem, Factors& factors) {
   Factors term(factors.dims(), 1);
   factors.fill(0);
   for (std::int64_t r = 0; r < rank; ++r) {
-    const double largest = fibres_through_maximum(residual, term);
-    if (largest < kExactError) return StopReason::exact;
-    double weight = 0;
-    const std::int64_t sweeps = fit_term(problem, mttkrp, residual, term, weight);
+    const auto [weight, sweeps] =
+        best_rank_one(problem.gemm, problem.control(), mttkrp, residual, problem.spec().max_iterations, term);
+    if (sweeps == 0) return StopReason::exact;
     if (!(weight > 0)) return StopReason::stalled;
     const double share = std::pow(weight, 1.0 / static_cast<double>(factors.order()));
     for (std::size_t n = 0; n < factors.order(); ++n) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gevd.h"
 #include "gramian.h"
 #include "linalg.h"
+#include "multilinear.h"
 #include "random.h"
 
 namespace polyadic::solver {
@@ -24,8 +26,7 @@ Factors svd_factors(Problem& problem) {
     problem.control().check();
     const std::int64_t dim = spec.dims[n];
     const std::int64_t count = std::min(dim, spec.rank);
-    const std::vector<double> gram = unfolding_gram(problem.gemm, problem.raw(), spec.dims, n);
-    const std::vector<double> vectors = leading_eigenvectors(problem.gemm, dim, gram.data(), count);
+    const std::vector<double> vectors = leading_subspace(problem.gemm, problem.raw(), spec.dims, n, count);
     const double shrink = 1.0 / std::sqrt(static_cast<double>(dim));
     double* a = factors.mode(n);
     for (std::int64_t i = 0; i < dim; ++i) {
@@ -36,6 +37,13 @@ Factors svd_factors(Problem& problem) {
     }
   }
   return factors;
+}
+
+Factors seeded_factors(Problem& problem) {
+  if (problem.spec().init == Init::random) return random_factors(problem.spec());
+  if (problem.spec().init == Init::svd) return svd_factors(problem);
+  Factors factors = gevd_factors(problem);
+  return factors.order() > 0 ? factors : svd_factors(problem);
 }
 
 // Multiplies the model by ⟨T, M⟩/‖M‖², spread over the modes; the sign goes to the first one.
@@ -59,24 +67,6 @@ void rescale(Problem& problem, Factors& factors) {
 
 }  // namespace
 
-std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims,
-                                   std::size_t n) {
-  const std::int64_t dim = dims[n];
-  const std::int64_t outer = product(dims, 0, n);
-  const std::int64_t inner = product(dims, n + 1, dims.size());
-  std::vector<double> gram(static_cast<std::size_t>(dim * dim), 0.0);
-  if (inner == 1) {
-    const Strided a = row_major(tensor, dim);
-    gemm.multiply(dim, dim, outer, a.transposed(), a, gram.data(), dim);
-    return gram;
-  }
-  for (std::int64_t o = 0; o < outer; ++o) {
-    const Strided slab = row_major(tensor + o * dim * inner, inner);
-    gemm.multiply(dim, dim, inner, slab, slab.transposed(), gram.data(), dim, true);
-  }
-  return gram;
-}
-
 Factors initial_factors(Problem& problem) {
   const CpdSpec& spec = problem.spec();
   if (spec.init == Init::given) {
@@ -86,9 +76,19 @@ Factors initial_factors(Problem& problem) {
     }
     return factors;
   }
-  Factors factors = spec.init == Init::svd ? svd_factors(problem) : random_factors(spec);
+  Factors factors = seeded_factors(problem);
   rescale(problem, factors);
   return factors;
+}
+
+void lift(Gemm& gemm, Factors& factors) {
+  constexpr double kNorm = 0.3;
+  Gramians gramians(factors);
+  gramians.update(gemm, factors);
+  const double norm = std::sqrt(std::max(0.0, gramians.model_norm_squared()));
+  if (!(norm > 0) || norm > kNorm) return;
+  const double share = std::pow(kNorm / norm, 1.0 / static_cast<double>(factors.order()));
+  for (std::int64_t i = 0; i < factors.size(); ++i) factors.data()[i] *= share;
 }
 
 }  // namespace polyadic::solver

@@ -6,11 +6,12 @@
 namespace polyadic::solver {
 
 // random: normal columns. svd: leading left singular vectors of each unfolding, filled up with random columns when
-// R > I_n. given: the caller's. All but the given ones are rescaled by the scalar that fits T best.
+// R > I_n. gevd: see gevd.h; svd where that finds none. given: the caller's. All but the given ones are rescaled by the
+// scalar that fits T best.
 Factors initial_factors(Problem& problem);
 
-// T(i, …)·T(j, …)ᵀ: the I_n×I_n Gram matrix of the mode-n unfolding of a row-major tensor, slab by slab.
-std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims,
-                                   std::size_t n);
+// Random factors scaled to fit are nearly zero, a saddle that takes many steps to leave: their model gets a norm of 0.3
+// (of ‖T‖ = 1) at least. A linear sweep would lead away as well, but on trained kernels to worse minima.
+void lift(Gemm& gemm, Factors& factors);
 
 }  // namespace polyadic::solver

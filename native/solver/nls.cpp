@@ -1,8 +1,10 @@
 #include "nls.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "als.h"
 #include "anderson.h"
 #include "gramian.h"
 #include "linalg.h"
@@ -19,14 +21,28 @@ constexpr double kLastDamping = 1e12;  // no step is taken with more
 constexpr double kLargeResidual = 0.3;
 constexpr double kForcing = 0.1;  // of CG, in the norm of the preconditioner
 constexpr double kTightest = 1e-3;
-constexpr std::int64_t kFewInner = 15;
+constexpr std::int64_t kFewInner = 20;
 constexpr std::int64_t kManyInner = 100;
 constexpr std::int64_t kMetricSteps =
     12;  // outer ones in the norm of a covariance: later ones gain little and cost as much
 constexpr std::int64_t kMetricInner = 6;
-constexpr int kWindow = 6;         // outer steps that are accelerated over
-constexpr double kImbalance = 16;  // of squared column norms over modes, beyond which columns are balanced
+// Where steps need no more than so many CG steps on average, over so many of them, and each lowers the error by less
+// than kSlow, components hardly interact (as with noise): alternating least squares is then as good a step at half the
+// price.
+constexpr int kProbe = 6;
+constexpr std::int64_t kEasyInner = 4;
+constexpr double kSlow = 1e-3;
+constexpr double kAlternating = 4e-6;  // tolerance of these sweeps: the end is for NLS again
+constexpr int kWindow = 6;             // outer steps that are accelerated over
+constexpr double kImbalance = 16;      // of squared column norms over modes, beyond which columns are balanced
 constexpr int kMaxRejections = 25;
+// As long as the factors explain nothing, a ridge would extinguish them: it comes in once they do, or at last then.
+constexpr std::int64_t kLongestWait = 30;
+// A component that has grown beyond the bound on weights is held by a ridge of its own, which begins here (for ‖T‖ = 1)
+// and grows by so much a step until the component has come back; it fades when that is far below the bound.
+constexpr double kFirstHold = 1e-6;
+constexpr double kTighten = 4;
+constexpr double kFarBelow = 0.7;
 
 struct CgResult {
   std::int64_t iterations;
@@ -51,9 +67,16 @@ class Nls {
         inverses_(x.order()),
         shifts_(x.order()),
         inverse_(static_cast<std::size_t>(x.rank() * x.rank())),
-        ridge_(problem.spec().ridge) {}
+        ridge_(problem.spec().ridge),
+        holds_(static_cast<std::size_t>(x.rank()), ridge_) {}
 
-  StopReason run(std::int64_t steps, std::int64_t inner);
+  StopReason run(std::int64_t steps, std::int64_t most_inner);
+  // The same, but it may end before when alternating least squares would do as well: true when it has.
+  bool run_until_easy(std::int64_t steps, StopReason& reason) {
+    may_hand_over_ = problem_.spec().most_weight == 0;
+    reason = run(steps, kManyInner);
+    return handed_over_;
+  }
   const Factors& gradient_at_start() {
     evaluate(x_);
     objective_.accept();
@@ -62,8 +85,9 @@ class Nls {
   }
 
  private:
+  StopReason descend(std::int64_t steps, std::int64_t most_inner);
   double evaluate(const Factors& at);
-  double penalty(const Factors& at) const { return 0.5 * ridge_ * squared_norm(at.data(), at.size()); }
+  double penalty(const Factors& at) const;
   void gradient();
   void precondition();
   void apply(const Factors& src, Factors& dst);
@@ -72,6 +96,11 @@ class Nls {
   bool try_step(double predicted);
   void accept();
   bool unbalanced() const;
+  double weight(std::int64_t r) const;
+  bool hold();
+  bool is_well_conditioned(double error, std::int64_t inner);
+  void begin_ridge();
+  void shrink_to_bound();
 
   Problem& problem_;
   Gemm& gemm_;
@@ -83,12 +112,30 @@ class Nls {
   std::vector<std::vector<double>> shifts_;  // μ·diag B + γ
   std::vector<double> inverse_;
   double ridge_;
-  double value_ = 0;  // of the objective, with ½γΣ‖A_n‖²
+  std::vector<double> holds_;  // γ_r of each component: the ridge, or more where the bound on weights asks for it
+  double value_ = 0;           // of the objective, with ½Σ_r γ_r Σ_n‖a_n,r‖²
   double trial_value_ = 0;
   double data_ = 0;  // the objective alone, where it was evaluated last
   double damping_ = kInitialDamping;
   double growth_ = 2;
+  struct Step {
+    double error;
+    std::int64_t inner;
+  };
+  std::array<Step, static_cast<std::size_t>(kProbe)> recent_{};
+  int next_recent_ = 0;
+  bool waiting_ = false;  // the ridge is not in the objective yet
+  bool may_hand_over_ = false, handed_over_ = false;
 };
+
+double Nls::penalty(const Factors& at) const {
+  if (problem_.spec().most_weight == 0 && !waiting_) return 0.5 * ridge_ * squared_norm(at.data(), at.size());
+  const std::vector<double> norms = column_norms_squared(at);
+  const std::int64_t rank = at.rank();
+  double sum = 0;
+  for (std::size_t i = 0; i < norms.size(); ++i) sum += holds_[static_cast<std::int64_t>(i) % rank] * norms[i];
+  return 0.5 * sum;
+}
 
 double Nls::evaluate(const Factors& at) {
   data_ = objective_.evaluate(at);
@@ -97,7 +144,12 @@ double Nls::evaluate(const Factors& at) {
 
 void Nls::gradient() {
   objective_.gradient(x_, gradient_);
-  add_scaled(ridge_, x_.data(), gradient_.data(), x_.size());
+  const std::int64_t rank = x_.rank(), rows = x_.size() / rank;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const double* a = x_.data() + i * rank;
+    double* g = gradient_.data() + i * rank;
+    for (std::int64_t r = 0; r < rank; ++r) g[r] += holds_[r] * a[r];
+  }
 }
 
 // Damping in proportion to the diagonal (Marquardt): a component keeps its relative freedom however small it is.
@@ -110,7 +162,7 @@ void Nls::precondition() {
     shift.resize(static_cast<std::size_t>(rank));
     std::copy_n(block, rank * rank, shifted.data());
     for (std::int64_t r = 0; r < rank; ++r) {
-      shift[r] = damping_ * block[r * rank + r] + ridge_;
+      shift[r] = damping_ * block[r * rank + r] + holds_[r];
       shifted[r * rank + r] += shift[r];
     }
     shifted_inverse(gemm_, rank, shifted.data(), 0, inverse_.data());
@@ -167,7 +219,7 @@ CgResult Nls::solve(double forcing, std::int64_t limit) {
   for (std::size_t n = 0; n < x_.order(); ++n) {
     for (std::int64_t i = 0; i < x_.dim(n); ++i) {
       const double* row = step_.mode(n) + i * rank;
-      for (std::int64_t r = 0; r < rank; ++r) damped += (shifts_[n][r] - ridge_) * row[r] * row[r];
+      for (std::int64_t r = 0; r < rank; ++r) damped += (shifts_[n][r] - holds_[r]) * row[r] * row[r];
     }
   }
   const double predicted =
@@ -218,6 +270,50 @@ bool Nls::unbalanced() const {
   return false;
 }
 
+double Nls::weight(std::int64_t r) const {
+  double square = 1;
+  for (std::size_t n = 0; n < x_.order(); ++n) square *= objective_.gram(n)[r * x_.rank() + r];
+  return std::sqrt(square);
+}
+
+// Follows the bound on weights; true when that has changed the objective.
+bool Nls::hold() {
+  const double most = problem_.spec().most_weight;
+  if (most == 0) return false;
+  bool changed = false;
+  for (std::int64_t r = 0; r < x_.rank(); ++r) {
+    double& own = holds_[r];
+    const double now = weight(r), before = own;
+    if (now > most) own = std::max(own * kTighten, kFirstHold);
+    if (now < kFarBelow * most) own = std::max(waiting_ ? 0 : ridge_, own / 2 < kFirstHold ? 0 : own / 2);
+    changed = changed || own != before;
+  }
+  if (!changed) return false;
+  value_ = data_ + penalty(x_);
+  accelerate_.clear();
+  return true;
+}
+
+void Nls::begin_ridge() {
+  waiting_ = false;
+  for (double& own : holds_) own = std::max(own, ridge_);
+  value_ = data_ + penalty(x_);
+  accelerate_.clear();
+}
+
+// What is still beyond the bound at the end.
+void Nls::shrink_to_bound() {
+  const double most = problem_.spec().most_weight;
+  if (most == 0) return;
+  const double order = static_cast<double>(x_.order());
+  for (std::int64_t r = 0; r < x_.rank(); ++r) {
+    const double now = weight(r);
+    if (!(now > most)) continue;
+    const double share = std::pow(most / now, 1 / order);
+    for (std::int64_t i = r; i < x_.size(); i += x_.rank()) x_.data()[i] *= share;
+  }
+}
+
 // Columns whose norms drift apart are balanced, which the acceleration must not see.
 void Nls::accept() {
   std::swap(x_, trial_);
@@ -229,11 +325,32 @@ void Nls::accept() {
   accelerate_.clear();
 }
 
+// Steps that need few steps of CG each and still gain little say that the components are nearly orthogonal.
+bool Nls::is_well_conditioned(double error, std::int64_t inner) {
+  recent_[static_cast<std::size_t>(next_recent_++ % kProbe)] = {error, inner};
+  if (next_recent_ < kProbe || !(error > kLargeResidual)) return false;
+  std::int64_t sum = 0;
+  for (const Step& step : recent_) sum += step.inner;
+  return sum <= kEasyInner * kProbe &&
+         recent_[static_cast<std::size_t>(next_recent_ % kProbe)].error < error * (1 + kProbe * kSlow);
+}
+
 StopReason Nls::run(std::int64_t steps, std::int64_t most_inner) {
+  const StopReason reason = descend(steps, most_inner);
+  shrink_to_bound();
+  return reason;
+}
+
+StopReason Nls::descend(std::int64_t steps, std::int64_t most_inner) {
   const CpdSpec& spec = problem_.spec();
   balance(x_);
   value_ = evaluate(x_);
   objective_.accept();
+  if (ridge_ > 0 && 2 * data_ > kNothing) {
+    waiting_ = true;
+    std::fill(holds_.begin(), holds_.end(), 0.0);
+    value_ = data_;
+  }
   gradient();
   double norm = std::sqrt(squared_norm(gradient_.data(), gradient_.size()));
   double error = objective_.error(data_);
@@ -255,11 +372,21 @@ StopReason Nls::run(std::int64_t steps, std::int64_t most_inner) {
     rejections = 0;
     accept();
     error = objective_.error(data_);
+    bool moved = hold();
+    const bool settled = test.settled(std::sqrt(2 * value_));
+    if (waiting_ && (2 * data_ < kNothing || settled || iteration == kLongestWait)) {
+      begin_ridge();
+      moved = true;
+    }
     gradient();
     norm = std::sqrt(squared_norm(gradient_.data(), gradient_.size()));
     problem_.record(error, norm, used, inner.iterations);
     if (error < kExactError) return StopReason::exact;
-    if (test.settled(std::sqrt(2 * value_))) return StopReason::converged;
+    if (may_hand_over_ && !waiting_ && is_well_conditioned(error, inner.iterations)) {
+      handed_over_ = true;
+      return StopReason::max_iterations;
+    }
+    if (settled && !moved) return StopReason::converged;
   }
   return StopReason::max_iterations;
 }
@@ -267,8 +394,17 @@ StopReason Nls::run(std::int64_t steps, std::int64_t most_inner) {
 }  // namespace
 
 StopReason nls(Problem& problem, Factors& factors) {
+  const auto left = [&] { return problem.spec().max_iterations - static_cast<std::int64_t>(problem.trace.size()); };
+  StopReason reason = StopReason::max_iterations;
+  {
+    const auto objective = frobenius_objective(problem, factors);
+    if (!Nls(problem, *objective, factors).run_until_easy(left(), reason)) return reason;
+  }
+  if (left() > 0)
+    reason = als(problem, factors, {left(), std::max(problem.spec().tolerance, kAlternating), kLargeResidual});
+  if (left() <= 0) return reason;
   const auto objective = frobenius_objective(problem, factors);
-  return Nls(problem, *objective, factors).run(problem.spec().max_iterations, kManyInner);
+  return Nls(problem, *objective, factors).run(left(), kManyInner);
 }
 
 StopReason nls_in_metric(Problem& problem, Factors& factors) {

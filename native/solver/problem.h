@@ -53,6 +53,14 @@ class Problem {
   // Appends to the trace, reports progress, and throws when the job was cancelled.
   void record(double error, double gradient_norm, double damping, std::int64_t inner_iterations);
 
+  // The tensor is a part of `whole` that holds so much of its squared norm: from here on this one keeps its record,
+  // with errors of the whole.
+  void continue_record_of(Problem& whole, double part) {
+    trace = std::move(whole.trace);
+    start_ = whole.start_;
+    part_ = part < 1 ? part : 1;
+  }
+
   std::vector<TraceEntry> trace;
 
  private:
@@ -63,6 +71,7 @@ class Problem {
   const CpdSpec& spec_;
   const JobControl& control_;
   std::int64_t size_;
+  double part_ = 1;  // of the squared norm of what errors are about
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 

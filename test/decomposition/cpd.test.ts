@@ -254,6 +254,98 @@ t.test('init: svd, and factors of the caller', async (t) => {
   t.ok(given.iterations <= 2, 'they are the solution')
 })
 
+t.test('init: gevd finds an exact tensor at once, order 3 to 6, and begins well on a noisy one', async (t) => {
+  for (const [dims, rank] of [
+    [[6, 7, 8], 6],
+    [[20, 3, 18], 17], // modes p and q are not neighbours
+    [[2, 12, 10], 10], // two slices
+    [[5, 6, 4, 5], 5],
+    [[5, 4, 3, 4, 5], 5],
+    [[3, 4, 3, 2, 4, 3], 3]
+  ] as const) {
+    const { tensor, factors } = lowRank(dims, rank, 3)
+    const result = await cpd(tensor, { rank, init: 'gevd', ...exact })
+    t.ok(result.relativeError < 1e-9, `${dims}: error ${result.relativeError}`)
+    t.ok(result.iterations <= 6, `${dims}: ${result.iterations} iterations`)
+    t.ok(leastMatch(result.factors, factors) > 1 - 1e-6, `${dims}: the components are those that were put in`)
+    const data = tensor.data as Float64Array
+    const dirt = randomArray(data.length, 5)
+    const level = 0.01 * Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length)
+    const noisy = await cpd(
+      tensorOf(
+        data.map((x, i) => x + level * dirt[i]!),
+        dims
+      ),
+      { rank, init: 'gevd', ridge: 0 }
+    )
+    t.ok(noisy.relativeError < 0.0101, `${dims} with noise: error ${noisy.relativeError}`)
+  }
+  // Where eigenvalues come in complex pairs there is no such decomposition, but still a start.
+  const random = await cpd(tensorOf(randomArray(8 * 8 * 2, 4), [8, 8, 2]), { rank: 8, init: 'gevd' })
+  t.ok(random.relativeError < 0.5 && random.factors.every((factor) => factor.data.every(Number.isFinite)))
+  t.ok(
+    (await cpd(tensorOf(new Float64Array(27).fill(1), [3, 3, 3]), { rank: 3, init: 'gevd', ridge: 0 })).relativeError < 1e-6,
+    'singular slices'
+  )
+})
+
+t.test('init: gevd where it does not apply', async (t) => {
+  for (const [dims, rank] of [
+    [[3, 4, 5], 5],
+    [[1, 4, 5], 2]
+  ] as const) {
+    const tensor = tensorOf(randomArray(count(dims), 1), dims)
+    await t.rejects(cpd(tensor, { rank, init: 'gevd' }), { code: 'POLYADIC_ARGUMENT', message: /gevd/ }, String(dims))
+  }
+})
+
+t.test('a bound on the weights holds, at a price', async (t) => {
+  const tensor = kernelLike([20, 12, 5, 5], 3, 1)
+  const norm = Math.sqrt(Float64Array.from(tensor.data as Float32Array).reduce((sum, x) => sum + x * x, 0))
+  const most = (weights: Float64Array): number => weights.reduce((largest, weight) => Math.max(largest, weight / norm), 0)
+  const plain = await cpd(tensor, { rank: 30, ridge: 0, maxIterations: 500 })
+  const bound = most(plain.weights) / 8
+  const bounded = await cpd(tensor, { rank: 30, ridge: 0, maxIterations: 500, maxWeight: bound })
+  t.ok(most(bounded.weights) <= bound * (1 + 1e-6), `${most(plain.weights)} → ${most(bounded.weights)}, bound ${bound}`)
+  t.ok(bounded.relativeError < 1.02 * plain.relativeError, `${plain.relativeError} → ${bounded.relativeError}`)
+  t.ok(bounded.sensitivity < plain.sensitivity)
+  const slack = await cpd(tensor, { rank: 30, ridge: 0, maxWeight: 1e9, maxIterations: 5 })
+  t.equal(most(slack.weights) <= 1e9, true)
+  await t.rejects(cpd(tensor, { rank: 3, method: 'als', maxWeight: 1 }), { code: 'POLYADIC_ARGUMENT', subject: 'maxWeight' })
+  await t.rejects(cpd(tensor, { rank: 3, maxWeight: 0 }), { code: 'POLYADIC_ARGUMENT', subject: 'maxWeight' })
+})
+
+t.test('a tensor much longer than its rank needs is solved on its core first, to the same end', async (t) => {
+  for (const [dims, rank] of [
+    [[40, 50, 30], 5],
+    [[60, 4, 50, 3], 6]
+  ] as const) {
+    const { tensor, factors } = lowRank(dims, rank, 8)
+    const found = await cpd(tensor, { rank, ...exact })
+    t.ok(found.relativeError < 1e-10, `${dims}: error ${found.relativeError}`)
+    t.ok(leastMatch(found.factors, factors) > 1 - 1e-6)
+    const data = tensor.data as Float64Array
+    const dirt = randomArray(data.length, 5)
+    const level = 0.3 * Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length)
+    const noisy = tensorOf(
+      data.map((x, i) => x + level * dirt[i]!),
+      dims
+    )
+    const result = await cpd(noisy, { rank, ridge: 0, tolerance: 1e-9 })
+    const best = await cpd(noisy, { rank, ridge: 0, tolerance: 1e-9, factors })
+    t.ok(
+      Math.abs(result.relativeError - best.relativeError) < 1e-6,
+      `${dims}: ${result.relativeError}, from the truth ${best.relativeError}`
+    )
+    const errors = result.trace.map(({ error }) => error)
+    t.ok(
+      errors.every((error) => error >= result.relativeError - 1e-9),
+      'errors of the trace are those of the whole tensor'
+    )
+    t.equal(result.iterations, errors.length)
+  }
+})
+
 t.test('abort: before, midway, and never a hanging job', async (t) => {
   const tensor = kernelLike([64, 48, 7, 7], 1)
   const reason = new Error('no more')

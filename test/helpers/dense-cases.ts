@@ -89,6 +89,29 @@ const resizeCases: readonly NetworkCase[] = [
     coordinate_transformation_mode: 'align_corners',
     nearest_mode: 'ceil'
   }),
+  // Where a place lies exactly between two elements, or on one, float32 decides.
+  ...['floor', 'ceil', 'round_prefer_floor', 'round_prefer_ceil'].flatMap((nearest_mode) =>
+    ['pytorch_half_pixel', 'asymmetric'].map((coordinate_transformation_mode) =>
+      single(`Resize nearest to sizes, ${coordinate_transformation_mode}, ${nearest_mode}`, [1, 2, 14, 7], (b, x) => {
+        const to = (...sizes: number[]): string =>
+          b.node(
+            'Resize',
+            [
+              x,
+              '',
+              '',
+              b.node('Concat', [b.node('Slice', [b.node('Shape', [x]), b.ints(0), b.ints(2)]), b.ints(...sizes)], { axis: int(0) })
+            ],
+            {
+              mode: 'nearest',
+              coordinate_transformation_mode,
+              nearest_mode
+            }
+          )
+        return b.node('Concat', [to(19, 9), to(2, 9), to(6, 9)], { axis: int(2) })
+      })
+    )
+  ),
   resize('linear, half_pixel', [2, 3, 5, 6], [1, 1, 2, 3], { mode: 'linear' }),
   resize('linear, down', [1, 3, 9, 8], [1, 1, 0.5, 0.75], { mode: 'linear', coordinate_transformation_mode: 'pytorch_half_pixel' }),
   resize('linear, align_corners', [1, 3, 5, 6], [1, 1, 2, 2], { mode: 'linear', coordinate_transformation_mode: 'align_corners' }),

@@ -1,6 +1,7 @@
 import { denseCases } from './dense-cases.js'
 import { type NetworkCase, single } from './network-case.js'
 import { float, int, type NetworkBuilder } from './network-builder.js'
+import { signalCases } from './signal-cases.js'
 
 type Dims = readonly number[]
 
@@ -311,5 +312,6 @@ export const networkCases: readonly NetworkCase[] = [
   ...matrixCases,
   ...cpCases,
   ...dialectCases,
-  ...denseCases
+  ...denseCases,
+  ...signalCases
 ]

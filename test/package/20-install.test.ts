@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t from 'tap'
 import { asCommonJs, asModule, execute, has, installed, otherNode, pack, pathWithoutCompiler, root, smoke } from './package.js'
+import { javascript, snippetsOf } from '../docs/snippets.js'
 
 const folder = t.testdir({})
 const tarball = pack(folder)
@@ -46,20 +47,20 @@ t.test('the command line', async (t) => {
 })
 
 t.test('the example in the README', async (t) => {
-  const readme = readFileSync(path.join(root, 'README.md'), 'utf8')
-  const code = /<!-- test\/docs\/[\w.-]+ runs this -->\n```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
-  const [imports = '', ...rest] = code.split(/(?<=from 'polyadic'\n)/)
+  const example = snippetsOf('README.md').find(({ language }) => language === 'ts')
+  if (example === undefined) return t.fail('the README has no example')
   cpSync(path.join(root, 'examples', 'charnet', 'charnet.onnx'), path.join(app, 'model.onnx'))
-  const prelude = `
-const images = Float32Array.from({ length: 64 * 576 }, (_, i) => Math.sin(i * i))
+  writeFileSync(
+    path.join(app, 'given.mjs'),
+    `const images = Float32Array.from({ length: 64 * 576 }, (_, i) => Math.sin(i * i))
 const train = { images, labels: Int32Array.from({ length: 64 }, (_, i) => i % 36), count: 64 }
-const validation = train
-const image = { dtype: 'float32', dims: [1, 1, 24, 24], data: images.slice(0, 576) }
+Object.assign(globalThis, { train, validation: train, image: { dtype: 'float32', dims: [1, 1, 24, 24], data: images.slice(0, 576) } })
 `
+  )
   // Four epochs and a full decomposition of a real network take minutes; what is tested here is that nothing is missing.
-  const quick = rest.join('').replace("method: 'nls'", "method: 'nls', maxIterations: 2").replace('epochs: 4', 'epochs: 1')
-  writeFileSync(path.join(app, 'readme.mjs'), `${imports}${prelude}${quick}\nconsole.log(probabilities.data.length)\n`)
-  const { code: exit, output } = execute('node', ['readme.mjs'], here)
+  const quick = javascript(example).replace("method: 'nls'", "method: 'nls', maxIterations: 2").replace('epochs: 4', 'epochs: 1')
+  writeFileSync(path.join(app, 'readme.mjs'), `${quick}\nconsole.log(probabilities.data.length)\n`)
+  const { code: exit, output } = execute('node', ['--import', './given.mjs', 'readme.mjs'], here)
   t.equal(exit, 0, output)
   t.match(output, /\n36\n/)
 })

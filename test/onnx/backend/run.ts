@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { PolyadicError } from '../../../lib/errors.js'
+import { calledFunction } from '../../../lib/graph/body.js'
 import type { Graph, ValueInfo } from '../../../lib/graph/graph.js'
 import { decodeOnnx } from '../../../lib/onnx/read.js'
 import { operatorOf } from '../../../lib/operators/registry.js'
@@ -17,6 +18,7 @@ export interface Outcome {
 /** Tests whose numbers are not those of the specification computed in float32, and why. */
 const deviations: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^cast(like)?_FLOAT_to_BFLOAT16/, 'data of 1.12 cuts bits off; the specification and later data round to nearest'],
+  [/^dft_inverse/, 'imaginary parts cancel: what the data has there are rounding errors larger than the tolerance, polyadic has 1e-15'],
   [/_bf16_expanded$/, 'every step is rounded to bfloat16 there, which is coarser than the tolerance; polyadic rounds the result']
 ]
 
@@ -45,6 +47,7 @@ export async function runTest(test: BackendTest): Promise<Outcome> {
 function outOfScope(graph: Graph): string | undefined {
   if ([...graph.inputs, ...graph.outputs].some((value) => value.opaque)) return 'values that are no tensors of numbers'
   for (const node of graph.nodes) {
+    if (calledFunction(graph, node) !== undefined) continue
     try {
       operatorOf(node, graph.opsets)
     } catch {

@@ -1,6 +1,7 @@
 import { compress } from '../../../lib/replacement/compress.js'
 import { encodeOnnx } from '../../../lib/onnx/write.js'
 import { floatTensor } from '../../../lib/tensor.js'
+import { branchModel, functionModel } from '../../helpers/body-models.js'
 import { float, int, NetworkBuilder } from '../../helpers/network-builder.js'
 import { encodeModel, floatType, type Message, rawFloats, smallModel } from '../../helpers/onnx-builder.js'
 import { richModel } from '../../helpers/rich-model.js'
@@ -66,6 +67,8 @@ export async function fuzzCorpus(): Promise<readonly Uint8Array[]> {
     encodeModel(smallModel({ sparse_initializer: [sparse] })),
     encodeModel(smallModel({ sparse_initializer: [{ ...sparse, dims: [4000, 4000] }] })),
     encodeModel(smallModel({ initializer: [external('b', 'weights.bin', { offset: '4', length: '8' }), external('c', 'weights.bin')] })),
+    encodeModel(branchModel),
+    encodeModel(functionModel),
     encodeOnnx(graph),
     encodeOnnx(compressed.graph)
   ]

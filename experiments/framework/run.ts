@@ -1,0 +1,108 @@
+import { mkdirSync } from 'node:fs'
+import path from 'node:path'
+import { currentCommit, peerVersions } from '../../bench/harness.js'
+import { formatClock } from '../../lib/report/format.js'
+import { machine } from '../../lib/report/machine.js'
+import { createProgress } from '../../lib/report/progress.js'
+import { packageVersion } from '../../lib/report/version.js'
+import type { Config, Experiment, Finished, Scale } from './experiment.js'
+import { scratchFolder, Store } from './store.js'
+
+export interface RunOptions {
+  readonly scale: Scale
+  /** Computes stale cells again. */
+  readonly refresh: boolean
+  /** Whether a cell may be computed. */
+  readonly isWanted: (key: string) => boolean
+  readonly signal: AbortSignal
+  readonly log: (line: string) => void
+  /** Where the caches are; default: the scale's own folder. */
+  readonly folder?: string
+}
+
+/** How many cells of an experiment are there, and why others are not what they would be now. */
+export interface Outcome {
+  readonly computed: number
+  readonly kept: number
+  /** The time was up before all that was wanted was computed. */
+  readonly isStopped: boolean
+  readonly missing: readonly string[]
+  readonly stale: readonly { readonly key: string; readonly changed: readonly string[] }[]
+}
+
+/** Computes what is missing, cell by cell; each is in the cache as soon as it is done, so that a killed run loses one at most. */
+export async function runExperiment<C extends Config, R>(experiment: Experiment<C, R>, options: RunOptions): Promise<Outcome> {
+  const { scale, signal, log } = options
+  const store = await Store.open(experiment, scale, options.folder)
+  const cells = experiment.cells(scale).map((config) => ({ config, key: experiment.key(config) }))
+  checkKeys(experiment.name, cells)
+  let [computed, isStopped] = [0, false]
+  for (const [index, { config, key }] of cells.entries()) {
+    const isStale = store.changedSince(key, config).length > 0
+    const isWanted = options.isWanted(key) && (store.get(key) === undefined || (isStale && options.refresh))
+    if (!isWanted) continue
+    if (signal.aborted) {
+      isStopped = true
+      break
+    }
+    const started = performance.now()
+    log(`${experiment.name}, cell ${index + 1} of ${cells.length}: ${key}`)
+    const result = await runCell(experiment, config, key, options).catch((error: unknown) => {
+      if (signal.aborted) return undefined
+      throw error
+    })
+    if (result === undefined) {
+      isStopped = true
+      break
+    }
+    const seconds = Math.round(performance.now() - started) / 1000
+    await store.put(key, { config, result, seconds, ...provenance(), hashes: store.hashes })
+    log(`  done in ${formatClock(seconds)}`)
+    computed++
+  }
+  const stale = cells
+    .map(({ key, config }) => ({ key, changed: store.changedSince(key, config) }))
+    .filter(({ changed }) => changed.length > 0)
+  const missing = cells.filter(({ key }) => store.get(key) === undefined).map(({ key }) => key)
+  return { computed, kept: cells.length - missing.length - computed, isStopped, missing, stale }
+}
+
+/** The cells that are in the cache. */
+export async function finishedCells<C extends Config, R>(experiment: Experiment<C, R>, scale: Scale): Promise<Finished<C, R>[]> {
+  const store = await Store.open(experiment, scale)
+  return experiment.cells(scale).flatMap((config) => {
+    const key = experiment.key(config)
+    const cell = store.get(key)
+    return cell === undefined ? [] : [{ key, config, result: cell.result }]
+  })
+}
+
+async function runCell<C extends Config, R>(experiment: Experiment<C, R>, config: C, key: string, options: RunOptions): Promise<R> {
+  const progress = createProgress()
+  const folder = scratchFolder(experiment.name, options.scale)
+  mkdirSync(folder, { recursive: true })
+  const scratch = (name: string): string => path.join(folder, `${key.replace(/[^\w.+-]+/g, '_')}.${name}`)
+  const shared = (name: string): string => path.join(folder, name)
+  try {
+    return await experiment.run(config, { scale: options.scale, progress, signal: options.signal, scratch, shared })
+  } finally {
+    progress.clear()
+  }
+}
+
+function provenance() {
+  return {
+    date: new Date().toISOString(),
+    commit: currentCommit() ?? 'unknown',
+    machine: machine(),
+    versions: { polyadic: packageVersion(), node: process.versions.node, ...peerVersions(['onnxruntime-node']) }
+  }
+}
+
+function checkKeys(name: string, cells: readonly { readonly key: string }[]): void {
+  const seen = new Set<string>()
+  for (const { key } of cells) {
+    if (seen.has(key)) throw new Error(`${name}: two cells are called '${key}'`)
+    seen.add(key)
+  }
+}

@@ -1,0 +1,75 @@
+import { patch } from '../../examples/charnet/architecture.js'
+import { compress, type Graph } from '../../lib/index.js'
+import {
+  decompose,
+  denseCharNet,
+  type LayerError,
+  type Ranks,
+  ranksText,
+  size,
+  type Start,
+  testAccuracy,
+  tune,
+  type Tuning
+} from '../common/charnet.js'
+import { type Contestant, measureLatency, runtimes, type Timing } from '../common/latency.js'
+import type { CellContext } from '../framework/experiment.js'
+
+/** A way from the dense network to the decomposed one. */
+export interface Recipe {
+  readonly start: Start
+  readonly tuning: Tuning
+}
+
+export type PastConfig =
+  | { readonly kind: 'dense' }
+  | { readonly kind: 'recipe'; readonly recipe: string; readonly ranks: Ranks; readonly seed: number; readonly settings: Recipe }
+  | { readonly kind: 'ranks'; readonly budget: 'short' | 'long'; readonly ranks: Ranks; readonly seed: number; readonly settings: Recipe }
+  | { readonly kind: 'time'; readonly batch: number; readonly ranks: readonly Ranks[] }
+
+/** Accuracies in percent. */
+export interface Trained {
+  readonly macs: number
+  readonly parameters: number
+  readonly errors: Readonly<Record<string, LayerError>>
+  readonly testBefore: number
+  readonly test: number
+  /** Before the first epoch and after each. */
+  readonly validation: readonly number[]
+  readonly training: readonly number[]
+  readonly best: number
+  readonly seconds: number
+}
+
+export interface Dense {
+  readonly test: number
+  readonly macs: number
+  readonly parameters: number
+}
+
+export interface Timed {
+  readonly timings: readonly Timing[]
+}
+
+export type PastResult = Trained | Dense | Timed
+
+export async function run(config: PastConfig, context: CellContext): Promise<PastResult> {
+  const dense = await denseCharNet()
+  if (config.kind === 'dense') return { test: await testAccuracy(dense, context), ...size(dense) }
+  if (config.kind === 'time') return { timings: await time(dense, config, context) }
+  const { start, tuning } = config.settings
+  const decomposed = await decompose(dense, config.ranks, start, config.seed, context)
+  const testBefore = await testAccuracy(decomposed.graph, context)
+  const { graph, ...tuned } = await tune(decomposed.graph, tuning, config.seed, context)
+  return { ...size(graph), errors: decomposed.errors, testBefore, test: await testAccuracy(graph, context), ...tuned }
+}
+
+// Speed does not depend on the weights: a few iterations make the chains.
+async function time(dense: Graph, { batch, ranks }: { batch: number; ranks: readonly Ranks[] }, context: CellContext): Promise<Timing[]> {
+  const contestants: Contestant[] = [{ name: 'dense', graph: dense, runtimes }]
+  for (const layers of ranks) {
+    const { graph } = await compress(dense, { layers, seed: 1, maxIterations: 2 })
+    contestants.push({ name: ranksText(layers), graph, runtimes: ['polyadic', 'onnxruntime'] })
+  }
+  return measureLatency(contestants, [batch, 1, patch, patch], context)
+}

@@ -1,0 +1,29 @@
+// The paper's remark that a decomposed network sometimes generalises better than the original: does it here, and at which rank?
+
+import { ranksText, type Tuning } from '../common/charnet.js'
+import type { Experiment } from '../framework/experiment.js'
+import { type RegularConfig, type RegularResult, run } from './compute.js'
+import { report } from './report.js'
+
+const tuning: Tuning = { images: 40_000, epochs: 2, learningRate: 0.005, weightDecay: 1e-4 }
+const ranks = [32, 64, 128, 192]
+
+export const regularisation: Experiment<RegularConfig, RegularResult> = {
+  name: 'regularisation',
+  title: 'Does a decomposition regularise?',
+  components: ['character data', 'dense CharNet', 'decomposition', 'training'],
+  cells: (scale) => {
+    const isQuick = scale === 'quick'
+    const used = isQuick ? { ...tuning, images: 128, epochs: 1 } : tuning
+    return [null, ...(isQuick ? [16] : ranks)].map(
+      (rank): RegularConfig => ({
+        ranks: rank === null ? null : { conv2: rank, conv3: rank },
+        seed: 1,
+        tuning: used
+      })
+    )
+  },
+  key: ({ ranks: one, seed }) => `${one === null ? 'dense' : ranksText(one)}, seed ${seed}`,
+  run,
+  report
+}

@@ -1,0 +1,17 @@
+// Eigenvectors of a real matrix that need not be symmetric, and linear systems with one: what `gevd` needs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace polyadic::solver {
+
+// n×n row-major, an eigenvector of norm 1 a column; a pair of complex ones gives its real and its imaginary part. By
+// Hessenberg reduction and shifted QR in complex arithmetic. Empty when that does not converge.
+std::vector<double> real_eigenvectors(std::int64_t n, const double* a);
+
+// b (n×columns, row-major) becomes A⁻¹·b, by elimination with partial pivots. a: n×n, overwritten.
+// False when A is numerically singular (contents then undefined).
+bool solve_general(std::int64_t n, std::vector<double>& a, std::int64_t columns, std::vector<double>& b);
+
+}  // namespace polyadic::solver
