@@ -19,6 +19,11 @@ export { compressibleLayers, type CompressibleLayer } from './replacement/layers
 export type { Batch, Batches, BatchSource, ExampleSet } from './training/batches.js'
 export { evaluate, type EvaluateOptions } from './training/evaluate.js'
 export { fineTune, type FineTuneOptions, type FineTuneResult } from './training/fine-tune.js'
+export {
+  compressLayerByLayer,
+  type LayerByLayerOptions,
+  type LayerByLayerResult
+} from './training/layer-by-layer.js'
 export { initialise, type InitialiseOptions } from './training/initialise.js'
 export type { EpochRecord, Evaluation, TrainingEvent } from './training/loop.js'
 export type { Schedule, ScheduleName } from './training/schedule.js'
@@ -27,6 +32,7 @@ export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
 export { Session, type RunOptions, type SessionDescription, type SessionOptions } from './runtime/session.js'
 export { defaultThreads } from './runtime/threads.js'
 
+export { imageFolder, type ImageDecoder, type ImageFit, type ImageFolder, type ImageFolderOptions } from './formats/image-folder.js'
 export { readDataset, type Dataset, type LabelledData } from './formats/dataset.js'
 export { decodeNpy, encodeNpy, readNpy, writeNpy } from './formats/npy.js'
 export { decodeNpz, encodeNpz, readNpz, writeNpz, type Arrays } from './formats/npz.js'

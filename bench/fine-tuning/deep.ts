@@ -10,17 +10,18 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 
 const denseTraining = {
-  epochs: 6,
-  learningRate: 0.02,
+  epochs: 5,
+  learningRate: 0.05,
   momentum: 0.9,
   weightDecay: 5e-4,
   schedule: 'cosine',
   warmUp: 0.1,
   clipNorm: 10,
   batchSize: 64,
+  threads: 1,
   seed: 1
 } as const
-const counts = { train: 30_000, validation: 3_000, test: 6_000 } as const
+const counts = { train: 30_000, validation: 2_000, test: 6_000 } as const
 
 const solvers: Readonly<Record<string, Partial<CompressOptions>>> = {
   plain: { ridge: 0 },
@@ -28,9 +29,9 @@ const solvers: Readonly<Record<string, Partial<CompressOptions>>> = {
   corrected: { ridge: 0, correction: 'epc' }
 }
 // Powers of two: a rate converges when the loss of every step stays finite and does not spike, and training ends better than it began.
-const rates = [0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32] as const
-const trial = { steps: 200, momentum: 0.9, weightDecay: 1e-4, schedule: 'constant', clipNorm: 0, maxRollbacks: 0, batchSize: 64 } as const
-const epochs = 3
+const rates = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32] as const
+const trial = { steps: 120, momentum: 0.9, weightDecay: 1e-4, schedule: 'constant', clipNorm: 0, maxRollbacks: 0, batchSize: 64, threads: 1 } as const
+const epochs = 2
 
 export interface DeepTrial {
   readonly rate: number
@@ -133,6 +134,7 @@ async function afterEpochs(graph: Graph, learningRate: number): Promise<number |
     weightDecay: 1e-4,
     schedule: 'one-cycle',
     batchSize: 64,
+    threads: 1,
     seed: 1,
     train: await characters('train', counts.train),
     validation: await characters('validation', counts.validation)

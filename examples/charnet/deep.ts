@@ -8,7 +8,7 @@ import { floatTensor, type Tensor } from '../../lib/tensor.js'
 import { initialise } from '../../lib/training/initialise.js'
 import { classCount, patch } from './architecture.js'
 
-const filters = [32, 32, 48, 48, 64, 64, 96, 96] as const
+const filters = [16, 16, 32, 32, 32, 32, 48, 48] as const
 
 /** Names of its convolutions, in order, with the rank at which each is decomposed: as many components as filters; the first has only nine taps. */
 export const deepRanks: Readonly<Record<string, number>> = Object.fromEntries(

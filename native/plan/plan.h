@@ -46,6 +46,7 @@ class Plan {
   void check_indices() const;
   void check_kinds(const StepSpec& step) const;
   void choose_layouts();
+  void order_channels();
   void mark_constants();
   void mark_gradients();
   void assign_inference_memory();
