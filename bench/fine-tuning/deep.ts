@@ -1,6 +1,6 @@
 // All eight convolutions of a deep network decomposed at once: which learning rates its factors bear, plain and corrected, beside the
 // dense network's own; and what they reach in a fixed number of epochs.
-//   npm run fine-tuning -- deep
+//   npm run build:ts && node dist/bench/fine-tuning/deep.js
 
 import path from 'node:path'
 import { compress, type CompressOptions, evaluate, fineTune, type Graph, PolyadicError, readOnnx, writeOnnx } from '../../lib/index.js'
@@ -30,7 +30,16 @@ const solvers: Readonly<Record<string, Partial<CompressOptions>>> = {
 }
 // Powers of two: a rate converges when the loss of every step stays finite and does not spike, and training ends better than it began.
 const rates = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32] as const
-const trial = { steps: 120, momentum: 0.9, weightDecay: 1e-4, schedule: 'constant', clipNorm: 0, maxRollbacks: 0, batchSize: 64, threads: 1 } as const
+const trial = {
+  steps: 120,
+  momentum: 0.9,
+  weightDecay: 1e-4,
+  schedule: 'constant',
+  clipNorm: 0,
+  maxRollbacks: 0,
+  batchSize: 64,
+  threads: 1
+} as const
 const epochs = 2
 
 export interface DeepTrial {
@@ -73,7 +82,8 @@ async function denseNetwork(): Promise<Graph> {
     validation: await characters('validation', counts.validation),
     checkpoint: { path: path.join(cacheFolder, 'deep.checkpoint'), everySteps: 100, resume: true },
     onProgress: ({ epoch, step, loss, accuracy, validation }) => {
-      if (step % 100 === 0 || validation) console.log(`dense epoch ${epoch} step ${step} loss ${loss.toFixed(3)} ${accuracy.toFixed(4)} ${validation?.accuracy ?? ''}`)
+      if (step % 100 === 0 || validation)
+        console.log(`dense epoch ${epoch} step ${step} loss ${loss.toFixed(3)} ${accuracy.toFixed(4)} ${validation?.accuracy ?? ''}`)
     }
   })
   console.log(`deep: validation accuracy ${best.accuracy}`)
@@ -117,7 +127,11 @@ async function tryRate(graph: Graph, rate: number): Promise<DeepTrial> {
   try {
     const validation = await characters('validation', counts.validation)
     const before = await evaluate(graph, validation)
-    const { graph: tuned, history } = await fineTune(graph, { ...trial, learningRate: rate, train: await characters('train', counts.train) })
+    const { graph: tuned, history } = await fineTune(graph, {
+      ...trial,
+      learningRate: rate,
+      train: await characters('train', counts.train)
+    })
     const { accuracy, loss } = await evaluate(tuned, validation)
     return { rate, converges: loss < Math.max(before.loss, 1), loss: history.at(-1)?.loss ?? null, accuracy }
   } catch (error) {

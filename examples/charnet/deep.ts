@@ -2,7 +2,7 @@
 // the last map, 36 classes. What it is for: all of its convolutions decomposed at once (bench/fine-tuning).
 
 import type { Node } from '../../lib/graph/graph.js'
-import { type Graph } from '../../lib/graph/graph.js'
+import type { Graph } from '../../lib/graph/graph.js'
 import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
 import { floatTensor, type Tensor } from '../../lib/tensor.js'
 import { initialise } from '../../lib/training/initialise.js'

@@ -29,7 +29,8 @@ export interface LayerByLayerResult {
 export async function compressLayerByLayer(graph: Graph, options: LayerByLayerOptions): Promise<LayerByLayerResult> {
   const { compress: solving, tune, onLayer } = options
   const requests = Object.entries(solving.layers)
-  if (requests.length === 0) throw new PolyadicError('POLYADIC_ARGUMENT', 'compress.layers: expected at least one layer', { subject: 'layers' })
+  if (requests.length === 0)
+    throw new PolyadicError('POLYADIC_ARGUMENT', 'compress.layers: expected at least one layer', { subject: 'layers' })
   const layers: LayerReport[] = []
   const tuned: FineTuneResult[] = []
   let network = graph

@@ -89,7 +89,7 @@ struct FloatKernels {
   ConvGradTile conv_grad[kMaxBlocks][kMaxPixels];  // [blocks − 1][taps − 1]
   DepthwiseTile depthwise[kMaxPixels];             // [pixels − 1]
   DepthwiseRows depthwise_rows;
-  PeakLoop peak;                                 // 12 · 2 · block operations a round
+  PeakLoop peak;  // 12 · 2 · block operations a round
 };
 
 }  // namespace polyadic

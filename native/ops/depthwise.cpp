@@ -134,7 +134,8 @@ void Depthwise::weight_gradient(const Context& context, const float* src, const 
   const PixelGrid& to = phase.gather.dst;
   const std::int64_t taps = static_cast<std::int64_t>(phase.offsets.size());
   // As many taps at a time as there are sums in registers, evenly.
-  const std::int64_t parts = (taps + kMaxGradTaps - 1) / kMaxGradTaps, most = (taps + parts - 1) / std::max<std::int64_t>(1, parts);
+  const std::int64_t parts = (taps + kMaxGradTaps - 1) / kMaxGradTaps,
+                     most = (taps + parts - 1) / std::max<std::int64_t>(1, parts);
   context.parallel(dst_.blocks() * parts, [&](std::int64_t index, int) {
     const std::int64_t b = index / parts, first = index % parts * most;
     float sums[kMaxGradTaps * 16] = {};

@@ -19,9 +19,9 @@ class Gather {
   enum : int { kAccumulate = 1, kApplyRelu = 2 };
 
   Gather() = default;
-  // src and dst: layouts whose halo is large enough. Maxout only forward. `order`: how the convolution's output channels
-  // lie in dst (backward: in src), whose layout then has order.places() channels; by pieces only without groups and
-  // without maxout.
+  // src and dst: layouts whose halo is large enough. Maxout only forward. `order`: how the convolution's output
+  // channels lie in dst (backward: in src), whose layout then has order.places() channels; by pieces only without
+  // groups and without maxout.
   Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout = {},
          ChannelOrder order = {});
 

@@ -17,8 +17,8 @@ class MaxoutStep : public Step {
         in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {
     const std::int64_t channels = in_.order.by_pieces() ? in_.order.channels : in_.layout.c;
-    if (channels != out_.layout.c * maxout_.pieces || in_.layout.h != out_.layout.h ||
-        in_.layout.w != out_.layout.w || in_.layout.block != out_.layout.block) {
+    if (channels != out_.layout.c * maxout_.pieces || in_.layout.h != out_.layout.h || in_.layout.w != out_.layout.w ||
+        in_.layout.block != out_.layout.block) {
       throw Error(ErrorCode::shape, "maxout: shapes do not fit each other");
     }
     if (in_.order.by_pieces()) return;
@@ -100,8 +100,7 @@ class MaxoutStep : public Step {
         args.x = in_.data + in.at(n, b * maxout_.pieces) + in.pixel(y, 0);
         args.y = out_.data + out.at(n, b) + out.pixel(y, 0);
         if (out_.grad) args.dy = out_.grad + out_.grad_layout.at(n, b) + out_.grad_layout.pixel(y, 0);
-        if (in_.grad)
-          args.dx = in_.grad + in_.grad_layout.at(n, b * maxout_.pieces) + in_.grad_layout.pixel(y, 0);
+        if (in_.grad) args.dx = in_.grad + in_.grad_layout.at(n, b * maxout_.pieces) + in_.grad_layout.pixel(y, 0);
         f(args);
       }
     });

@@ -43,8 +43,11 @@ t.test('classes are folders in order, values are normalised by channel', async (
   t.strictSame([[...(first?.target ?? [])], [...(second?.target ?? [])]], [[0, 1], [1]])
   // Planes of four pixels: (byte/255 − mean)/std.
   const expected = [0.2, -0.2, 0.3, 1, -1, 0].flatMap((value) => [value, value, value, value])
-  const got = [...(first?.input as Float32Array)]
-  t.ok(got.every((value, i) => Math.abs(value - (expected[i] as number)) < 1e-6), JSON.stringify(got))
+  const got = [...((first as Batch).input as Float32Array)]
+  t.ok(
+    got.every((value, i) => Math.abs(value - (expected[i] as number)) < 1e-6),
+    JSON.stringify(got)
+  )
 })
 
 t.test('grey images of another size', async (t) => {
@@ -54,7 +57,7 @@ t.test('grey images of another size', async (t) => {
     .png()
     .toFile(path.join(dir, 'x', 'half.png'))
   const [batch] = await all((await imageFolder(dir, { shape: [1, 8, 8], fit: 'fill' }))(1))
-  t.strictSame([...(batch?.input as Float32Array)].slice(0, 8), [0, 0, 0, 0, 1, 1, 1, 1])
+  t.strictSame([...((batch as Batch).input as Float32Array)].slice(0, 8), [0, 0, 0, 0, 1, 1, 1, 1])
 })
 
 t.test('a seed shuffles every epoch anew, and the same way again', async (t) => {

@@ -48,7 +48,10 @@ t.test('goes on from the checkpoints of its stages', async (t) => {
     onLayer: () => stop.abort(new Error('enough'))
   })
   await t.rejects(aborted, { message: 'enough' })
-  const resumed = await compressLayerByLayer(toyNetwork(1), { compress: solving, tune: { ...tune, checkpoint: { ...checkpoint, resume: true } } })
+  const resumed = await compressLayerByLayer(toyNetwork(1), {
+    compress: solving,
+    tune: { ...tune, checkpoint: { ...checkpoint, resume: true } }
+  })
   for (const name of whole.graph.initializers.keys()) t.equal(bits(resumed.graph, name), bits(whole.graph, name), name)
 })
 

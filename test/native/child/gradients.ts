@@ -87,17 +87,21 @@ for (let seed = 0; seed < 24; seed++) {
 
 // More taps than a kernel sums at once.
 for (const [kernel, strides] of [
-  [[13, 1], [1, 1]],
-  [[3, 5], [2, 3]],
-  [[5, 5], [1, 1]]
+  [
+    [13, 1],
+    [1, 1]
+  ],
+  [
+    [3, 5],
+    [2, 3]
+  ],
+  [
+    [5, 5],
+    [1, 1]
+  ]
 ] as const) {
   const { b, x } = begin(kernel[0], 18, 15)
-  await check(
-    `depthwise ${kernel}, strides ${strides}`,
-    b,
-    b.convolution(x, 18, { kernel, strides, pads: [1, 0, 1, 2], groups: 18 }),
-    2
-  )
+  await check(`depthwise ${kernel}, strides ${strides}`, b, b.convolution(x, 18, { kernel, strides, pads: [1, 0, 1, 2], groups: 18 }), 2)
 }
 
 for (const channels of [3, 8, 13]) {
@@ -152,11 +156,7 @@ for (const order of ['adjacent', 'strided'] as const) {
       const shared = two.b.convolution(two.x, channels * pieces, { kernel: [2, 3], strides })
       const one = two.b.step({ op: 'maxout', input: shared, pieces, order }, { ...two.b.shape(shared), c: channels })
       const { n, h, w } = two.b.shape(shared)
-      await check(
-        `${name}, shared`,
-        two.b,
-        two.b.step({ op: 'concat', inputs: [one, shared] }, { n, c: channels * (pieces + 1), h, w })
-      )
+      await check(`${name}, shared`, two.b, two.b.step({ op: 'concat', inputs: [one, shared] }, { n, c: channels * (pieces + 1), h, w }))
     }
   }
 }
@@ -184,7 +184,11 @@ for (const op of ['max_pool', 'average_pool'] as const) {
         }
         const [first, second] = [flat(narrow), flat(wide)]
         const c = two.b.shape(first).c + 2 * h * w
-        await check(`${op} ${size}, stride ${stride}, shared`, two.b, two.b.step({ op: 'concat', inputs: [first, second] }, { n: 3, c, h: 1, w: 1 }))
+        await check(
+          `${op} ${size}, stride ${stride}, shared`,
+          two.b,
+          two.b.step({ op: 'concat', inputs: [first, second] }, { n: 3, c, h: 1, w: 1 })
+        )
       }
     }
   }
