@@ -24,6 +24,7 @@ export type { EpochRecord, Evaluation, TrainingEvent } from './training/loop.js'
 export type { Schedule, ScheduleName } from './training/schedule.js'
 
 export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
+export type { Precision, PrecisionChoice } from './runtime/precision.js'
 export { Session, type RunOptions, type SessionDescription, type SessionOptions } from './runtime/session.js'
 export { defaultThreads } from './runtime/threads.js'
 

@@ -10,20 +10,20 @@
 namespace polyadic {
 namespace {
 
-void zero(float* data, std::int64_t count) {
-  if (count > 0) std::memset(data, 0, static_cast<std::size_t>(count) * sizeof(float));
+template <class T>
+void zero(T* data, std::int64_t count) {
+  if (count > 0) std::memset(data, 0, static_cast<std::size_t>(count) * sizeof(T));
 }
 
-}  // namespace
-
-void clear_halo(const Layout& layout, float* data) {
+template <class T>
+void clear(const Layout& layout, T* data) {
   if (layout.halo.empty()) return;
   const Halo& halo = layout.halo;
   const std::int64_t row = layout.row();
   const std::int64_t left = halo.left * layout.block;
   const std::int64_t right = halo.right * layout.block;
   for (std::int64_t plane = 0; plane < layout.n * layout.blocks(); ++plane) {
-    float* at = data + plane * layout.plane();
+    T* at = data + plane * layout.plane();
     zero(at, halo.top * row);
     at += halo.top * row;
     for (std::int64_t y = 0; y < layout.h; ++y, at += row) {
@@ -33,6 +33,11 @@ void clear_halo(const Layout& layout, float* data) {
     zero(at, halo.bottom * row);
   }
 }
+
+}  // namespace
+
+void clear_halo(const Layout& layout, float* data) { clear(layout, data); }
+void clear_halo(const Layout& layout, std::uint16_t* data) { clear(layout, data); }
 
 namespace {
 
@@ -53,7 +58,8 @@ inline void transpose_4x4(const float* in, std::int64_t from, float* out, std::i
 #endif
 }
 
-// out[x·to + c] = in[c·from + x] for c < rows, x < columns.
+}  // namespace
+
 void transpose(const float* in, std::int64_t from, std::int64_t rows, std::int64_t columns, float* out,
                std::int64_t to) {
   const std::int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
@@ -64,6 +70,8 @@ void transpose(const float* in, std::int64_t from, std::int64_t rows, std::int64
     for (std::int64_t c = x < whole_columns ? whole_rows : 0; c < rows; ++c) out[x * to + c] = in[c * from + x];
   }
 }
+
+namespace {
 
 // Lines of pixels that lie one behind the other in a plane: its rows or, without a halo between them, all of it.
 struct Lines {

@@ -26,7 +26,7 @@ struct Layout {
   Halo halo;
 
   std::int64_t blocks() const { return (c + block - 1) / block; }
-  // Strides in floats.
+  // Strides in elements.
   std::int64_t row() const { return (halo.left + w + halo.right) * block; }
   // Planes a multiple of 1 KiB apart would crowd on few sets of the first-level cache: those get a line more.
   std::int64_t plane() const {
@@ -48,6 +48,11 @@ struct Layout {
 
 // Zeroes the halo of every image and channel block.
 void clear_halo(const Layout& layout, float* data);
+void clear_halo(const Layout& layout, std::uint16_t* data);
+
+// out[x·to + c] = in[c·from + x] for c < rows, x < columns.
+void transpose(const float* in, std::int64_t from, std::int64_t rows, std::int64_t columns, float* out,
+               std::int64_t to);
 
 // Between dense NCHW (as JavaScript gives it) and a layout; images [n0, n1) only.
 void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t n0, std::int64_t n1);
