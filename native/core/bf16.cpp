@@ -15,9 +15,7 @@ void round_pixels(const float* src, std::int64_t area, std::int64_t channels, st
   float part[kPixels * kMaxBlock];
   for (std::int64_t x = 0; x < pixels; x += kPixels) {
     const std::int64_t count = std::min(kPixels, pixels - x);
-    transpose(src + x, area, channels, count, part, block);
-    for (std::int64_t i = 0; channels < block && i < count; ++i)
-      std::fill(part + i * block + channels, part + (i + 1) * block, 0.0f);
+    kernels().layout.to_blocked(src + x, area, channels, count, part);
     bf16_kernels().round(part, dst + x * block, count * block);
   }
 }

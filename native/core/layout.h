@@ -50,10 +50,6 @@ struct Layout {
 void clear_halo(const Layout& layout, float* data);
 void clear_halo(const Layout& layout, std::uint16_t* data);
 
-// out[x·to + c] = in[c·from + x] for c < rows, x < columns.
-void transpose(const float* in, std::int64_t from, std::int64_t rows, std::int64_t columns, float* out,
-               std::int64_t to);
-
 // Between dense NCHW (as JavaScript gives it) and a layout; images [n0, n1) only.
 void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t n0, std::int64_t n1);
 void to_nchw(const Layout& layout, const float* src, float* dst, std::int64_t n0, std::int64_t n1);

@@ -4,11 +4,12 @@
 
 #include "double_body.h"
 #include "float_body.h"
+#include "layout_body.h"
 #include "training_body.h"
 
 namespace polyadic {
 
-const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 3>(), double_kernels<8, 16>(),
-                                    training_kernels()};
+const KernelTable kernels_avx512 = {"avx512", float_kernels<8, 8, 8, 6, 4>(), double_kernels<8, 16>(),
+                                    training_kernels(), layout_kernels()};
 
 }  // namespace polyadic

@@ -139,18 +139,29 @@ void depthwise_tile(const TileArgs& given) {
   for (int p = 0; p < Pixels; ++p) tile_end(args, p, 0, 1, acc[p]);
 }
 
-template <int Pixels>
-inline void depthwise_run(const RowArgs& args, const float* src, float* dst) {
+constexpr int kRun = 8;  // pixels of a row whose sums stand in registers together
+
+// Sums of neighbouring pixels over Taps taps, or with Taps = 0 over any number of them.
+template <int Taps, int Pixels>
+inline void depthwise_run(const RowArgs& args, const Vec* w, const float* src, float* dst) {
   Vec acc[Pixels];
   const Vec begin = args.flags & polyadic::kFromBias ? Vec::load(args.bias) : Vec::zero();
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) acc[p] = begin;
-  const float* weights = args.weights;
-  for (std::int64_t i = 0; i < args.k; ++i, weights += Vec::kLanes) {
-    const float* in = src + args.offsets[i];
-    const Vec w = Vec::load(weights);
+  if (Taps > 0) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Taps; ++i) {
+      const float* in = src + args.offsets[i];
 #pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) acc[p] = fma(Vec::load(in + p * Vec::kLanes), w, acc[p]);
+      for (int p = 0; p < Pixels; ++p) acc[p] = fma(Vec::load(in + p * Vec::kLanes), w[i], acc[p]);
+    }
+  } else {
+    for (std::int64_t i = 0; i < args.k; ++i) {
+      const float* in = src + args.offsets[i];
+      const Vec weight = Vec::load(args.weights + i * Vec::kLanes);
+#pragma GCC unroll 8
+      for (int p = 0; p < Pixels; ++p) acc[p] = fma(Vec::load(in + p * Vec::kLanes), weight, acc[p]);
+    }
   }
   if (args.flags & polyadic::kRelu) {
 #pragma GCC unroll 8
@@ -160,38 +171,53 @@ inline void depthwise_run(const RowArgs& args, const float* src, float* dst) {
   for (int p = 0; p < Pixels; ++p) acc[p].store(dst + p * Vec::kLanes);
 }
 
-template <int Pixels>
-void depthwise_each_row(const RowArgs& args) {
-  const float* src = args.src;
-  float* dst = args.dst;
+// One row. The weights of a few taps stay in registers.
+template <int Taps, int Pixels>
+void depthwise_line(const RowArgs& args, const float* src, float* dst) {
+  Vec w[Taps > 0 ? Taps : 1];
+#pragma GCC unroll 16
+  for (int i = 0; i < Taps; ++i) w[i] = Vec::load(args.weights + i * Vec::kLanes);
   const std::int64_t last = args.pixels - Pixels;
-  for (std::int64_t y = 0; y < args.rows; ++y, src += args.src_row, dst += args.dst_row) {
-    for (std::int64_t x = 0; x < last; x += Pixels)
-      depthwise_run<Pixels>(args, src + x * Vec::kLanes, dst + x * Vec::kLanes);
-    // The last run ends with the row, over pixels of the one before it.
-    depthwise_run<Pixels>(args, src + last * Vec::kLanes, dst + last * Vec::kLanes);
+  for (std::int64_t x = 0; x < last; x += Pixels)
+    depthwise_run<Taps, Pixels>(args, w, src + x * Vec::kLanes, dst + x * Vec::kLanes);
+  // The last run ends with the row, over pixels of the one before it.
+  depthwise_run<Taps, Pixels>(args, w, src + last * Vec::kLanes, dst + last * Vec::kLanes);
+}
+
+using DepthwiseLine = void (*)(const RowArgs&, const float*, float*);
+
+// Rows as runs of nearly the same width.
+DepthwiseLine line_kernel(const RowArgs& args) {
+#define POLYADIC_LINES(taps)                                                                               \
+  {                                                                                                        \
+    depthwise_line<taps, 1>, depthwise_line<taps, 2>, depthwise_line<taps, 3>, depthwise_line<taps, 4>,    \
+        depthwise_line<taps, 5>, depthwise_line<taps, 6>, depthwise_line<taps, 7>, depthwise_line<taps, 8> \
   }
+  constexpr DepthwiseLine lines[][kRun] = {POLYADIC_LINES(0), POLYADIC_LINES(1), POLYADIC_LINES(2), POLYADIC_LINES(3),
+                                           POLYADIC_LINES(4), POLYADIC_LINES(5), POLYADIC_LINES(6), POLYADIC_LINES(7),
+                                           POLYADIC_LINES(8), POLYADIC_LINES(9)};
+#undef POLYADIC_LINES
+  const std::int64_t runs = (args.pixels + kRun - 1) / kRun;
+  return lines[args.k <= Vec::kHeldTaps ? args.k : 0][(args.pixels + runs - 1) / runs - 1];
 }
 
 void depthwise_rows(const RowArgs& given) {
   const RowArgs args = given;
-  switch (args.pixels < 8 ? args.pixels : 8) {
-    case 1:
-      return depthwise_each_row<1>(args);
-    case 2:
-      return depthwise_each_row<2>(args);
-    case 3:
-      return depthwise_each_row<3>(args);
-    case 4:
-      return depthwise_each_row<4>(args);
-    case 5:
-      return depthwise_each_row<5>(args);
-    case 6:
-      return depthwise_each_row<6>(args);
-    case 7:
-      return depthwise_each_row<7>(args);
-    default:
-      return depthwise_each_row<8>(args);
+  const DepthwiseLine line = line_kernel(args);
+  for (std::int64_t y = 0; y < args.rows; ++y) line(args, args.src + y * args.src_row, args.dst + y * args.dst_row);
+}
+
+void depthwise_pair(const RowArgs& given_first, const RowArgs& given_second) {
+  const RowArgs first = given_first, second = given_second;
+  const DepthwiseLine line = line_kernel(first), next = line_kernel(second);
+  // The first is a row ahead, so that its sums need not be waited for.
+  const auto ahead = [&](std::int64_t y) {
+    line(first, first.src + y * first.src_row, first.dst + y % 2 * first.dst_row);
+  };
+  if (second.rows > 0) ahead(0);
+  for (std::int64_t y = 0; y < second.rows; ++y) {
+    if (y + 1 < second.rows) ahead(y + 1);
+    next(second, second.src + y % 2 * first.dst_row, second.dst + y * second.dst_row);
   }
 }
 
@@ -255,6 +281,7 @@ constexpr polyadic::FloatKernels float_kernels() {
           {depthwise_tile<1>, depthwise_tile<2>, depthwise_tile<3>, depthwise_tile<4>, depthwise_tile<5>,
            depthwise_tile<6>, depthwise_tile<7>, depthwise_tile<8>},
           depthwise_rows,
+          depthwise_pair,
           {depthwise_grad_tile<1>, depthwise_grad_tile<2>, depthwise_grad_tile<3>, depthwise_grad_tile<4>,
            depthwise_grad_tile<5>, depthwise_grad_tile<6>, depthwise_grad_tile<7>, depthwise_grad_tile<8>},
           peak_loop};

@@ -76,6 +76,10 @@ struct RowArgs {
 //   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·block + offsets[k] + l] · weights[k][l]
 using DepthwiseRows = void (*)(const RowArgs&);
 
+// Two of them in a chain, row by row: the first leaves row y at its dst + (y mod 2)·dst_row, from where the second, whose
+// taps all lie in one row, takes it. What is between them stays in these two rows of memory; second.rows rows.
+using DepthwisePair = void (*)(const RowArgs& first, const RowArgs& second);
+
 // Depthwise weight gradient: for j < taps, lane l: grad[j][l] += Σ_p src[p][offsets[j] + l] · diff[p][l]
 using DepthwiseGradTile = void (*)(const GradArgs&);
 
@@ -93,6 +97,7 @@ struct FloatKernels {
   ConvGradTile conv_grad[kMaxBlocks][kMaxPixels];  // [blocks − 1][taps − 1]
   DepthwiseTile depthwise[kMaxPixels];             // [pixels − 1]
   DepthwiseRows depthwise_rows;
+  DepthwisePair depthwise_pair;
   DepthwiseGradTile depthwise_grad[kMaxPixels];  // [taps − 1]
   PeakLoop peak;                                 // 12 · 2 · block operations a round
 };

@@ -8,6 +8,7 @@
 
 #include "float_kernels.h"
 #include "double_kernels.h"
+#include "layout_kernels.h"
 #include "training_kernels.h"
 
 namespace polyadic {
@@ -17,6 +18,7 @@ struct KernelTable {
   FloatKernels f32;   // inference and training
   DoubleKernels f64;  // the CP solver
   TrainingKernels training;
+  LayoutKernels layout;
 };
 
 extern const KernelTable kernels_scalar;

@@ -4,6 +4,7 @@ namespace {
 
 struct Vec {
   static constexpr int kLanes = 8;
+  static constexpr int kHeldTaps = 5;  // taps whose weights find room in registers beside a run of pixels
   __m256 v;
   static Vec zero() { return {_mm256_setzero_ps()}; }
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
@@ -23,6 +24,36 @@ inline Vec if_positive(Vec test, Vec a, Vec b) {
 }
 inline Vec if_equal(Vec x, Vec y, Vec a, Vec b) {
   return {_mm256_blendv_ps(b.v, a.v, _mm256_cmp_ps(x.v, y.v, _CMP_EQ_OQ))};
+}
+
+// The first n < kLanes floats of memory, zero behind them; nothing beyond them is touched.
+inline __m256i first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline Vec load_first(const float* p, int n) { return {_mm256_maskload_ps(p, first_lanes(n))}; }
+inline void store_first(float* p, Vec a, int n) { _mm256_maskstore_ps(p, first_lanes(n), a.v); }
+
+// Rows become columns.
+inline void transpose(Vec (&r)[8]) {
+  __m256 a[8], b[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_ps(r[i].v, r[i + 1].v);
+    a[i + 1] = _mm256_unpackhi_ps(r[i].v, r[i + 1].v);
+  }
+  // b[i + j]: in half h, column 4h + j of rows i … i + 3.
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+    b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+    b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+    b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    r[j].v = _mm256_permute2f128_ps(b[j], b[4 + j], 0x20);
+    r[4 + j].v = _mm256_permute2f128_ps(b[j], b[4 + j], 0x31);
+  }
 }
 
 struct VecD {

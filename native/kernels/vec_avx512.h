@@ -4,6 +4,7 @@ namespace {
 
 struct Vec {
   static constexpr int kLanes = 16;
+  static constexpr int kHeldTaps = 9;  // taps whose weights find room in registers beside a run of pixels
   __m512 v;
   static Vec zero() { return {_mm512_setzero_ps()}; }
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
@@ -23,6 +24,49 @@ inline Vec if_positive(Vec test, Vec a, Vec b) {
 }
 inline Vec if_equal(Vec x, Vec y, Vec a, Vec b) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, y.v, _CMP_EQ_OQ), b.v, a.v)};
+}
+
+// The first n < kLanes floats of memory, zero behind them; nothing beyond them is touched.
+inline Vec load_first(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p)};
+}
+inline void store_first(float* p, Vec a, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v);
+}
+
+// Rows become columns.
+inline void transpose(Vec (&r)[16]) {
+  __m512 a[16], b[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_ps(r[i].v, r[i + 1].v);
+    a[i + 1] = _mm512_unpackhi_ps(r[i].v, r[i + 1].v);
+  }
+  const auto low = [](__m512 x, __m512 y) {
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
+  };
+  const auto high = [](__m512 x, __m512 y) {
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
+  };
+  // b[i + j]: in quarter q, column 4q + j of rows i … i + 3.
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    b[i] = low(a[i], a[i + 2]);
+    b[i + 1] = high(a[i], a[i + 2]);
+    b[i + 2] = low(a[i + 1], a[i + 3]);
+    b[i + 3] = high(a[i + 1], a[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const __m512 even = _mm512_shuffle_f32x4(b[j], b[4 + j], 0x88),
+                 even2 = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0x88);
+    const __m512 odd = _mm512_shuffle_f32x4(b[j], b[4 + j], 0xdd),
+                 odd2 = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0xdd);
+    r[j].v = _mm512_shuffle_f32x4(even, even2, 0x88);
+    r[4 + j].v = _mm512_shuffle_f32x4(odd, odd2, 0x88);
+    r[8 + j].v = _mm512_shuffle_f32x4(even, even2, 0xdd);
+    r[12 + j].v = _mm512_shuffle_f32x4(odd, odd2, 0xdd);
+  }
 }
 
 struct VecD {

@@ -4,6 +4,7 @@ namespace {
 
 struct Vec {
   static constexpr int kLanes = 4;
+  static constexpr int kHeldTaps = 3;  // taps whose weights find room in registers beside a run of pixels
   float v[kLanes];
   static Vec zero() { return {{0, 0, 0, 0}}; }
   static Vec load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
@@ -44,6 +45,27 @@ inline Vec if_positive(Vec test, Vec a, Vec b) {
 inline Vec if_equal(Vec x, Vec y, Vec a, Vec b) {
   for (int i = 0; i < Vec::kLanes; ++i) a.v[i] = x.v[i] == y.v[i] ? a.v[i] : b.v[i];
   return a;
+}
+
+// The first n < kLanes floats of memory, zero behind them; nothing beyond them is touched.
+inline Vec load_first(const float* p, int n) {
+  Vec a = Vec::zero();
+  for (int i = 0; i < n; ++i) a.v[i] = p[i];
+  return a;
+}
+inline void store_first(float* p, Vec a, int n) {
+  for (int i = 0; i < n; ++i) p[i] = a.v[i];
+}
+
+// Rows become columns.
+inline void transpose(Vec (&r)[Vec::kLanes]) {
+  for (int i = 0; i < Vec::kLanes; ++i) {
+    for (int j = 0; j < i; ++j) {
+      const float kept = r[i].v[j];
+      r[i].v[j] = r[j].v[i];
+      r[j].v[i] = kept;
+    }
+  }
 }
 
 struct VecD {

@@ -33,7 +33,8 @@ struct Stage {
   // Between this stage and the next: where its output lies in scratch memory. Unused for the last stage.
   Layout layout;
   std::int64_t offset = 0;
-  bool front = false;  // there is room for one panel of its channels, which the next stage takes at once
+  bool front = false;   // there is room for one panel of its channels, which the next stage takes at once
+  bool paired = false;  // there is room for two rows of a block, which the next stage takes at once
 
   // Input rows that output rows need.
   Rows input_rows(Rows out) const {
@@ -53,9 +54,8 @@ struct Stage {
     for (std::int64_t n = 0; n < images; ++n) f(n * whole, n * whole + rows * shape.out_w);
   }
 
-  // Output rows [0, rows) of some images.
+  // Output rows [0, rows) of some images; not for depthwise stages.
   void run(const float* src, float* dst, std::int64_t images, std::int64_t rows, int options, float* scratch) const {
-    if (depthwise) return narrow.run_blocks(src, dst, images, rows, {0, layout.blocks(), 0, 0}, options);
     each_range(images, rows,
                [&](std::int64_t first, std::int64_t end) { wide.run_range(src, dst, first, end, options, scratch); });
   }
@@ -76,9 +76,11 @@ class CpBlock : public Step {
   CpBlock(const StepSpec& spec, StepResources resources)
       : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]),
+        block_(kernels().f32.block),
         epilogue_(spec, resources) {
     if (resources.training) throw Error(ErrorCode::argument, "cp_block: training plans take its stages one by one");
     make_shapes(spec, resources);
+    find_pairs();
     choose_order();
     make_kernels(spec.maxout);
   }
@@ -118,7 +120,8 @@ class CpBlock : public Step {
     for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
     return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
            std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" +
-           (by_panels_ ? ", a panel of the rank at a time" : "") + epilogue_.name();
+           (by_panels_ ? ", a panel of the rank at a time" : "") + (in_.layout.block == block_ ? "" : ", from planes") +
+           (out_.layout.block == block_ ? "" : ", to planes") + epilogue_.name();
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
@@ -149,7 +152,7 @@ class CpBlock : public Step {
         throw Error(ErrorCode::shape, "cp_block: a stage's weight or bias has the wrong number of elements");
       }
       const bool last = stages_.size() + 1 == spec.stages.size();
-      stage.depthwise = stage.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == out_.layout.block);
+      stage.depthwise = stage.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == block_);
       stages_.push_back(std::move(stage));
       in.c = channels;
       in.h = out_h;
@@ -159,6 +162,18 @@ class CpBlock : public Step {
     if (last.kernel[0] != 1 || last.kernel[1] != 1 || in.c != out_.layout.c * spec.maxout.pieces ||
         in.h != out_.layout.h || in.w != out_.layout.w) {
       throw Error(ErrorCode::shape, "cp_block: the stages do not lead to the output's shape");
+    }
+  }
+
+  // A k×1 and a 1×k run row by row, as one: what is between them never leaves the first-level cache.
+  void find_pairs() {
+    for (std::size_t i = 0; i + 2 < stages_.size(); ++i) {
+      Stage& stage = stages_[i];
+      const Stage& next = stages_[i + 1];
+      const Window& w = next.shape.window;
+      const bool own_rows = w.kernel[0] == 1 && w.strides[0] == 1 && w.pads[0] == 0 && w.pads[2] == 0;
+      stage.paired = stage.depthwise && next.depthwise && own_rows && Depthwise::takes_rows(stage.shape) &&
+                     Depthwise::takes_rows(next.shape) && (i == 0 || !stages_[i - 1].paired);
     }
   }
 
@@ -173,8 +188,9 @@ class CpBlock : public Step {
       rows = next.input_rows({0, rows}).count();
       const Window& w = next.shape.window;
       stage.front = front && i + 1 < last;
-      stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, out_.layout.block, {}};
+      stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, block_, {}};
       if (stage.front) stage.layout.c = std::min<std::int64_t>(stage.layout.c, panel_channels());
+      if (stage.paired) stage.layout = Layout{1, block_, 2, stage.shape.out_w, block_, {}};
       stage.layout.halo.left = w.pads[1];
       const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
       stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));
@@ -237,12 +253,14 @@ class CpBlock : public Step {
       local.in_h = rows = stage.input_rows({0, rows}).count();
       local.window.pads[0] = local.window.pads[2] = 0;
       const Layout src = i == 0 ? in_.layout : whole(stages_[i - 1]);
-      const Layout dst = last ? out_.layout : whole(stage);
+      Layout dst = last ? out_.layout : whole(stage);
+      dst.block = block_;
       if (stage.depthwise) {
         stage.narrow = Depthwise(local, Gather::Direction::forward, src, dst);
       } else {
         stage.wide = Gather(local, Gather::Direction::forward, src, dst, last ? maxout : Maxout{});
         if (stage.front) stage.wide.share_front();
+        if (last && out_.layout.block != block_) stage.wide.write_planes(out_.layout);
       }
     }
   }
@@ -271,7 +289,7 @@ class CpBlock : public Step {
     missing[last] = band;
     for (std::size_t i = last; i-- > 0;) {
       const Rows wanted = stages_[i + 1].input_rows(missing[i + 1]);
-      missing[i] = keep(stages_[i], between + stages_[i].offset, held[i], wanted);
+      missing[i] = stages_[i].paired ? wanted : keep(stages_[i], between + stages_[i].offset, held[i], wanted);
       held[i] = wanted;
     }
     std::array<Part, kMaxStages> parts;
@@ -280,7 +298,7 @@ class CpBlock : public Step {
       // Rows outside of the image are the next stage's padding.
       Rows rows{std::clamp<std::int64_t>(0, missing[i].begin, missing[i].end),
                 std::clamp(stage.shape.out_h, missing[i].begin, missing[i].end)};
-      if (i < last) {
+      if (i < last && !stage.paired) {
         float* data = between + stage.offset;
         zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);
         zero_rows(stage.layout, data, rows.end - held[i].begin, missing[i].end - held[i].begin);
@@ -290,8 +308,9 @@ class CpBlock : public Step {
       parts[i].src = i == 0
                          ? in_.data + image * in_.layout.image() + source * in_.layout.row()
                          : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();
-      parts[i].dst = i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
-                               : between + stage.offset + (rows.begin - held[i].begin) * stage.layout.row();
+      parts[i].dst =
+          i == last ? out_.data + image * out_.layout.image() + rows.begin * out_.layout.row()
+                    : between + stage.offset + (stage.paired ? 0 : (rows.begin - held[i].begin) * stage.layout.row());
       parts[i].rows = rows.count();
     }
     std::size_t next = 0;
@@ -299,11 +318,33 @@ class CpBlock : public Step {
       run_panels(parts, images, scratch);
       next = last;
     }
-    for (; next <= last; ++next) {
+    while (next <= last) {
+      const Stage& stage = stages_[next];
       const Part& part = parts[next];
+      if (stage.depthwise) {
+        const std::int64_t blocks = (stage.shape.out_channels + block_ - 1) / block_;
+        next = run_narrow(parts, next, images, {0, blocks, 0, 0});
+        continue;
+      }
       const int options = next == last ? epilogue_.fused_options() : 0;
-      if (part.rows > 0) stages_[next].run(part.src, part.dst, images, part.rows, options, scratch);
+      if (part.rows > 0) stage.run(part.src, part.dst, images, part.rows, options, scratch);
+      ++next;
     }
+  }
+
+  // Some channel blocks of a depthwise stage, and of the next one where the two are a pair; returns the stage after.
+  std::size_t run_narrow(const std::array<Part, kMaxStages>& parts, std::size_t i, std::int64_t images,
+                         const Depthwise::Blocks& blocks) const {
+    const Stage& stage = stages_[i];
+    const Part& part = parts[i];
+    if (stage.paired) {
+      if (part.rows > 0)
+        stage.narrow.run_pair(stages_[i + 1].narrow, part.src, part.dst, parts[i + 1].dst, images, part.rows, blocks,
+                              0);
+      return i + 2;
+    }
+    if (part.rows > 0) stage.narrow.run_blocks(part.src, part.dst, images, part.rows, blocks, 0);
+    return i + 1;
   }
 
   // All stages but the last, a panel of the rank at a time.
@@ -323,11 +364,9 @@ class CpBlock : public Step {
     for (std::size_t panel = 0; panel < first.wide.panels(); ++panel) {
       first.wide.run_listed(panel, from, to, pixels, 0, scratch);
       const auto [block0, block1] = first.wide.panel_range(panel);
-      for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
-        const Part& part = parts[i];
-        const Depthwise::Blocks blocks{block0, block1, stages_[i - 1].front ? 0 : block0,
-                                       stages_[i].front ? 0 : block0};
-        if (part.rows > 0) stages_[i].narrow.run_blocks(part.src, part.dst, images, part.rows, blocks, 0);
+      for (std::size_t i = 1; i + 1 < stages_.size();) {
+        const Stage& to = stages_[stages_[i].paired ? i + 1 : i];
+        i = run_narrow(parts, i, images, {block0, block1, stages_[i - 1].front ? 0 : block0, to.front ? 0 : block0});
       }
     }
   }
@@ -355,6 +394,7 @@ class CpBlock : public Step {
 
   Value& in_;
   Value& out_;
+  int block_;  // of the values between the stages; the input and the output may be plain
   Epilogue epilogue_;
   std::vector<Stage> stages_;
   std::int64_t band_ = 1, images_ = 1;

@@ -82,31 +82,67 @@ void Depthwise::run(const Context& context, const float* src, float* dst, int op
   }
 }
 
+namespace {
+
+constexpr std::int64_t kFewest = 5;  // narrower maps fill the tiles of a pixel list better
+
+}  // namespace
+
+bool Depthwise::takes_rows(const ConvolutionShape& shape) {
+  return shape.window.strides[1] == 1 && shape.out_w >= kFewest;
+}
+
 bool Depthwise::takes_rows() const {
-  constexpr std::int64_t kFewest = 5;  // narrower maps fill the tiles of a pixel list better
   const GatherPhase& gather = phases_[0].gather;
   return phases_.size() == 1 && gather.src.x.step == 1 && gather.dst.x.step == 1 && gather.dst.x.count >= kFewest;
 }
 
-void Depthwise::run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, const Blocks& blocks,
-                         int options) const {
+RowArgs Depthwise::row_args(int options) const {
   const Phase& phase = phases_[0];
-  const PixelGrid& from = phase.gather.src;
-  const PixelGrid& to = phase.gather.dst;
   RowArgs args{};
-  args.rows = rows;
-  args.pixels = to.x.count;
-  args.src_row = from.y.step * src_.row();
-  args.dst_row = to.y.step * dst_.row();
+  args.pixels = phase.gather.dst.x.count;
+  args.src_row = phase.gather.src.y.step * src_.row();
+  args.dst_row = phase.gather.dst.y.step * dst_.row();
   args.offsets = phase.offsets.data();
   args.k = static_cast<std::int64_t>(phase.offsets.size());
   args.flags = (has_bias_ ? kFromBias : 0) | (options & Gather::kApplyRelu ? kRelu : 0);
+  return args;
+}
+
+void Depthwise::use_block(RowArgs& args, std::int64_t block) const {
+  args.weights = packed_.data() + phases_[0].weights + block * args.k * dst_.block;
+  args.bias = bias_.data() + block * dst_.block;
+}
+
+void Depthwise::run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, const Blocks& blocks,
+                         int options) const {
+  const PixelGrid& from = phases_[0].gather.src;
+  const PixelGrid& to = phases_[0].gather.dst;
+  RowArgs args = row_args(options);
+  args.rows = rows;
   for (std::int64_t b = blocks.first; b < blocks.last; ++b) {
     args.src = src + src_.at(image, b - blocks.first + blocks.src) + src_.pixel(from.y.first, from.x.first);
     args.dst = dst + dst_.at(image, b - blocks.first + blocks.dst) + dst_.pixel(to.y.first, to.x.first);
-    args.weights = packed_.data() + phase.weights + b * args.k * dst_.block;
-    args.bias = bias_.data() + b * dst_.block;
+    use_block(args, b);
     table_->f32.depthwise_rows(args);
+  }
+}
+
+void Depthwise::run_pair(const Depthwise& next, const float* src, float* lines, float* dst, std::int64_t images,
+                         std::int64_t rows, const Blocks& blocks, int options) const {
+  const PixelGrid& from = phases_[0].gather.src;
+  RowArgs first = row_args(0), second = next.row_args(options);
+  second.rows = rows;
+  first.dst = lines + dst_.halo.left * dst_.block;
+  second.src = first.dst + next.phases_[0].gather.src.x.first * dst_.block;
+  for (std::int64_t n = 0; n < images; ++n) {
+    for (std::int64_t b = blocks.first; b < blocks.last; ++b) {
+      first.src = src + src_.at(n, b - blocks.first + blocks.src) + src_.pixel(from.y.first, from.x.first);
+      second.dst = dst + next.dst_.at(n, b - blocks.first + blocks.dst);
+      use_block(first, b);
+      next.use_block(second, b);
+      table_->f32.depthwise_pair(first, second);
+    }
   }
 }
 

@@ -30,6 +30,12 @@ class Depthwise {
   // The first `rows` output rows of some images and channel blocks, forward, on the calling thread.
   void run_blocks(const float* src, float* dst, std::int64_t images, std::int64_t rows, const Blocks& blocks,
                   int options) const;
+  // The same followed by `next`, row by row through `lines`, two rows of this one's destination. Both must take whole
+  // rows, and next reads no row but the one that it writes; the blocks' dst is that of next.
+  void run_pair(const Depthwise& next, const float* src, float* lines, float* dst, std::int64_t images,
+                std::int64_t rows, const Blocks& blocks, int options) const;
+  // Whether whole rows go to the kernel: neighbouring pixels, enough of them for its tile.
+  static bool takes_rows(const ConvolutionShape& shape);
   // Adds to grad, [C][1][kH][kW].
   void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
                        float* grad) const;
@@ -44,8 +50,9 @@ class Depthwise {
   };
   void run_band(const Phase& phase, const float* src, float* dst, std::int64_t begin, std::int64_t end,
                 const Blocks& blocks, int options) const;
-  // Whether whole rows go to the kernel: neighbouring pixels, enough of them for its tile.
   bool takes_rows() const;
+  RowArgs row_args(int options) const;
+  void use_block(RowArgs& args, std::int64_t block) const;
   void run_rows(const float* src, float* dst, std::int64_t image, std::int64_t rows, const Blocks& blocks,
                 int options) const;
 

@@ -9,8 +9,9 @@
 namespace polyadic {
 namespace {
 
-// Taps of one pass over the pixels of a band: a panel's weights for them stay in the first-level cache.
-constexpr std::int64_t kWeightBytes = 16 * 1024;
+// Taps of one pass over the pixels of a band: the weights for them stay in the second-level cache, from which they
+// stream ahead of the multiply-adds; partial sums between passes cost more than that.
+constexpr std::int64_t kWeightBytes = 128 * 1024;
 
 std::int64_t chunk_of(int blocks, int block) {
   return std::max<std::int64_t>(16, kWeightBytes / (static_cast<std::int64_t>(sizeof(float)) * blocks * block));
@@ -67,16 +68,18 @@ void Gather::add_panels(int phase) {
   };
   // Two pieces at a time meet in registers; with an odd number of pieces each goes through dst.
   const std::int64_t together = maxout_.pieces % 2 == 0 ? 2 : 1;
-  const int limit = std::max(1, table_->f32.blocks / static_cast<int>(together));
+  const std::int64_t limit = std::max<std::int64_t>(1, table_->f32.blocks / together);
   for (std::int64_t block = 0; block < dst_.blocks();) {
-    int count = 1;
-    while (count < limit && block + count < dst_.blocks() &&
-           (shape_.groups == 1 || same_groups(block, block + count))) {
-      ++count;
+    std::int64_t run = 1;
+    while (block + run < dst_.blocks() && (shape_.groups == 1 || same_groups(block, block + run))) ++run;
+    // Panels of nearly the same width: one that is left over with a single block would keep few sums in registers.
+    for (std::int64_t parts = (run + limit - 1) / limit; parts > 0; --parts) {
+      const std::int64_t count = (run + parts - 1) / parts;
+      for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together)
+        add_panel(phase, block, static_cast<int>(count), piece, together);
+      block += count;
+      run -= count;
     }
-    for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together)
-      add_panel(phase, block, count, piece, together);
-    block += count;
   }
 }
 
@@ -141,20 +144,22 @@ void Gather::run_panel(const Panel& panel, const Band& band, const Range* ranges
   const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
   TileArgs args{};
   args.bias = bias_.data() + panel.bias;
-  args.dst_offset = front_ ? 0 : panel.first_block * dst_.plane();
-  args.dst_block = dst_.plane();
+  args.dst_offset = front_ || to_planes_ ? 0 : panel.first_block * dst_.plane();
+  args.dst_block = to_planes_ ? kTilePlane : dst_.plane();
   const auto pass = [&](std::int64_t k0, std::int64_t k, bool first, bool last) {
     args.k = k;
     args.offsets = panel.offsets.data() + k0;
     args.weights = weights_ + panel.weights + k0 * panel_row;
     args.flags = first ? (options & kAccumulate ? kFromDst : has_bias_ ? kFromBias : 0) : kFromPartial;
     args.flags |= last ? panel.flags | (options & kApplyRelu ? kRelu : 0) : kToPartial;
-    for (int p = 0; p < band.count; p += width) {
-      const int pixels = std::min(width, band.count - p);
+    // Tiles of nearly the same width, for the same reason as panels.
+    for (int p = 0, tiles = (band.count + width - 1) / width; tiles > 0; --tiles) {
+      const int pixels = (band.count - p + tiles - 1) / tiles;
       args.src = band.src + p;
       args.dst = band.dst + p;
       args.partial = scratch + p * panel_row;
       f32.conv[panel.blocks - 1][pixels - 1](args);
+      p += pixels;
     }
   };
   if (count == 0) return pass(0, 0, true, true);  // no tap inside: such pixels are zero
@@ -270,8 +275,39 @@ void Gather::run_range(const float* src, float* dst, std::int64_t begin, std::in
   float* to[kBand];
   for (std::int64_t at = begin; at < end; at += kBand) {
     const std::int64_t stop = std::min(at + kBand, end);
+    if (to_planes_) {
+      list_pixels(phases_[0].src, src_, src, at, stop, from);
+      run_to_planes(from, static_cast<int>(stop - at), dst, at, options, scratch);
+      continue;
+    }
     list(src, dst, at, stop, from, to);
     for (const Panel& panel : panels_) run_whole(panel, {from, to, static_cast<int>(stop - at)}, options, scratch);
+  }
+}
+
+void Gather::run_to_planes(const float* const* from, int count, float* dst, std::int64_t begin, int options,
+                           float* scratch) const {
+  float* tile = scratch + kMaxBlocks * kBand * 16;
+  float* targets[kBand];
+  for (int p = 0; p < count; ++p) targets[p] = tile + p * dst_.block;
+  const Band band{from, targets, count};
+  const PixelGrid& grid = phases_[0].dst;
+  const std::int64_t area = grid.y.count * grid.x.count;
+  for (const Panel& panel : panels_) {
+    run_whole(panel, band, options, scratch);
+    // Image by image, where the band reaches into the next.
+    for (std::int64_t p = 0; p < band.count;) {
+      const std::int64_t n = (begin + p) / area, inside = (begin + p) % area;
+      const std::int64_t pixels = std::min(band.count - p, area - inside);
+      float* to = dst + planes_.at(n) + inside;
+      for (int m = 0; m < panel.blocks; ++m) {
+        const std::int64_t channel = (panel.first_block + m) * dst_.block;
+        table_->layout.from_blocked(tile + m * kTilePlane + p * dst_.block, pixels,
+                                    std::min<std::int64_t>(dst_.block, planes_.c - channel),
+                                    to + channel * planes_.plane(), planes_.plane());
+      }
+      p += pixels;
+    }
   }
 }
 

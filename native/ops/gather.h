@@ -51,6 +51,13 @@ class Gather {
   // Lets every panel write to the first channel blocks of its destination, which has no others: whoever runs the panels
   // takes each one's output before the next comes.
   void share_front() { front_ = true; }
+  // From now on run_range() writes single planes without a halo, of this layout: each tile's blocks are taken apart
+  // while they are in the first-level cache. The layout that the gather was made with is then only that of a tile. For
+  // whole rows without maxout.
+  void write_planes(const Layout& planes) {
+    planes_ = planes;
+    to_planes_ = true;
+  }
   // [first, last) of the destination's channel blocks that a panel computes.
   std::pair<std::int64_t, std::int64_t> panel_range(std::size_t panel) const;
 
@@ -70,7 +77,10 @@ class Gather {
   // Reads weights that the caller keeps in packed order, and an unpacked bias or null, instead of packing any.
   void use_packed(const float* weights, const float* bias);
 
-  static std::size_t scratch_floats() { return static_cast<std::size_t>(kBand) * kMaxBlocks * 16; }
+  // Partial sums of a band and, behind them, its output before it is taken apart.
+  static std::size_t scratch_floats() {
+    return static_cast<std::size_t>(kMaxBlocks) * (kBand * 16 + static_cast<std::size_t>(kTilePlane));
+  }
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
   // Tile of a full panel, for `describe`.
   int panel_blocks() const { return panels_.empty() ? 0 : panels_[0].blocks; }
@@ -92,6 +102,10 @@ class Gather {
     int count;
   };
 
+  // Floats between the channel blocks of a band that will be taken apart: not a multiple of a page.
+  static constexpr std::int64_t kTilePlane = kBand * 16 + 16;
+  void run_to_planes(const float* const* from, int count, float* dst, std::int64_t begin, int options,
+                     float* scratch) const;
   void add_panels(int phase);
   void add_panel(int phase, std::int64_t first_block, int count, std::int64_t piece, std::int64_t together);
   // [first, last) of a panel's k to sum over.
@@ -125,6 +139,8 @@ class Gather {
   std::vector<std::int32_t> holes_;  // packed elements that are no weights
   bool has_bias_ = false;
   bool front_ = false;
+  Layout planes_;
+  bool to_planes_ = false;
 };
 
 }  // namespace polyadic

@@ -71,9 +71,9 @@ void Gather::pack_block(const Panel& panel, const Gather& forward, const float* 
   const auto inside = [](std::int64_t channels, std::int64_t index, int width) {
     return static_cast<int>(std::min<std::int64_t>(width, channels - index * width));
   };
-  // All panels of the forward gather but the last have as many blocks.
-  const std::int64_t per_panel = forward.panels_.front().blocks;
-  const Panel& from = forward.panels_[static_cast<std::size_t>(block / per_panel)];
+  const auto after = std::upper_bound(forward.panels_.begin(), forward.panels_.end(), block,
+                                      [](std::int64_t b, const Panel& p) { return b < p.first_block; });
+  const Panel& from = *(after - 1);
   const std::int64_t from_row = static_cast<std::int64_t>(from.blocks) * lanes;
   const std::int64_t to_row = static_cast<std::int64_t>(panel.blocks) * lanes;
   const int columns = inside(src_.c, block, lanes);

@@ -47,6 +47,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   spec_.parameters.clear();
   spec_.parameters.shrink_to_fit();
   choose_layouts();
+  choose_direct();
   mark_constants();
   if (spec_.training) {
     mark_gradients();
@@ -210,6 +211,41 @@ void Plan::choose_layouts() {
   }
 }
 
+// CP blocks at the edge of a plan read planes and write them, where they are: converting would take a tenth of their
+// time. Few channels are plain anyway, and need no copy where no halo is wanted.
+void Plan::choose_direct() {
+  direct_.assign(values_.size(), false);
+  if (spec_.training) return;
+  std::vector<int> uses(values_.size(), 0), writers(values_.size(), 0);
+  std::vector<int> blocks(values_.size(), 0);  // uses by CP blocks that take planes
+  for (const int value : spec_.outputs) ++uses[static_cast<std::size_t>(value)];
+  for (const StepSpec& step : spec_.steps) {
+    for (const int value : step_values(step)) ++uses[static_cast<std::size_t>(value)];
+    ++writers[static_cast<std::size_t>(step.output)];
+    if (step.op != Op::cp_block || step.bf16) continue;
+    const std::size_t in = static_cast<std::size_t>(step.inputs[0]), out = static_cast<std::size_t>(step.output);
+    if (step.stages.front().groups < values_[in].layout.c) ++blocks[in];
+    if (step.residual < 0 && step.maxout.pieces == 1) ++blocks[out];
+  }
+  for (const int input : spec_.inputs) {
+    const std::size_t i = static_cast<std::size_t>(input);
+    Layout& layout = values_[i].layout;
+    if (writers[i]++ > 0) continue;  // it, too, is written before the first step
+    // Planes a multiple of 1 KiB apart would crowd on few sets of the first-level cache.
+    if (!spec_.values[i].dense && uses[i] == blocks[i] && layout.halo.empty() && layout.h * layout.w % 256 != 0)
+      layout.block = 1;
+    const bool kept = std::find(spec_.outputs.begin(), spec_.outputs.end(), input) != spec_.outputs.end();
+    direct_[i] = layout.block == 1 && layout.halo.empty() && !kept && !spec_.values[i].dense && !values_[i].bf16;
+  }
+  for (const int output : spec_.outputs) {
+    const std::size_t i = static_cast<std::size_t>(output);
+    if (spec_.values[i].dense || uses[i] != 1 || writers[i] != 1 || blocks[i] != 1)
+      continue;  // read by nothing but the caller
+    values_[i].layout.block = 1;
+    direct_[i] = true;
+  }
+}
+
 void Plan::mark_gradients() {
   for (const StepSpec& step : spec_.steps) {
     bool needs = false;
@@ -223,7 +259,8 @@ void Plan::mark_gradients() {
 void Plan::assign_inference_memory() {
   std::vector<Lifetime> lifetimes(values_.size());
   const int end = static_cast<int>(spec_.steps.size()) + 1;
-  for (std::size_t i = 0; i < values_.size(); ++i) lifetimes[i] = {values_[i].floats(), end, -1, 0};
+  for (std::size_t i = 0; i < values_.size(); ++i)
+    lifetimes[i] = {direct_[i] ? 0 : values_[i].floats(), end, -1, 0};
   const auto live = [&](int value, int step) {
     Lifetime& lifetime = lifetimes[static_cast<std::size_t>(value)];
     lifetime.first = std::min(lifetime.first, step);
@@ -318,7 +355,11 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
   context_->attach(control);
   if (!packed_) pack();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Value& value = values_[static_cast<std::size_t>(spec_.inputs[i])];
+    Value& value = values_[static_cast<std::size_t>(spec_.inputs[i])];
+    if (direct_[static_cast<std::size_t>(spec_.inputs[i])]) {
+      value.data = const_cast<float*>(inputs[i]);  // no step writes to an input
+      continue;
+    }
     clear(value);
     context_->parallel(value.layout.n, [&](std::int64_t n, int) {
       if (value.bf16) return from_nchw(inputs[i], value.layout, value.half(), n, n + 1);
@@ -343,10 +384,16 @@ void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*
     // The last slice goes over images of the one before it again, where the batch is no multiple.
     const std::int64_t first = std::min(done, batch_ - slice_);
     for (std::size_t i = 0; i < inputs.size(); ++i) from[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
+    const auto target = [&](std::size_t i) { return outputs[i] + first * dense_size(spec_.outputs[i]) / slice_; };
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (direct_[static_cast<std::size_t>(spec_.outputs[i])])
+        values_[static_cast<std::size_t>(spec_.outputs[i])].data = target(i);
+    }
     forward(from, control);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (direct_[static_cast<std::size_t>(spec_.outputs[i])]) continue;
       const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
-      float* to = outputs[i] + first * dense_size(spec_.outputs[i]) / slice_;
+      float* to = target(i);
       context_->parallel(value.layout.n, [&](std::int64_t n, int) { to_nchw(value.layout, value.data, to, n, n + 1); });
     }
   }

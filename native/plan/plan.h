@@ -46,6 +46,7 @@ class Plan {
   void check_indices() const;
   void check_kinds(const StepSpec& step) const;
   void choose_layouts();
+  void choose_direct();
   void mark_constants();
   void mark_gradients();
   void assign_inference_memory();
@@ -62,6 +63,7 @@ class Plan {
   // A run takes the batch in slices of so many images, see slices.h.
   std::int64_t batch_ = 1, slice_ = 1;
   std::vector<Value> values_;
+  std::vector<bool> direct_;  // inputs and outputs that lie in the caller's memory
   std::vector<Parameter> parameters_;
   std::vector<std::unique_ptr<Step>> steps_;
   std::vector<bool> once_;     // steps over constants alone: they run before everything else, once
