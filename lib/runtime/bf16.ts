@@ -57,8 +57,9 @@ function takesBf16({ op }: PlanStep): boolean {
 
 /** A block for a layer of one input channel a group begins with a few taps of single elements, which no pair can be made of. */
 function readsFloat32({ stages }: Extract<PlanStep, { op: 'cp_block' }>, { parameters }: Draft): boolean {
-  const { kernel, groups, weight } = stages[0] as PlanConvolution
+  const { kernel, strides, pads, groups, weight } = stages[0] as PlanConvolution
   const [rows, columns] = kernel
+  const isPointwise = [...kernel, ...strides].every((extent) => extent === 1) && pads.every((pad) => pad === 0)
   const isDepthwise = groups > 1 && parameters[weight]?.data.length === groups * rows * columns
-  return rows * columns > 1 && !isDepthwise
+  return !isPointwise && !isDepthwise
 }

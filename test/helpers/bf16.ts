@@ -1,6 +1,6 @@
 import { decodeBfloat16, encodeBfloat16 } from '../../lib/float16.js'
 import { inBf16 } from '../../lib/runtime/bf16.js'
-import type { PlanConvolution, PlanSpec } from '../../lib/runtime/plan-spec.js'
+import type { PlanConvolution, PlanSpec, PlanValue } from '../../lib/runtime/plan-spec.js'
 
 /** To the nearest bfloat16, denormals to zero. */
 export function rounded(values: Float32Array): Float32Array {
@@ -17,12 +17,14 @@ export function bf16Spec(spec: PlanSpec): PlanSpec {
 /** The parameters as bfloat16 kernels see them: the weights of dense convolutions and matrix products rounded, all others as they are. */
 export function roundedParameters(spec: PlanSpec): Float32Array[] {
   const dense = new Set<number>()
-  for (const step of bf16Spec(spec).steps) {
-    if (step.op === 'convolution') addDense(step, (spec.values[step.input] as { c: number }).c)
+  const { values, steps } = bf16Spec(spec)
+  for (const step of steps) {
+    if (step.op === 'convolution') addDense(step, (values[step.input] as PlanValue).c)
     if (step.op === 'cp_block') {
       // A first stage that reads float32 is computed in it.
       const [first, last] = [step.stages[0], step.stages.at(-1)] as [PlanConvolution, PlanConvolution]
-      if (bf16Spec(spec).values[step.input]?.bf16) addDense(first, (spec.values[step.input] as { c: number }).c)
+      const input = values[step.input] as PlanValue
+      if (input.bf16) addDense(first, input.c)
       dense.add(last.weight)
     }
   }

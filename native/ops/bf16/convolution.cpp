@@ -19,6 +19,7 @@ class Bf16Convolution : public Step {
         bias_(spec.convolution.bias < 0 ? nullptr
                                         : &resources.parameters[static_cast<std::size_t>(spec.convolution.bias)]),
         epilogue_(spec, resources) {
+    if (!in_.bf16) throw Error(ErrorCode::argument, "convolution: bf16 kernels need an input in bf16");
     const Layout& in = in_.layout;
     const Layout& out = epilogue_.out().layout;
     shape_ = convolution_shape(spec.convolution, in, out.c * spec.maxout.pieces, out.h, out.w);
