@@ -44,12 +44,12 @@ export function lineChart(series: readonly Series[], options: LineChartOptions):
   const x = scaleOver(all, 0, [frame.left, width - frame.right], false)
   const y = scaleOver(all, 1, [height - frame.bottom, frame.top], options.logY === true)
   const curves = drawn.map(({ points }, i) => curve(points, x, y, colour(i)))
-  return framed(height, options.title, drawn.map(({ name }) => name), [
-    ...gridY(y),
-    ...axisX(x, height, options.xLabel),
-    axisLabelY(options.yLabel, height),
-    ...curves
-  ])
+  return framed(
+    height,
+    options.title,
+    drawn.map(({ name }) => name),
+    [...gridY(y), ...axisX(x, height, options.xLabel), axisLabelY(options.yLabel, height), ...curves]
+  )
 }
 
 /** Horizontal bars from zero with their values written beside them, as a self-contained `<svg>`. */
