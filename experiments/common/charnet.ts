@@ -1,13 +1,13 @@
 // What the experiments on CharNet share: its data, the dense network, tuning and judging. Nothing here looks at the test set but `testAccuracy`.
 
-import { existsSync } from 'node:fs'
 import { patch } from '../../examples/charnet/architecture.js'
 import { type CharacterSet, createCharacters } from '../../examples/charnet/dataset.js'
 import { charnetFile } from '../../examples/charnet/paths.js'
-import { compress, cost, evaluate, type FineTuneResult, fineTune, floatTensor, type Graph, initialise, readOnnx } from '../../lib/index.js'
+import { compress, cost, evaluate, type FineTuneResult, floatTensor, type Graph, initialise, readOnnx } from '../../lib/index.js'
 import { random } from '../../lib/random.js'
 import type { Distillation } from '../../lib/training/objective.js'
 import type { CellContext, Scale } from '../framework/experiment.js'
+import { fineTuneResumably, percent, validationAccuracies } from './tuning.js'
 
 /** Images of each split; training sets are the first of one endless list. */
 export const sizes = {
@@ -137,29 +137,28 @@ export async function tune(graph: Graph, tuning: Tuning, seed: number, context: 
   const { images, distillation, ...settings } = tuning
   const train = await characters('train', images, context)
   const validation = await characters('validation', sizes[context.scale].validation, context)
-  const checkpoint = context.scratch('checkpoint')
-  const result = await fineTune(graph, {
-    ...settings,
-    schedule: 'one-cycle',
-    ...(distillation && { distillation: { ...distillation, teacher: await denseCharNet() } }),
-    batchSize,
-    train,
-    validation,
-    seed,
-    threads: 1,
-    checkpoint: { path: checkpoint, resume: existsSync(checkpoint) },
-    signal: context.signal,
-    onProgress: ({ epoch, step, steps, loss }) =>
-      context.progress.update('tuning', step, steps ?? step, `epoch ${epoch}, loss ${loss.toFixed(3)}`)
-  })
+  const result = await fineTuneResumably(
+    graph,
+    {
+      ...settings,
+      schedule: 'one-cycle',
+      ...(distillation && { distillation: { ...distillation, teacher: await denseCharNet() } }),
+      batchSize,
+      train,
+      validation,
+      seed
+    },
+    'tuning',
+    context
+  )
   return figures(result)
 }
 
-function figures({ graph, initial, history, best, rollbacks }: FineTuneResult): Tuned {
-  const percent = (value: number): number => Math.round(value * 1e5) / 1e3
+function figures(result: FineTuneResult): Tuned {
+  const { graph, history, best, rollbacks } = result
   return {
     graph,
-    validation: [initial, ...history.map(({ validation }) => validation)].map((one) => percent(one?.accuracy ?? Number.NaN)),
+    validation: validationAccuracies(result),
     training: history.map(({ accuracy }) => percent(accuracy)),
     best: percent(best.accuracy),
     rollbacks: rollbacks.length,

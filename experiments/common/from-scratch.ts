@@ -1,10 +1,11 @@
 // Networks of ours that are trained on the characters at another size, and then decomposed.
 
 import { existsSync } from 'node:fs'
-import { cost, evaluate, type FineTuneOptions, fineTune, floatTensor, type Graph, readOnnx, writeOnnx } from '../../lib/index.js'
+import { cost, evaluate, type FineTuneOptions, floatTensor, type Graph, readOnnx, writeOnnx } from '../../lib/index.js'
 import type { CellContext } from '../framework/experiment.js'
 import { characters, sizes } from './charnet.js'
 import { resized } from './resize.js'
+import { fineTuneResumably, percent, validationAccuracies } from './tuning.js'
 
 /** What a training may cost. */
 export interface Budget {
@@ -70,24 +71,14 @@ export async function train(
   const set = async (split: 'train' | 'validation' | 'test', count: number) => resized(await characters(split, count, context), side)
   const [train, validation] = [await set('train', images), await set('validation', sizes[context.scale].validation)]
   const test = await set('test', sizes[context.scale].test)
-  const percent = (value: number): number => Math.round(value * 1e5) / 1e3
   const before = percent((await evaluate(graph, test)).accuracy)
-  const checkpoint = context.scratch('checkpoint')
-  const tuned = await fineTune(graph, {
-    ...settings,
-    ...options,
-    train,
-    validation,
-    threads: 1,
-    checkpoint: { path: checkpoint, resume: existsSync(checkpoint) },
-    signal: context.signal,
-    onProgress: ({ epoch, step, steps, loss }) =>
-      context.progress.update('training', step, steps ?? step, `epoch ${epoch}, loss ${loss.toFixed(3)}`)
-  })
+  const tuned = await fineTuneResumably(graph, { ...settings, ...options, train, validation }, 'training', context)
   const { macs, parameters } = cost(tuned.graph, { image: [1, 1, side, side] })
   const after = percent((await evaluate(tuned.graph, test)).accuracy)
-  const seen = [tuned.initial, ...tuned.history.map(({ validation: one }) => one)].map((one) => percent(one?.accuracy ?? Number.NaN))
-  return { graph: tuned.graph, result: { macs, parameters, before, after, validation: seen, rollbacks: tuned.rollbacks.length } }
+  return {
+    graph: tuned.graph,
+    result: { macs, parameters, before, after, validation: validationAccuracies(tuned), rollbacks: tuned.rollbacks.length }
+  }
 }
 
 /** Unlabelled inputs for data-aware decomposition. */

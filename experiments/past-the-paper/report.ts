@@ -135,7 +135,7 @@ function verdict(networks: readonly Network[], dense: number, one: Times, many: 
   return (
     `With at most one point lost, ${best.name} is the fastest: ${formatRatio(speedUp(best.name, many))} faster than the fastest dense float32 engine at batch 64 ` +
     `and ${formatRatio(many.onnxruntimeDense / many.ours(best.name))} faster than onnxruntime's dense network (${formatRatio(one.onnxruntimeDense / one.ours(best.name))} at batch 1), ` +
-    `${lost.toFixed(2)} points less accurate (${best.results.length === 1 ? 'one seed' : `mean of ${best.results.length} seeds`}). ${about}${caveat}`
+    `${Math.abs(lost).toFixed(2)} points ${lost < 0 ? 'more' : 'less'} accurate (${best.results.length === 1 ? 'one seed' : `mean of ${best.results.length} seeds`}). ${about}${caveat}`
   )
 }
 
