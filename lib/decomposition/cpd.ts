@@ -194,7 +194,7 @@ function nativeSpec(tensor: Tensor, options: CpdOptions & { readonly rank: numbe
     maxIterations: checkInteger('maxIterations', maxIterations, 1),
     tolerance: checkNumber('tolerance', tolerance, 0, 1),
     ridge: checkNumber('ridge', ridge, 0, 1e6),
-    maxWeight: checkMaxWeight(options),
+    maxWeight: checkMaxWeight('maxWeight', options),
     correction: correctionFactor(correction),
     threads: checkInteger('threads', threads, 1, 1024)
   }
@@ -248,10 +248,14 @@ function givenFactors(options: CpdOptions, dims: readonly number[], rank: number
   })
 }
 
-function checkMaxWeight({ maxWeight, method = defaults.method }: CpdOptions): number {
+/** The bound, 0 for none. `argument` is what an error calls it. */
+export function checkMaxWeight(
+  argument: string,
+  { maxWeight, method = defaults.method }: Pick<CpdOptions, 'maxWeight' | 'method'>
+): number {
   if (maxWeight === undefined) return 0
-  if (method !== 'nls') throw argumentError('maxWeight', "no value unless method is 'nls'", maxWeight)
-  return checkNumber('maxWeight', maxWeight, Number.MIN_VALUE, 1e12)
+  if (method !== 'nls') throw argumentError(argument, "no value unless method is 'nls'", maxWeight)
+  return checkNumber(argument, maxWeight, Number.MIN_VALUE, 1e12)
 }
 
 function correctionFactor(correction: NonNullable<CpdOptions['correction']>): number {

@@ -10,6 +10,9 @@ export interface Expansion {
   readonly initializers: Body['initializers']
 }
 
+/** Files are not trusted: functions that call each other could otherwise be any number of nodes. */
+export const expansionLimits = { depth: 64, nodes: 30_000 } as const
+
 /** By what `Graph.functions` knows a function. */
 export function functionKey({ domain, opType }: Pick<Node, 'domain' | 'opType'>): string {
   return `${domain}:${opType}`

@@ -1,11 +1,7 @@
 import { PolyadicError } from '../errors.js'
-import { bodyOf, calledFunction, expandNode } from './body.js'
+import { bodyOf, calledFunction, expandNode, expansionLimits } from './body.js'
 import { checkGraph } from './check.js'
 import type { Graph, GraphFunction, Node } from './graph.js'
-
-/** Files are not trusted: functions that call each other could otherwise be any number of nodes. */
-const maximumNodes = 30_000
-const maximumDepth = 64
 
 /**
  * `graph` with the nodes of functions in the place of calls, where a function, or one that it calls, has a node that `isWanted`: those can
@@ -30,7 +26,7 @@ function inlined(graph: Graph, isWanted: (node: Node) => boolean): Graph {
   const stack = [...graph.nodes].reverse()
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     const called = calledFunction(graph, node)
-    if (called === undefined || !chosen.has(called) || nodes.length + stack.length > maximumNodes) nodes.push(node)
+    if (called === undefined || !chosen.has(called) || nodes.length + stack.length > expansionLimits.nodes) nodes.push(node)
     else {
       isSame = false
       for (const [domain, version] of called.opsets) opsets.set(domain, version)
@@ -48,7 +44,7 @@ function chooseFunctions(graph: Graph, isWanted: (node: Node) => boolean): Reado
   // While a function is judged it is `kept`: that is what one that calls itself finds.
   const known = new Map<GraphFunction, Verdict>()
   const judge = (called: GraphFunction, depth: number): Verdict => {
-    const before = depth > maximumDepth ? 'kept' : known.get(called)
+    const before = depth > expansionLimits.depth ? 'kept' : known.get(called)
     if (before !== undefined) return before
     known.set(called, 'kept')
     const inner = called.nodes.flatMap((node) => calledFunction(graph, node) ?? []).map((other) => judge(other, depth + 1))

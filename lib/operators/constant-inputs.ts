@@ -1,4 +1,4 @@
-import { bodyOf, calledFunction } from '../graph/body.js'
+import { bodyOf, calledFunction, expansionLimits } from '../graph/body.js'
 import type { Body, Graph, Node, ValueInfo } from '../graph/graph.js'
 import { producers } from '../graph/values.js'
 import { operators } from './registry.js'
@@ -6,9 +6,8 @@ import { operators } from './registry.js'
 /** Their results depend on shapes alone. */
 const shapeOperators: ReadonlySet<string> = new Set(['Shape', 'Size'])
 
-/** Files are not trusted: functions that call each other could otherwise be any number of bodies. What is beyond will not run either. */
+/** Bodies that are searched at most, to no greater depth than they may have; what is beyond will not run either. */
 const maximumScopes = 10_000
-const maximumDepth = 64
 
 const known = new WeakMap<Graph, ReadonlySet<string>>()
 
@@ -64,7 +63,7 @@ class Search {
   /** Notes what the nodes of a body need to know. */
   #enter(nodes: readonly Node[], place: Pick<Scope, 'outer' | 'depth' | 'given'>): Scope {
     const scope: Scope = { ...place, producer: producers({ nodes }), results: new Map() }
-    if (++this.#scopes > maximumScopes || scope.depth > maximumDepth) return scope
+    if (++this.#scopes > maximumScopes || scope.depth > expansionLimits.depth) return scope
     for (const node of nodes) {
       const called = calledFunction(this.#graph, node)
       const indices = called !== undefined || node.domain !== '' ? [] : (operators.get(node.opType)?.constants ?? [])

@@ -1,5 +1,5 @@
 import { PolyadicError, show } from '../errors.js'
-import { calledFunction, expandNode, type Expansion } from '../graph/body.js'
+import { calledFunction, expandNode, type Expansion, expansionLimits } from '../graph/body.js'
 import type { Body, Graph, GraphFunction, Node, ValueInfo } from '../graph/graph.js'
 import { givenValues, producedValues, usedValues } from '../graph/values.js'
 import { arrayType, checkDims, type DataType, elementCount, type Tensor } from '../tensor.js'
@@ -101,11 +101,11 @@ class Analyser {
   /** Analyses what stands for `node`. */
   #expand(node: Node, body: Body, opsets: Graph['opsets'], attributes?: GraphFunction['attributes']): void {
     this.#expanded += body.nodes.length
-    if (++this.#depth > maximumDepth || this.#expanded > maximumExpansion)
+    if (++this.#depth > expansionLimits.depth || this.#expanded > expansionLimits.nodes)
       throw unsupported(
         { node },
         `a body nested or repeated this often`,
-        `at most ${maximumDepth} levels and ${maximumExpansion} nodes are`
+        `at most ${expansionLimits.depth} levels and ${expansionLimits.nodes} nodes are`
       )
     const { nodes, initializers } = expansionOf(node, body, attributes)
     for (const [name, tensor] of initializers) {
@@ -173,10 +173,6 @@ function distinct(initializers: Graph['initializers']): Map<string, Tensor> {
     })
   )
 }
-
-/** Files are not trusted: functions that call each other could otherwise be any number of nodes. */
-const maximumDepth = 64
-const maximumExpansion = 30_000
 
 /** By node and body: what is found again by node (`evaluate`) must be the same nodes. */
 const expansions = new WeakMap<Node, { readonly body: Body; readonly expansion: Expansion }>()

@@ -1,4 +1,4 @@
-import { cpd, type CpdInit, cpdMethods, type CpdOptions } from '../decomposition/cpd.js'
+import { checkMaxWeight, cpd, type CpdInit, cpdMethods, type CpdOptions } from '../decomposition/cpd.js'
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
 import type { Solve } from './decompose.js'
 
@@ -15,7 +15,7 @@ const inits: readonly CpdInit[] = ['random', 'svd']
 
 /** Throws POLYADIC_ARGUMENT naming the option (with `prefix`) that is out of range, before anything is computed. */
 export function checkSolverOptions(prefix: string, options: SolverOptions): void {
-  const { method, init, restarts, seed, maxIterations, tolerance, ridge, maxWeight, correction, threads } = options
+  const { method, init, restarts, seed, maxIterations, tolerance, ridge, correction, threads } = options
   if (method !== undefined) checkChoice(`${prefix}method`, method, cpdMethods)
   if (init !== undefined) checkChoice(`${prefix}init`, init, inits)
   if (restarts !== undefined) checkInteger(`${prefix}restarts`, restarts, 1, 10_000)
@@ -23,10 +23,7 @@ export function checkSolverOptions(prefix: string, options: SolverOptions): void
   if (maxIterations !== undefined) checkInteger(`${prefix}maxIterations`, maxIterations, 1)
   if (tolerance !== undefined) checkNumber(`${prefix}tolerance`, tolerance, 0, 1)
   if (ridge !== undefined) checkNumber(`${prefix}ridge`, ridge, 0, 1e6)
-  if (maxWeight !== undefined) {
-    if (method !== undefined && method !== 'nls') throw argumentError(`${prefix}maxWeight`, "no value unless method is 'nls'", maxWeight)
-    checkNumber(`${prefix}maxWeight`, maxWeight, Number.MIN_VALUE, 1e12)
-  }
+  checkMaxWeight(`${prefix}maxWeight`, options)
   if (threads !== undefined) checkInteger(`${prefix}threads`, threads, 1, 1024)
   if (correction === undefined || correction === 'none' || correction === 'epc') return
   if (typeof correction !== 'object' || correction === null)
