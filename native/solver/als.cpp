@@ -18,7 +18,7 @@ constexpr std::int64_t kFirstExtrapolation = 4;
 void solve_by_eigen(std::int64_t rows, std::int64_t rank, Gemm& gemm, const double* k, const double* gamma,
                     double ridge, double* dst) {
   std::vector<double> values, vectors;
-  symmetric_eigen(rank, gamma, values, vectors);
+  symmetric_eigen(rank, gamma, gemm.control(), values, vectors);
   const double cutoff = kCutoff * std::max(values.back(), 0.0);
   std::vector<double> rotated(static_cast<std::size_t>(rows * rank));
   gemm.multiply(rows, rank, rank, row_major(k, rank), row_major(vectors.data(), rank), rotated.data(), rank);

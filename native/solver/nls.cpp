@@ -198,7 +198,6 @@ CgResult Nls::solve(double forcing, std::int64_t limit) {
   p_ = z_;
   std::int64_t iteration = 0;
   while (iteration < limit && rz > target) {
-    problem_.control().check();
     apply(p_, q_);
     const double curvature = dot(p_.data(), q_.data(), size);
     if (!(curvature > 0) || !std::isfinite(curvature)) break;

@@ -20,7 +20,7 @@ class Problem {
  public:
   // tensor: kept by the caller; times scale it has ‖T‖ = 1, and that is what everything here is about.
   Problem(const double* tensor, double scale, const CpdSpec& spec, const JobControl& control)
-      : gemm(spec.threads),
+      : gemm(spec.threads, control),
         mttkrp(spec.dims, spec.rank),
         tensor_(tensor),
         scale_(scale),
