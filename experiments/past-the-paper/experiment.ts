@@ -30,6 +30,9 @@ const curve: readonly Ranks[] = [
   { conv1: 12, conv2: 24, conv3: 32 },
   { conv1: 8, conv2: 24, conv3: 32 },
   { conv1: 8, conv2: 16, conv3: 32 },
+  { conv1: 8, conv2: 16, conv3: 24 },
+  { conv1: 6, conv2: 16, conv3: 24 },
+  { conv1: 8, conv2: 12, conv3: 24 },
   { conv1: 8, conv2: 16, conv3: 16 },
   { conv1: 6, conv2: 12, conv3: 16 }
 ]
@@ -59,6 +62,7 @@ function cells(scale: Scale): PastConfig[] {
       ([recipe, settings]): PastConfig => ({ kind: 'recipe', recipe, ranks: trialRanks, seed: 1, settings: small(settings) })
     ),
     ...seeds.flatMap((seed) => tried.map((ranks): PastConfig => ({ kind: 'ranks', ranks, seed, settings: small(long) }))),
+    ...seeds.map((seed): PastConfig => ({ kind: 'dense, tuned', seed, tuning: small(long).tuning })),
     ...[1, 64].map((batch): PastConfig => ({ kind: 'time', batch, ranks: tried }))
   ]
 }
@@ -67,6 +71,8 @@ function key(config: PastConfig): string {
   switch (config.kind) {
     case 'dense':
       return 'dense'
+    case 'dense, tuned':
+      return `dense, tuned alike, seed ${config.seed}`
     case 'recipe':
       return `recipe: ${config.recipe}, seed ${config.seed}`
     case 'ranks':
