@@ -123,8 +123,6 @@ export interface Tuning {
   readonly learningRate: number
   readonly weightDecay?: number
   readonly labelSmoothing?: number
-  /** Of a moving average of the weights, which then is what is judged. */
-  readonly averageDecay?: number
   readonly optimiser?: 'sgd' | 'adamw'
   /** Softened outputs of the dense network are learned as well as the labels. */
   readonly distillation?: Omit<Distillation, 'teacher'>

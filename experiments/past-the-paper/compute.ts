@@ -19,7 +19,12 @@ import type { CellContext } from '../framework/experiment.js'
 /** A way from the dense network to the decomposed one. */
 export interface Recipe {
   readonly start: Start
-  readonly tuning: Tuning
+  readonly tuning: LongTuning
+}
+
+export interface LongTuning extends Tuning {
+  /** Of a moving average of the weights, which then is what is judged. */
+  readonly averageDecay?: number
 }
 
 export type PastConfig =
