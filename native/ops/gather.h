@@ -129,7 +129,7 @@ class Gather {
   ChannelOrder order_;
   std::vector<GatherPhase> phases_;
   bool by_position_ = false;
-  std::vector<Panel> panels_;         // pieces of the same blocks one after another
+  std::vector<Panel> panels_;  // pieces of the same blocks one after another
   // What is listed once, so that a run allocates nothing.
   std::vector<std::int64_t> jobs_;                         // where each run's (by position: each panel's) jobs begin
   std::vector<std::pair<std::size_t, std::size_t>> runs_;  // [first, last) of panels
