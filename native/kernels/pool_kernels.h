@@ -9,7 +9,7 @@ namespace polyadic {
 // Neighbouring windows of one row of a pooling, all of the same size.
 struct PoolArgs {
   std::int64_t windows, rows, columns;
-  const float* x;  // first pixel of the first window
+  const float* x;                  // first pixel of the first window
   std::ptrdiff_t x_row, x_column;  // floats from a row or column of a window to the next
   std::ptrdiff_t x_window;         // from a window to the next
   float* y;                        // one pixel a window, side by side

@@ -131,7 +131,8 @@ class Pool : public Step {
       args.windows = end - ox;
       args.rows = row.inside();
       args.columns = column.inside();
-      args.scale = 1.0f / static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
+      args.scale =
+          1.0f / static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
       f(args, Run{row.begin, column.begin, oy, ox});
     }
   }
