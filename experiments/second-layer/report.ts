@@ -65,6 +65,9 @@ export function report(cells: readonly Cell[]): Section[] {
   ]
 }
 
+/** Far below the others: in the table only. */
+const compared = starts.filter((start) => start !== 'random')
+
 const charts = {
   error: { heading: 'How well the weights are met', yLabel: 'relative error of conv2' },
   before: { heading: 'Before tuning', yLabel: 'test accuracy, %' },
@@ -73,7 +76,7 @@ const charts = {
 
 function chart(cells: readonly Cell[], what: keyof typeof charts): Section {
   const { heading, yLabel } = charts[what]
-  const series = starts.map((start): Series => {
+  const series = compared.map((start): Series => {
     const ranks = groupBy(
       cells.filter(({ config }) => config.start === start),
       ({ config }) => String(config.rank)
@@ -120,13 +123,13 @@ class Means {
 
   /** Between the best and the worst start that keeps anything of the trained layer. */
   between(rank: number, when: When): number {
-    const values = starts.filter((start) => start !== 'random').map((start) => this.mean(rank, start, when))
+    const values = compared.map((start) => this.mean(rank, start, when))
     return Math.max(...values) - Math.min(...values)
   }
 
   /** The largest difference between seeds of one start. */
   luck(when: When): { readonly points: number; readonly rank: number; readonly start: Start } {
-    const pairs = this.ranks.flatMap((rank) => starts.filter((start) => start !== 'random').map((start) => ({ rank, start })))
+    const pairs = this.ranks.flatMap((rank) => compared.map((start) => ({ rank, start })))
     return pairs
       .map(({ rank, start }) => ({ rank, start, points: 2 * halfRange(this.of(rank, start).map(({ result }) => result[when])) }))
       .reduce((a, b) => (b.points > a.points ? b : a), { points: 0, rank: 0, start: 'nls' })
