@@ -1,6 +1,6 @@
 // Maximum and average pooling over windows, and the average over a whole map.
 #include <algorithm>
-#include <limits>
+#include <utility>
 #include <vector>
 
 #include "../core/dispatch.h"
@@ -38,29 +38,39 @@ class Pool : public Step {
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {
     if (in_.layout.block != out_.layout.block || in_.layout.c != out_.layout.c)
       throw Error(ErrorCode::shape, "pool: channels differ");
+    whole_ = whole_windows(window_, in_.layout.w, out_.layout.w);
   }
 
   void forward(const Context& context) override {
-    const int block = in_.layout.block;
-    each_window(context,
-                [&](const float* x, float* y, std::int64_t, const Span& rows, const Span& columns, float count) {
-                  for (int lane = 0; lane < block; ++lane)
-                    y[lane] = maximum_ ? -std::numeric_limits<float>::infinity() : 0.0f;
-                  for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
-                    for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
-                      const float* pixel = x + in_.layout.pixel(iy, ix);
-                      if (maximum_) {
-                        for (int lane = 0; lane < block; ++lane)
-                          y[lane] = pixel[lane] > y[lane] ? pixel[lane] : y[lane];
-                      } else {
-                        for (int lane = 0; lane < block; ++lane) y[lane] += pixel[lane];
-                      }
-                    }
-                  }
-                  if (!maximum_) {
-                    for (int lane = 0; lane < block; ++lane) y[lane] /= count;
-                  }
-                });
+    const Layout& in = in_.layout;
+    const Layout& out = out_.layout;
+    const PoolRow kernel = maximum_ ? kernels().pool.maximum : kernels().pool.average;
+    const std::int64_t columns = window_.strides[1], before = std::min(whole_.first, out.w);
+    context.parallel(in.planes() * out.h, [&](std::int64_t index, int) {
+      const std::int64_t plane = index / out.h, oy = index % out.h;
+      const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
+      const float* x = in_.data + in.at(n, b);
+      float* y = out_.data + out.at(n, b);
+      const Span rows = window_span(window_, 0, oy, in.h);
+      PoolArgs args{};
+      args.x_row = rows.step * in.row();
+      args.x_column = window_.dilations[1] * in.block;
+      args.x_step = columns * in.block;
+      args.rows = rows.inside();
+      const auto run = [&](std::int64_t ox, std::int64_t pixels) {
+        const Span span = window_span(window_, 1, ox, in.w);
+        args.columns = span.inside();
+        args.x = x + in.pixel(rows.begin, span.begin);
+        args.y = y + out.pixel(oy, ox);
+        args.pixels = pixels;
+        args.scale =
+            1.0f / static_cast<float>(count_include_pad_ ? rows.padded * span.padded : args.rows * args.columns);
+        kernel(args);
+      };
+      for (std::int64_t ox = 0; ox < before; ++ox) run(ox, 1);
+      if (whole_.second > before) run(before, whole_.second - before);
+      for (std::int64_t ox = std::max(before, whole_.second); ox < out.w; ++ox) run(ox, 1);
+    });
   }
 
   // Windows overlap, so a plane (image, channel block) belongs to one job and is cleared first.
@@ -115,29 +125,23 @@ class Pool : public Step {
     return list;
   }
 
-  // f(plane of the input, output pixel, index of the plane, rows, columns, divisor of the average)
-  template <class F>
-  void each_window(const Context& context, F&& f) const {
-    const Layout& in = in_.layout;
-    const Layout& out = out_.layout;
-    context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
-      const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
-      const float* x = in_.data + in.at(n, b);
-      float* y = out_.data + out.at(n, b);
-      for (std::int64_t oy = 0; oy < out.h; ++oy) {
-        const Span rows = window_span(window_, 0, oy, in.h);
-        for (std::int64_t ox = 0; ox < out.w; ++ox) {
-          const Span columns = window_span(window_, 1, ox, in.w);
-          const auto inside = [](const Span& s) { return s.end > s.begin ? (s.end - 1 - s.begin) / s.step + 1 : 0; };
-          const std::int64_t count = count_include_pad_ ? rows.padded * columns.padded : inside(rows) * inside(columns);
-          f(x, y + out.pixel(oy, ox), plane, rows, columns, static_cast<float>(count));
-        }
-      }
-    });
+  // [first, last) of the outputs along a row whose windows lie in the input from end to end.
+  static std::pair<std::int64_t, std::int64_t> whole_windows(const Window& window, std::int64_t extent,
+                                                             std::int64_t count) {
+    const auto whole = [&](std::int64_t i) {
+      const std::int64_t first = i * window.strides[1] - window.pads[1];
+      return first >= 0 && first + (window.kernel[1] - 1) * window.dilations[1] < extent;
+    };
+    std::int64_t first = 0;
+    while (first < count && !whole(first)) ++first;
+    std::int64_t last = first;
+    while (last < count && whole(last)) ++last;
+    return {first, last};
   }
 
   Window window_;
   bool maximum_, count_include_pad_;
+  std::pair<std::int64_t, std::int64_t> whole_;
   Value& in_;
   Value& out_;
 };

@@ -68,6 +68,7 @@ struct StepResources {
   std::vector<Value>& values;
   std::vector<Parameter>& parameters;
   bool training;
+  int threads;
 };
 
 std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources);

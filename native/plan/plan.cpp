@@ -281,7 +281,7 @@ void Plan::assign_training_memory() {
 void Plan::make_steps() {
   std::size_t scratch = 0;
   for (const StepSpec& step : spec_.steps) {
-    steps_.push_back(make_step(step, {values_, parameters_, spec_.training}));
+    steps_.push_back(make_step(step, {values_, parameters_, spec_.training, spec_.threads}));
     steps_.back()->accumulate.assign(step.inputs.size(), false);
     scratch = std::max(scratch, steps_.back()->scratch_floats());
   }
@@ -333,6 +333,17 @@ void Plan::release_packed_parameters() {
   }
 }
 
+// Small values are not worth waking threads.
+template <class F>
+void Plan::each_plane(const Layout& layout, F&& f) const {
+  constexpr std::int64_t kSmall = 1 << 14;
+  const std::int64_t planes = layout.planes(), size = layout.size();
+  const std::int64_t parts = size < kSmall ? 1 : std::min<std::int64_t>(planes, size / (kSmall / 4));
+  context_->parallel(parts, [&](std::int64_t part, int) {
+    for (std::int64_t plane = planes * part / parts; plane < planes * (part + 1) / parts; ++plane) f(plane);
+  });
+}
+
 void Plan::forward(const std::vector<const float*>& inputs, const JobControl* control) {
   context_->attach(control);
   if (!packed_) pack();
@@ -343,8 +354,7 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
       continue;
     }
     clear_halo(value.layout, value.data);
-    context_->parallel(value.layout.n,
-                       [&](std::int64_t n, int) { from_nchw(inputs[i], value.layout, value.data, n, n + 1); });
+    each_plane(value.layout, [&](std::int64_t plane) { from_nchw(inputs[i], value.layout, value.data, plane); });
   }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (control) control->check();
@@ -374,7 +384,7 @@ void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])]) continue;
       const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
       float* to = target(i);
-      context_->parallel(value.layout.n, [&](std::int64_t n, int) { to_nchw(value.layout, value.data, to, n, n + 1); });
+      each_plane(value.layout, [&](std::int64_t plane) { to_nchw(value.layout, value.data, to, plane); });
     }
   }
 }

@@ -55,6 +55,8 @@ class Plan {
   void find_backward_path();
   void release_packed_parameters();
   void pack();
+  template <class F>
+  void each_plane(const Layout& layout, F&& f) const;
   // Elements of a value: of a slice, and of the whole batch.
   std::int64_t dense_size(int value) const;
   std::size_t whole_size(int value) const;
