@@ -37,7 +37,8 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return `[${value.slice(0, 12).map(show).join(', ')}${value.length > 12 ? ', ...' : ''}]`
   if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${'length' in value ? String(value.length) : value.byteLength})`
   if (value === null || typeof value !== 'object') return String(value)
-  return Object.prototype.toString.call(value)
+  const tag = Object.prototype.toString.call(value)
+  return tag === '[object Object]' && Object.keys(value).length === 0 ? '{}' : tag
 }
 
 /** The one phrasing of a bad argument: `rank: expected a positive integer, got 0`. */

@@ -50,8 +50,9 @@ export type Attribute =
   /**
    * Sub-graphs, sparse tensors, types: kept as the file had them. When `value` is an object with `captures: string[]`, those are the
    * values of the outer graph that it uses. `body`: what a sub-graph does; `reference`: in a function, the attribute of its call that it is.
+   * `tensor`: what a sparse tensor is.
    */
-  | { readonly kind: 'opaque'; readonly value: unknown; readonly body?: Body; readonly reference?: string }
+  | { readonly kind: 'opaque'; readonly value: unknown; readonly body?: Body; readonly reference?: string; readonly tensor?: Tensor }
 
 /** Nodes that stand for one: a branch of an If, which sees the values around it, or a function, which sees only its inputs. */
 export interface Body {

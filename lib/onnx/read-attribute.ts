@@ -1,11 +1,13 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Attribute, Body } from '../graph/graph.js'
+import type { Tensor } from '../tensor.js'
 import type { AttributeCarried, OpaqueAttribute } from './carried.js'
 import { collectCaptures } from './captures.js'
 import { readBody } from './read-body.js'
+import { decodeSparse, sparseFactor } from './read-sparse.js'
 import { decodeTensor } from './read-tensor.js'
 import type { DecodedTensor, TensorContext } from './read-tensor.js'
-import { attributeFields, attributeProto, attributeTypes, graphProto, tensorProto } from './schema.js'
+import { attributeFields, attributeProto, attributeTypes, graphProto, sparseTensorProto, tensorProto } from './schema.js'
 import type { AttributeKind } from './schema.js'
 import { decodeUtf8, wireType } from './wire.js'
 import type { RawField, WireReader } from './wire.js'
@@ -136,10 +138,21 @@ function toAttribute(kind: AttributeKind, { numbers, strings, tensor }: Accumula
   }
 }
 
-function readOpaque(reader: WireReader, { reference }: Header, { pending }: TensorContext): Attribute {
+/** What a sparse tensor is: `undefined` where it has its data elsewhere, or is much larger than what the file has of it. */
+function denseForm(reader: WireReader, name: string): Tensor | undefined {
+  try {
+    return decodeSparse(reader.peek(sparseTensorProto), name, sparseFactor * reader.peekView().length)
+  } catch (error) {
+    if (error instanceof PolyadicError && error.code === 'POLYADIC_UNSUPPORTED') return undefined
+    throw error
+  }
+}
+
+function readOpaque(reader: WireReader, { name, reference }: Header, { pending }: TensorContext): Attribute {
   const fields: RawField[] = []
   const captures = new Set<string>()
   let body: Body | undefined
+  let tensor: Tensor | undefined
   let isExternal = false
   const requests = pending?.requests ?? []
   while (reader.next()) {
@@ -155,8 +168,10 @@ function readOpaque(reader: WireReader, { reference }: Header, { pending }: Tens
         isExternal = body === undefined || requests.slice(before).some(({ location }) => location !== undefined)
       }
     }
+    if (reader.field === f.sparse_tensor && reader.wire === wireType.bytes) tensor = denseForm(reader, name)
     fields.push(reader.raw())
   }
   const value: OpaqueAttribute = { format: 'onnx', fields, captures: [...captures], ...(isExternal ? { external: true } : {}) }
-  return { kind: 'opaque', value, ...(body === undefined ? {} : { body }), ...(reference === '' ? {} : { reference }) }
+  const known = { ...(body === undefined ? {} : { body }), ...(tensor === undefined ? {} : { tensor }) }
+  return { kind: 'opaque', value, ...known, ...(reference === '' ? {} : { reference }) }
 }

@@ -5,9 +5,12 @@ import { sparseTensorProto, tensorProto } from './schema.js'
 import { wireType } from './wire.js'
 import type { WireReader } from './wire.js'
 
-/** What dense tensors may take in all, for a model file of `length` bytes: a sparse one of three numbers could claim terabytes. */
+/** How many times more bytes than in the file sparse tensors may take: one of three numbers could claim terabytes. */
+export const sparseFactor = 64
+
+/** What dense tensors may take in all, for a model file of `length` bytes. */
 export function sparseBudget(length: number): number {
-  return 64 * length + 2 ** 20
+  return sparseFactor * length + 2 ** 20
 }
 
 /**
@@ -16,7 +19,7 @@ export function sparseBudget(length: number): number {
  * more than `limit` bytes. Throws `POLYADIC_FORMAT` naming the tensor when its parts do not fit each other.
  */
 export function decodeSparse(reader: WireReader, name: string, limit: number): Tensor | undefined {
-  const owner = `sparse initializer ${show(name)}`
+  const owner = `sparse tensor ${show(name)}`
   const { values, indices, dims } = readParts(reader, owner)
   const fail = (what: string): PolyadicError => new PolyadicError('POLYADIC_FORMAT', `${owner}: ${what}`, { subject: name })
   if (!dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) throw fail(`dims ${show(dims)} are not all non-negative`)

@@ -176,7 +176,7 @@ class Analyser {
     if (name === '') return undefined
     const dims = this.#dims.get(name)
     if (dims !== undefined) return { name, dims, dtype: this.#dtypes.get(name) ?? 'float32', constant: this.#constants.get(name) }
-    throw unsupported({ node }, `input ${show(name)}, which is no tensor of numbers`, 'a tensor is needed')
+    throw unsupported({ node }, `an input that is no tensor of numbers of 8 to 64 bits (${show(name)})`, 'such a tensor is needed')
   }
 }
 

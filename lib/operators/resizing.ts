@@ -88,7 +88,6 @@ function axesOf(context: NodeContext): AxisResize[] {
   const [begin, end] = [roi?.slice(0, roi.length / 2), roi?.slice(roi.length / 2)]
   const from = begin === undefined ? dims.map(() => 0) : perAxis(context, rank, begin, () => 0)
   const to = end === undefined ? dims.map(() => 1) : perAxis(context, rank, end, () => 1)
-  const crops = stringAttribute(context.node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize'
   if (sizes !== undefined) {
     const asked = perAxis(context, rank, sizes, (axis) => dims[axis] as number)
     const common = commonScale(context, dims, asked)
@@ -102,9 +101,9 @@ function axesOf(context: NodeContext): AxisResize[] {
   const own = perAxis(context, rank, scales, () => 1)
   return dims.map((size, axis) => {
     const scale = own[axis] as number
-    const region = crops ? (to[axis] as number) - (from[axis] as number) : 1
     if (!(scale > 0)) throw nodeError(context, `a scale of ${scale}`)
-    return { size, output: Math.floor(size * region * scale), scale, roi: [from[axis] as number, to[axis] as number] }
+    // In float32, as onnxruntime has it and exporters mean it: three times 5/3 is five. The size of the region does not count there either.
+    return { size, output: Math.floor(Math.fround(size * scale)), scale, roi: [from[axis] as number, to[axis] as number] }
   })
 }
 
@@ -116,7 +115,7 @@ function resizeOf(context: NodeContext): Resize {
   return {
     mode,
     coordinates: isOld ? 'asymmetric' : stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel'),
-    nearest: isOld ? 'floor' : stringAttribute(node, 'nearest_mode', 'round_prefer_floor'),
+    nearest: isOld ? 'simple' : stringAttribute(node, 'nearest_mode', 'round_prefer_floor'),
     cubic: floatAttribute(node, 'cubic_coeff_a', -0.75),
     excludesOutside: intAttribute(node, 'exclude_outside', 0) !== 0,
     antialias: intAttribute(node, 'antialias', 0) !== 0,
@@ -152,16 +151,26 @@ function coordinate(context: NodeContext, { coordinates }: Resize, axis: AxisRes
     case 'tf_half_pixel_for_nn':
       return quotient(x + 0.5)
     case 'tf_crop_and_resize':
-      return output > 1 ? roi[0] * (size - 1) + (x * (roi[1] - roi[0]) * (size - 1)) / (output - 1) : 0.5 * (roi[0] + roi[1]) * (size - 1)
+      return inRegion(roi, size, output, x)
     default:
       throw nodeError(context, `coordinate_transformation_mode ${show(coordinates)} does not exist`)
   }
 }
 
+/** In float32 at each step: what lies on the last element is inside. */
+function inRegion([from, to]: AxisResize['roi'], size: number, output: number, x: number): number {
+  const last = size - 1
+  if (output <= 1) return Math.fround(Math.fround(0.5 * Math.fround(from + to)) * last)
+  const along = Math.fround(Math.fround(Math.fround(x * Math.fround(to - from)) * last) / (output - 1))
+  return Math.fround(Math.fround(from * last) + along)
+}
+
 /** How far from the middle between two elements a place may be and still be there, but for rounding. */
 const halfway = 1e-5
 
-function nearestOf(context: NodeContext, mode: string, x: number): number {
+/** `simple` is what there was before opset 11: up where fewer elements are made, else down. */
+function nearestOf(context: NodeContext, mode: string, x: number, scale: number): number {
+  if (mode === 'simple') return scale < 1 ? Math.ceil(x) : Math.floor(x)
   if (mode === 'round_prefer_floor') return Math.ceil(x - 0.5 - halfway)
   if (mode === 'round_prefer_ceil') return Math.floor(x + 0.5 + halfway)
   if (mode === 'floor') return Math.floor(x)
@@ -248,7 +257,7 @@ function nearest(context: NodeContext, plan: PlanWriter, resize: Resize): Dense 
     Array.from({ length: axis.output }, (_, x) => {
       const place = coordinate(context, resize, axis, x)
       if (resize.coordinates === 'tf_crop_and_resize' && (place < 0 || place > axis.size - 1)) return -1
-      return Math.min(axis.size - 1, Math.max(0, nearestOf(context, resize.nearest, place)))
+      return Math.min(axis.size - 1, Math.max(0, nearestOf(context, resize.nearest, place, axis.scale)))
     })
   )
   return take(plan, plan.dense(0), tables, resize.extrapolation)
@@ -280,7 +289,7 @@ function resampled(context: NodeContext, plan: PlanWriter, resize: Resize): Valu
 
 function nearestTaps(context: NodeContext, resize: Resize, axis: AxisResize): Taps {
   const positions = Array.from({ length: axis.output }, (_, x) =>
-    Math.min(axis.size - 1, Math.max(0, nearestOf(context, resize.nearest, coordinate(context, resize, axis, x))))
+    Math.min(axis.size - 1, Math.max(0, nearestOf(context, resize.nearest, coordinate(context, resize, axis, x), axis.scale)))
   )
   return { count: 1, positions, weights: positions.map(() => 1), outside: [] }
 }

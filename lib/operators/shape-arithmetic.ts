@@ -39,7 +39,9 @@ function folded(opType: string, dims: Operator['dims'], fold: NonNullable<Operat
 
 function constantTensor(context: NodeContext): Tensor {
   const { node } = context
-  const [kind] = [...node.attributes.keys()].filter((name) => name.startsWith('value'))
+  const [kind] = [...node.attributes.keys()].filter((name) => name.startsWith('value') || name === 'sparse_value')
+  const sparse = node.attributes.get('sparse_value')
+  if (sparse?.kind === 'opaque' && sparse.tensor !== undefined) return sparse.tensor
   if (kind === 'value') return tensorAttribute(node, kind)
   if (kind === 'value_int') return int64Tensor([intAttribute(node, kind)], [])
   if (kind === 'value_ints') return int64Tensor(intsAttribute(node, kind))

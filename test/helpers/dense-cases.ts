@@ -123,6 +123,26 @@ const resizeCases: readonly NetworkCase[] = [
     cubic_coeff_a: float(-0.5)
   }),
   resize('antialias', [1, 2, 8, 9], [1, 1, 0.5, 0.4], { mode: 'linear', antialias: int(1) }, 18),
+  resize('by a scale that gives a whole size in float32 only', [1, 2, 3, 6], [1, 1, 5 / 3, 7 / 6], { mode: 'linear' }),
+  ...['nearest', 'linear', 'cubic'].map((mode) =>
+    single(`Resize ${mode}, a region by scales`, [1, 3, 12, 10], (b, x) => {
+      const region = b.constant(floatTensor(Float32Array.of(0, 0, 0.1, 0.2, 1, 1, 0.9, 1.2), [8]))
+      const scales = b.constant(floatTensor(Float32Array.of(1, 1, 1.7, 0.6), [4]))
+      return b.node('Resize', [x, region, scales], {
+        mode,
+        coordinate_transformation_mode: 'tf_crop_and_resize',
+        extrapolation_value: float(0.5)
+      })
+    })
+  ),
+  ...['nearest', 'linear'].map((mode) =>
+    single(
+      `Resize of opset 10, ${mode}`,
+      [1, 3, 12, 10],
+      (b, x) => b.node('Resize', [b.conv(x, [4, 3, 1, 1]), b.constant(floatTensor(Float32Array.of(1, 1, 1.7, 0.6), [4]))], { mode }),
+      10
+    )
+  ),
   single('Resize to the size of another value', [1, 4, 8, 10], (b, x) => {
     const y = b.conv(x, [6, 4, 3, 3], { strides: [2, 2] })
     const size = b.node(

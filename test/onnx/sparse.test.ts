@@ -3,6 +3,7 @@ import t from 'tap'
 import { decodeOnnx } from '../../lib/onnx/read.js'
 import { encodeOnnx } from '../../lib/onnx/write.js'
 import { compress } from '../../lib/replacement/compress.js'
+import { Session } from '../../lib/runtime/session.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { decodeModel, encodeModel, errorOf, floatType, type Message, rawFloats } from '../helpers/onnx-builder.js'
 
@@ -95,4 +96,28 @@ t.test('a sparse tensor that claims more memory than its file justifies is only 
   t.notOk(graph.initializers.has('w'))
   t.ok(graph.opaqueInitializers?.has('w'))
   t.strictSame(decodeModel(encodeOnnx(graph)), decodeModel(bytes))
+})
+
+t.test('a sparse tensor in a Constant node is what it means to those who run and compress, and sparse in the file', async (t) => {
+  const constant = (tensor: Message): Uint8Array => {
+    const attribute = [{ name: 'sparse_value', type: 11, sparse_tensor: tensor }]
+    const bytes = decodeModel(model(tensor)) as { graph: { node: Message[]; sparse_initializer?: Message[] } }
+    bytes.graph.node.unshift({ name: 'weights', op_type: 'Constant', output: ['w'], attribute })
+    delete bytes.graph.sparse_initializer
+    return encodeModel(bytes)
+  }
+  const bytes = constant(sparse([3, 4], [1, 8, 11]))
+  const graph = decodeOnnx(bytes)
+  t.strictSame(decodeModel(encodeOnnx(graph)), decodeModel(bytes))
+  await using session = await Session.create(graph)
+  const { y } = await session.run({ x: floatTensor(Float32Array.of(1, 2, 3), [1, 3]) })
+  t.strictSame(Array.from(y?.data as Float32Array), [6, 1, 0, 9])
+  const { graph: full } = await compress(graph, { layers: { fc: 'full' } })
+  t.equal(
+    full.nodes.some(({ opType }) => opType === 'Constant'),
+    false
+  )
+  t.equal(errorOf(() => decodeOnnx(constant(sparse([3, 4], [1, 8, 12])))).code, 'POLYADIC_FORMAT')
+  const huge = decodeOnnx(constant(sparse([1e6, 1e6], [1, 8, 11])))
+  await t.rejects(Session.create(huge), { code: 'POLYADIC_UNSUPPORTED' })
 })

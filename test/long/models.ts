@@ -5,11 +5,11 @@ import { int64Tensor } from '../../lib/tensor.js'
 import { checkNetwork, type NetworkCheck } from '../models/check.js'
 
 /*
- * Networks that packages of PyPI carry, by PaddlePaddle, PyTorch, tf2onnx, keras2onnx, spox and onnxruntime's quantiser: text, layout,
- * faces, speech, music, EEG. POLYADIC_PACKAGES: the folder that test/models/fetch_packages.py made. POLYADIC_NETWORKS=silero,mtcnn runs those
- * whose path holds one of these; a network that nothing is said of below is run with its own shapes.
+ * All networks of a folder, POLYADIC_MODELS: those that packages of PyPI carry (test/models/fetch_packages.py), by PaddlePaddle, PyTorch, tf2onnx,
+ * keras2onnx and spox, for text, layout, faces, speech, music, EEG; those of torchvision (test/models/export_torchvision.py); one's own. A network
+ * that nothing is said of below is run with its own shapes. POLYADIC_NETWORKS=silero,mtcnn runs those whose path holds one of these.
  */
-const folder = process.env.POLYADIC_PACKAGES
+const folder = process.env.POLYADIC_MODELS
 const wanted = (process.env.POLYADIC_NETWORKS ?? '').split(',')
 
 const voice = { input: [1, 576], state: [2, 1, 128], sr: int64Tensor([16000], []) }
@@ -33,11 +33,11 @@ const known: readonly (readonly [string, Omit<NetworkCheck, 'path'>])[] = [
   ['brainmaze', { dims: [2, 100, 60] }]
 ]
 
-/** Rounded to 8 bits again and again, or an operator of another domain. */
+/** Has an operator of onnxruntime's own. */
 const other = ['ddddocr/common_old']
 
-t.test('networks that packages carry', async (t) => {
-  if (folder === undefined) return t.comment('SKIPPED: needs POLYADIC_PACKAGES')
+t.test('networks of a folder', async (t) => {
+  if (folder === undefined) return t.comment('SKIPPED: needs POLYADIC_MODELS')
   const files = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.onnx')).sort()
   t.ok(files.length > 0)
   for (const name of files) {
