@@ -9,7 +9,9 @@ const child = (name: string): string => fileURLToPath(new URL(`child/${name}`, i
 const folder = t.testdir()
 const library = path.join(folder, 'counter.so')
 const compiler = process.env.CC ?? 'cc'
-const compiled = spawnSync(compiler, ['-O1', '-shared', '-fPIC', '-o', library, child('allocation-counter.c'), '-ldl'], { encoding: 'utf8' })
+const compiled = spawnSync(compiler, ['-O1', '-shared', '-fPIC', '-o', library, child('allocation-counter.c'), '-ldl'], {
+  encoding: 'utf8'
+})
 
 t.setTimeout(0)
 
