@@ -34,6 +34,7 @@ export type { Plateau, Schedule, ScheduleName } from './training/schedule.js'
 export type { CompiledValue } from './runtime/compile.js'
 export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
 export type { Feeds } from './runtime/feeds.js'
+export type { Precision, PrecisionChoice } from './runtime/precision.js'
 export { Session, type RunOptions, type SessionDescription, type SessionOptions } from './runtime/session.js'
 export { defaultThreads } from './runtime/threads.js'
 

@@ -7,6 +7,7 @@ import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../o
 import { elementCount, fromFloat32, type Tensor } from '../tensor.js'
 import { type Compiled, type CompiledValue, compile } from './compile.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
+import { checkPrecision, type Precision, type PrecisionChoice, trial, type UsedPrecision, usable } from './precision.js'
 import { checkThreads } from './threads.js'
 
 export interface SessionOptions {
@@ -14,6 +15,12 @@ export interface SessionOptions {
   readonly threads?: number
   /** How many input shapes keep their plan; the one not used for longest goes first. Default: 4. */
   readonly maxPlans?: number
+  /**
+   * `bf16`: weights and the values between layers in bfloat16, sums in float32; element-wise functions, normalisation and softmax in
+   * float32. Where the processor has no such instructions the session computes in float32, and `describe()` says why. `auto`: whichever
+   * runs faster, measured once, on the first input shapes. Default: `f32`.
+   */
+  readonly precision?: PrecisionChoice
 }
 
 export interface RunOptions {
@@ -26,6 +33,10 @@ export interface SessionDescription {
   /** The kernel table in use, such as `avx2`. */
   readonly isa: string
   readonly threads: number
+  /** What convolutions, matrix products and CP blocks compute in. */
+  readonly precision: Precision
+  /** Why that is not what was asked for. */
+  readonly precisionReason?: string
   /** Images of the batch that go through the network together: what the second-level cache has room for. */
   readonly imagesAtATime: number
   /** Working memory: values between steps and scratch. */
@@ -54,7 +65,7 @@ interface Prepared {
   readonly buffers: readonly Float32Array[]
 }
 
-const defaults = { threads: 1, maxPlans: 4 }
+const defaults = { threads: 1, maxPlans: 4, precision: 'f32' } as const
 
 /**
  * Runs a network. Input shapes may change from call to call: each has a plan of its own, made on first use and kept; so has each value of
@@ -70,6 +81,9 @@ export class Session {
   readonly #constantInputs: ReadonlySet<string>
   readonly #threads: number
   readonly #maxPlans: number
+  /** Undefined: to be measured. */
+  #used: UsedPrecision | undefined
+  #measuring: Promise<void> | undefined
   /** By input shapes, in the order of use. */
   readonly #plans = new Map<string, Plan>()
   #latest: Plan | undefined
@@ -83,6 +97,7 @@ export class Session {
     this.#constantInputs = constantInputs(graph)
     this.#threads = options.threads
     this.#maxPlans = options.maxPlans
+    this.#used = usable(options.precision)
     this.inputs = graph.inputs
     this.outputs = graph.outputs
   }
@@ -96,13 +111,17 @@ export class Session {
       throw argumentError('model', 'a Graph, as readOnnx gives', model)
     const session = new Session(model, {
       threads: checkThreads(options.threads ?? defaults.threads),
-      maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1)
+      maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1),
+      precision: checkPrecision(options.precision ?? defaults.precision)
     })
     // What an input's contents determine is only known at the first run.
     if (session.#constantInputs.size > 0) return session
     const everyDim = (test: (dim: number | string | null, axis: number) => boolean): boolean =>
       model.inputs.every((input) => input.dims?.every(test))
-    if (everyDim(isFixed)) session.#plan({}, {})
+    if (everyDim(isFixed)) {
+      await session.#measure({}, {})
+      session.#plan({}, {})
+    }
     else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
     return session
   }
@@ -110,6 +129,7 @@ export class Session {
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
+    if (this.#used === undefined) await this.#measureFor(feeds)
     const { plan, inputs, buffers } = this.#prepare(feeds)
     this.#running++
     try {
@@ -130,7 +150,13 @@ export class Session {
   /** What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. */
   describe(inputShapes: InputShapes = {}): SessionDescription {
     const { compiled, native } = this.#plan(inputShapes, {})
-    return { ...fromNative(() => native.describe()), threads: this.#threads, inputs: compiled.inputs, outputs: compiled.outputs }
+    return {
+      ...fromNative(() => native.describe()),
+      threads: this.#threads,
+      ...precisionOf(compiled, this.#used),
+      inputs: compiled.inputs,
+      outputs: compiled.outputs
+    }
   }
 
   /** Frees native memory; runs under way still finish. Later calls throw `POLYADIC_ARGUMENT`. */
@@ -158,10 +184,14 @@ export class Session {
   #planFor(checked: readonly CheckedFeed[]): Plan {
     // Most calls have the shapes of the one before.
     if (this.#constantInputs.size === 0 && this.#latest !== undefined && sameDims(this.#latest.inputDims, checked)) return this.#latest
+    return this.#plan(...this.#shapesOf(checked))
+  }
+
+  #shapesOf(checked: readonly CheckedFeed[]): [InputShapes, InputValues] {
     const tensors = new Map(checked.map(({ name, tensor }) => [name, tensor]))
     const shapes = Object.fromEntries(checked.map(({ name, tensor }) => [name, [...tensor.dims]]))
     const values = Object.fromEntries([...this.#constantInputs].map((name) => [name, tensors.get(name) as Tensor]))
-    return this.#plan(shapes, values)
+    return [shapes, values]
   }
 
   /** Every output of the graph by name, in its order. */
@@ -182,7 +212,8 @@ export class Session {
       [...resolved.values()],
       Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))
     ])
-    const plan = this.#plans.get(key) ?? this.#make(resolved, inputValues)
+    this.#used ??= this.#measureSync(resolved, inputValues)
+    const plan = this.#plans.get(key) ?? this.#make(resolved, inputValues, this.#used.precision)
     this.#plans.delete(key)
     this.#plans.set(key, plan)
     for (const [oldest, { native }] of this.#plans) {
@@ -194,8 +225,64 @@ export class Session {
     return plan
   }
 
-  #make(inputShapes: ReadonlyMap<string, readonly number[]>, inputValues: InputValues): Plan {
-    const compiled = compile(this.#graph, { inputShapes: Object.fromEntries(inputShapes), inputValues, threads: this.#threads })
+  /** Decides `auto` by running both plans, off this thread. */
+  async #measure(inputShapes: InputShapes, inputValues: InputValues): Promise<void> {
+    if (this.#used !== undefined) return
+    this.#checkOpen()
+    // Whoever comes while this is under way waits for its result.
+    this.#measuring ??= (async () => {
+      const candidates = this.#candidates(resolveInputs(this.#graph, inputShapes), inputValues)
+      const steps = trial()
+      let next = steps.next()
+      try {
+        while (!next.done) {
+          const { native, inputs, buffers } = candidates[next.value]
+          await runJob(() => native.run(inputs, buffers), undefined)
+          next = steps.next()
+        }
+      } finally {
+        for (const { native } of candidates) native.close()
+      }
+      this.#used = measured(next.value)
+    })().finally(() => {
+      this.#measuring = undefined
+    })
+    await this.#measuring
+  }
+
+  async #measureFor(feeds: Feeds): Promise<void> {
+    await this.#measure(...this.#shapesOf(checkFeeds(this.#graph, feeds)))
+  }
+
+  #measureSync(resolved: ReadonlyMap<string, readonly number[]>, inputValues: InputValues): UsedPrecision {
+    const candidates = this.#candidates(resolved, inputValues)
+    const steps = trial()
+    let next = steps.next()
+    for (; !next.done; next = steps.next()) {
+      const { native, inputs, buffers } = candidates[next.value]
+      fromNative(() => native.runSync(inputs, buffers))
+    }
+    for (const { native } of candidates) native.close()
+    return measured(next.value)
+  }
+
+  /** Both plans with inputs of zeros: their time does not depend on what they compute. */
+  #candidates(resolved: ReadonlyMap<string, readonly number[]>, inputValues: InputValues): readonly [Candidate, Candidate] {
+    const make = (precision: Precision): Candidate => {
+      const { compiled, native } = this.#make(resolved, inputValues, precision)
+      const zeros = ({ dims }: CompiledValue): Float32Array => new Float32Array(elementCount(dims))
+      return { native, inputs: compiled.inputs.map(zeros), buffers: compiled.outputs.map(zeros) }
+    }
+    return [make('f32'), make('bf16')]
+  }
+
+  #make(inputShapes: ReadonlyMap<string, readonly number[]>, inputValues: InputValues, precision: Precision): Plan {
+    const compiled = compile(this.#graph, {
+      inputShapes: Object.fromEntries(inputShapes),
+      inputValues,
+      threads: this.#threads,
+      precision
+    })
     const names = this.inputs.map((input) => input.name)
     return {
       compiled,
@@ -204,6 +291,24 @@ export class Session {
       native: fromNative(() => native().createPlan(compiled.spec))
     }
   }
+}
+
+interface Candidate {
+  readonly native: NativePlan
+  readonly inputs: readonly Float32Array[]
+  readonly buffers: readonly Float32Array[]
+}
+
+function measured(faster: 0 | 1): UsedPrecision {
+  return faster === 1 ? { precision: 'bf16' } : { precision: 'f32', reason: 'measured: bf16 is not faster' }
+}
+
+/** A network without a convolution or a product of matrices has nothing to compute in bf16. */
+function precisionOf({ spec }: Compiled, used: UsedPrecision | undefined): Pick<SessionDescription, 'precision' | 'precisionReason'> {
+  const { precision, reason } = used ?? { precision: 'f32' as const }
+  if (precision === 'bf16' && !spec.steps.some((step) => 'bf16' in step && step.bf16 === true))
+    return { precision: 'f32', precisionReason: 'the network has no step with a bf16 kernel' }
+  return { precision, ...(reason !== undefined && { precisionReason: reason }) }
 }
 
 /** Memory that a run fills: not zeroed first, which would cost as much as writing the result. It is the array's own and can be transferred. */
