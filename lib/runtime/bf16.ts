@@ -22,8 +22,7 @@ export function inBf16(draft: Draft): Draft {
   }
   for (const step of draft.steps) {
     if (step.op === 'convolution') steps.push({ ...step, input: asBf16(step.input), bf16: true })
-    else if (step.op === 'cp_block')
-      steps.push({ ...step, input: readsFloat32(step, draft) ? step.input : asBf16(step.input), bf16: true })
+    else if (step.op === 'cp_block') steps.push({ ...step, input: readsFloat32(step, draft) ? step.input : asBf16(step.input), bf16: true })
     else steps.push(step)
   }
   return { ...draft, values, steps }

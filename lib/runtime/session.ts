@@ -1,13 +1,14 @@
 import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
-import { native, type NativePlan } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
 import { elementCount, fromFloat32, type Tensor } from '../tensor.js'
 import { type Compiled, type CompiledValue, compile } from './compile.js'
+import { fasterPlan, fasterPlanSync } from './contest.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
-import { checkPrecision, type Precision, type PrecisionChoice, trial, type UsedPrecision, usable } from './precision.js'
+import { makePlan, type Plan, type PlanRequest } from './plan.js'
+import { checkPrecision, type Precision, type PrecisionChoice, type UsedPrecision, usable } from './precision.js'
 import { checkThreads } from './threads.js'
 
 export interface SessionOptions {
@@ -18,7 +19,7 @@ export interface SessionOptions {
   /**
    * `bf16`: weights and the values between layers in bfloat16, sums in float32; element-wise functions, normalisation and softmax in
    * float32. Where the processor has no such instructions the session computes in float32, and `describe()` says why. `auto`: whichever
-   * runs faster, measured once, on the first input shapes. Default: `f32`.
+   * runs faster, measured when a plan is made: at the first run of each input shape. Default: `f32`.
    */
   readonly precision?: PrecisionChoice
 }
@@ -48,15 +49,6 @@ export interface SessionDescription {
   readonly steps: readonly { readonly op: string; readonly kernel: string }[]
 }
 
-interface Plan {
-  readonly compiled: Compiled
-  /** Of the graph's inputs, in their order. */
-  readonly inputDims: readonly (readonly number[])[]
-  /** For each input of the plan, which of the graph's it is. */
-  readonly feedOf: readonly number[]
-  readonly native: NativePlan
-}
-
 /** One call: what native code reads and writes. */
 interface Prepared {
   readonly plan: Plan
@@ -81,11 +73,12 @@ export class Session {
   readonly #constantInputs: ReadonlySet<string>
   readonly #threads: number
   readonly #maxPlans: number
-  /** Undefined: to be measured. */
-  #used: UsedPrecision | undefined
-  #measuring: Promise<void> | undefined
+  /** Undefined: each plan is to be measured. */
+  readonly #used: UsedPrecision | undefined
   /** By input shapes, in the order of use. */
   readonly #plans = new Map<string, Plan>()
+  /** Plans being measured, likewise. */
+  readonly #measuring = new Map<string, Promise<void>>()
   #latest: Plan | undefined
   #running = 0
   /** Who waits until nothing runs. */
@@ -121,22 +114,16 @@ export class Session {
     if (everyDim(isFixed)) {
       await session.#measure({}, {})
       session.#plan({}, {})
-    }
-    else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
+    } else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
     return session
   }
 
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
-    if (this.#used === undefined) await this.#measureFor(feeds)
+    if (this.#used === undefined) await this.#measureFor(feeds, options.signal)
     const { plan, inputs, buffers } = this.#prepare(feeds)
-    this.#running++
-    try {
-      await runJob(() => plan.native.run(inputs, buffers), options.signal)
-    } finally {
-      if (--this.#running === 0) for (const wake of this.#waiting.splice(0)) wake()
-    }
+    await this.#whileRunning(runJob(() => plan.native.run(inputs, buffers), options.signal))
     return this.#named(plan.compiled, buffers)
   }
 
@@ -149,11 +136,12 @@ export class Session {
 
   /** What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. */
   describe(inputShapes: InputShapes = {}): SessionDescription {
-    const { compiled, native } = this.#plan(inputShapes, {})
+    const { compiled, native, used } = this.#plan(inputShapes, {})
     return {
       ...fromNative(() => native.describe()),
       threads: this.#threads,
-      ...precisionOf(compiled, this.#used),
+      precision: used.precision,
+      ...(used.reason !== undefined && { precisionReason: used.reason }),
       inputs: compiled.inputs,
       outputs: compiled.outputs
     }
@@ -207,13 +195,46 @@ export class Session {
   /** The plan for these shapes and values, from the cache or made now. */
   #plan(inputShapes: InputShapes, inputValues: InputValues): Plan {
     this.#checkOpen()
-    const resolved = resolveInputs(this.#graph, inputShapes)
-    const key = JSON.stringify([
-      [...resolved.values()],
-      Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))
-    ])
-    this.#used ??= this.#measureSync(resolved, inputValues)
-    const plan = this.#plans.get(key) ?? this.#make(resolved, inputValues, this.#used.precision)
+    const request = this.#request(inputShapes, inputValues)
+    const key = keyOf(request)
+    const known = this.#plans.get(key)
+    return this.#keep(key, known ?? (this.#used === undefined ? fasterPlanSync(request) : makePlan(request, this.#used)))
+  }
+
+  /** Makes the plan in precision `auto`, where there is none yet: runs it in both, off this thread. */
+  async #measure(inputShapes: InputShapes, inputValues: InputValues): Promise<void> {
+    if (this.#used !== undefined) return
+    this.#checkOpen()
+    const request = this.#request(inputShapes, inputValues)
+    const key = keyOf(request)
+    if (this.#plans.has(key)) return
+    // Whoever comes while this is under way waits for its result.
+    const measuring = this.#measuring.get(key) ?? this.#whileRunning(this.#measureNow(key, request))
+    this.#measuring.set(key, measuring)
+    await measuring
+  }
+
+  async #measureNow(key: string, request: PlanRequest): Promise<void> {
+    try {
+      const plan = await fasterPlan(request)
+      if (this.#isClosed) plan.native.close()
+      else this.#keep(key, plan)
+    } finally {
+      this.#measuring.delete(key)
+    }
+  }
+
+  async #measureFor(feeds: Feeds, signal: AbortSignal | undefined): Promise<void> {
+    // Nothing of the caller's is in use meanwhile, so that it need not wait when it has given up.
+    await unlessAborted(this.#measure(...this.#shapesOf(checkFeeds(this.#graph, feeds))), signal)
+  }
+
+  #request(inputShapes: InputShapes, inputValues: InputValues): PlanRequest {
+    return { graph: this.#graph, inputShapes: resolveInputs(this.#graph, inputShapes), inputValues, threads: this.#threads }
+  }
+
+  /** Puts a plan last in the order of use. */
+  #keep(key: string, plan: Plan): Plan {
     this.#plans.delete(key)
     this.#plans.set(key, plan)
     for (const [oldest, { native }] of this.#plans) {
@@ -225,90 +246,19 @@ export class Session {
     return plan
   }
 
-  /** Decides `auto` by running both plans, off this thread. */
-  async #measure(inputShapes: InputShapes, inputValues: InputValues): Promise<void> {
-    if (this.#used !== undefined) return
-    this.#checkOpen()
-    // Whoever comes while this is under way waits for its result.
-    this.#measuring ??= (async () => {
-      const candidates = this.#candidates(resolveInputs(this.#graph, inputShapes), inputValues)
-      const steps = trial()
-      let next = steps.next()
-      try {
-        while (!next.done) {
-          const { native, inputs, buffers } = candidates[next.value]
-          await runJob(() => native.run(inputs, buffers), undefined)
-          next = steps.next()
-        }
-      } finally {
-        for (const { native } of candidates) native.close()
-      }
-      this.#used = measured(next.value)
-    })().finally(() => {
-      this.#measuring = undefined
-    })
-    await this.#measuring
-  }
-
-  async #measureFor(feeds: Feeds): Promise<void> {
-    await this.#measure(...this.#shapesOf(checkFeeds(this.#graph, feeds)))
-  }
-
-  #measureSync(resolved: ReadonlyMap<string, readonly number[]>, inputValues: InputValues): UsedPrecision {
-    const candidates = this.#candidates(resolved, inputValues)
-    const steps = trial()
-    let next = steps.next()
-    for (; !next.done; next = steps.next()) {
-      const { native, inputs, buffers } = candidates[next.value]
-      fromNative(() => native.runSync(inputs, buffers))
-    }
-    for (const { native } of candidates) native.close()
-    return measured(next.value)
-  }
-
-  /** Both plans with inputs of zeros: their time does not depend on what they compute. */
-  #candidates(resolved: ReadonlyMap<string, readonly number[]>, inputValues: InputValues): readonly [Candidate, Candidate] {
-    const make = (precision: Precision): Candidate => {
-      const { compiled, native } = this.#make(resolved, inputValues, precision)
-      const zeros = ({ dims }: CompiledValue): Float32Array => new Float32Array(elementCount(dims))
-      return { native, inputs: compiled.inputs.map(zeros), buffers: compiled.outputs.map(zeros) }
-    }
-    return [make('f32'), make('bf16')]
-  }
-
-  #make(inputShapes: ReadonlyMap<string, readonly number[]>, inputValues: InputValues, precision: Precision): Plan {
-    const compiled = compile(this.#graph, {
-      inputShapes: Object.fromEntries(inputShapes),
-      inputValues,
-      threads: this.#threads,
-      precision
-    })
-    const names = this.inputs.map((input) => input.name)
-    return {
-      compiled,
-      inputDims: names.map((name) => inputShapes.get(name) as readonly number[]),
-      feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
-      native: fromNative(() => native().createPlan(compiled.spec))
+  /** Counted, so that disposal waits for it. */
+  async #whileRunning(work: Promise<void>): Promise<void> {
+    this.#running++
+    try {
+      await work
+    } finally {
+      if (--this.#running === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
   }
 }
 
-interface Candidate {
-  readonly native: NativePlan
-  readonly inputs: readonly Float32Array[]
-  readonly buffers: readonly Float32Array[]
-}
-
-function measured(faster: 0 | 1): UsedPrecision {
-  return faster === 1 ? { precision: 'bf16' } : { precision: 'f32', reason: 'measured: bf16 is not faster' }
-}
-
-/** A network without a convolution or a product of matrices has nothing to compute in bf16. */
-function precisionOf({ spec }: Compiled, used: UsedPrecision | undefined): Pick<SessionDescription, 'precision' | 'precisionReason'> {
-  const { precision, reason } = used ?? { precision: 'f32' as const }
-  if (precision === 'bf16' && !spec.steps.some((step) => 'bf16' in step && step.bf16 === true))
-    return { precision: 'f32', precisionReason: 'the network has no step with a bf16 kernel' }
-  return { precision, ...(reason !== undefined && { precisionReason: reason }) }
+function keyOf({ inputShapes, inputValues }: PlanRequest): string {
+  return JSON.stringify([[...inputShapes.values()], Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))])
 }
 
 /** Memory that a run fills: not zeroed first, which would cost as much as writing the result. It is the array's own and can be transferred. */
@@ -327,4 +277,19 @@ function sameDims(expected: readonly (readonly number[])[], feeds: readonly Chec
     const given = (feeds[i] as CheckedFeed).tensor.dims
     return dims.length === given.length && dims.every((dim, axis) => dim === given[axis])
   })
+}
+
+/** Rejects with the signal's reason as soon as it is aborted. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work
+  let onAbort = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason)
+  })
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

@@ -56,7 +56,8 @@ struct Bf16RowArgs {
 };
 
 // Depthwise rows, one channel block, in float32 over either kind of source and destination:
-//   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·src_step + offsets[k] + l] · weights[k][l]   (fused, k in order)
+//   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·src_step + offsets[k] + l] · weights[k][l]   (fused, k in
+//   order)
 using Bf16Rows = void (*)(const Bf16RowArgs&);
 
 struct Bf16FinishArgs {

@@ -127,8 +127,7 @@ void pool(const Bf16PoolArgs& args) {
       float value = args.maximum ? -INFINITY : 0.0f;
       for (std::int64_t r = 0; r < args.rows; ++r) {
         for (std::int64_t c = 0; c < args.columns; ++c) {
-          const float one =
-              load(args.src, x * args.src_step + r * args.src_row + c * args.src_column + lane, FromHalf);
+          const float one = load(args.src, x * args.src_step + r * args.src_row + c * args.src_column + lane, FromHalf);
           value = args.maximum ? larger(one, value) : value + one;
         }
       }

@@ -259,8 +259,7 @@ void Plan::mark_gradients() {
 void Plan::assign_inference_memory() {
   std::vector<Lifetime> lifetimes(values_.size());
   const int end = static_cast<int>(spec_.steps.size()) + 1;
-  for (std::size_t i = 0; i < values_.size(); ++i)
-    lifetimes[i] = {direct_[i] ? 0 : values_[i].floats(), end, -1, 0};
+  for (std::size_t i = 0; i < values_.size(); ++i) lifetimes[i] = {direct_[i] ? 0 : values_[i].floats(), end, -1, 0};
   const auto live = [&](int value, int step) {
     Lifetime& lifetime = lifetimes[static_cast<std::size_t>(value)];
     lifetime.first = std::min(lifetime.first, step);

@@ -39,6 +39,7 @@ export function roundedParameters(spec: PlanSpec): Float32Array[] {
 /** The plan's inputs as bfloat16 kernels see them. */
 export function roundedInputs(spec: PlanSpec, inputs: readonly Float32Array[]): Float32Array[] {
   const { values, steps } = bf16Spec(spec)
-  const isRounded = (value: number): boolean => values[value]?.bf16 === true || steps.some((step) => step.op === 'convert' && step.input === value)
+  const isRounded = (value: number): boolean =>
+    values[value]?.bf16 === true || steps.some((step) => step.op === 'convert' && step.input === value)
   return inputs.map((data, i) => (isRounded(spec.inputs[i] as number) ? rounded(data) : data))
 }

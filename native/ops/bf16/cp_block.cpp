@@ -177,9 +177,7 @@ class Bf16CpBlock : public Step {
   Rows middle_rows(Rows out) const {
     return depthwise_ < 2 ? out : input_rows(depthwise_shape(1), out).within(depthwise_shape(1).in_h);
   }
-  Rows reduced_rows(Rows out) const {
-    return depthwise_ == 0 ? out : input_rows(depthwise_shape(0), middle_rows(out));
-  }
+  Rows reduced_rows(Rows out) const { return depthwise_ == 0 ? out : input_rows(depthwise_shape(0), middle_rows(out)); }
 
   // A second depthwise stage along rows takes each row as soon as the first has made it.
   bool row_by_row() const {
@@ -266,10 +264,10 @@ class Bf16CpBlock : public Step {
   struct Band {
     std::int64_t image, images;
     Rows out;
-    Rows reduced;      // what scratch memory holds
-    Rows computed;     // what of it is to be computed
+    Rows reduced;       // what scratch memory holds
+    Rows computed;      // what of it is to be computed
     std::int64_t kept;  // rows at the top that were kept
-    Rows next;         // of the band after this one; empty: there is none
+    Rows next;          // of the band after this one; empty: there is none
     float* scratch;
   };
 
@@ -457,8 +455,8 @@ class Bf16CpBlock : public Step {
 
   void zero_rows(const Band& band, std::int64_t begin, std::int64_t end) const {
     each_plane(band, part_blocks_, [&](std::int64_t, std::int64_t, float* plane) {
-      std::fill(plane + (begin - band.reduced.begin) * reduced_.row(), plane + (end - band.reduced.begin) * reduced_.row(),
-                0.0f);
+      std::fill(plane + (begin - band.reduced.begin) * reduced_.row(),
+                plane + (end - band.reduced.begin) * reduced_.row(), 0.0f);
     });
   }
 

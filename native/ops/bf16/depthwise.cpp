@@ -6,8 +6,7 @@ Bf16Depthwise::Bf16Depthwise(const ConvolutionShape& shape, const Layout& src, c
                              std::int64_t blocks)
     : table_(&bf16_kernels()), shape_(shape), places_(places), block_(src.block), blocks_(blocks) {
   const std::vector<GatherPhase> phases = forward_phases(shape, 1);
-  for (const Tap& tap : phases[0].taps)
-    offsets_.push_back(static_cast<std::int32_t>(src.pixel(tap.dy, tap.dx)));
+  for (const Tap& tap : phases[0].taps) offsets_.push_back(static_cast<std::int32_t>(src.pixel(tap.dy, tap.dx)));
   packed_ = Buffer(static_cast<std::size_t>(blocks * shape.taps() * block_));
   bias_ = Buffer(static_cast<std::size_t>(blocks * block_));
 }
@@ -18,8 +17,7 @@ void Bf16Depthwise::pack(const float* weights, const float* bias) {
     const std::int64_t channel = places_.channel(place), b = place / block_, lane = place % block_;
     if (channel < 0 || channel >= shape_.in_channels) continue;
     for (std::int64_t t = 0; t < shape_.taps(); ++t) {
-      packed_[static_cast<std::size_t>((b * shape_.taps() + t) * block_ + lane)] =
-          weights[channel * shape_.taps() + t];
+      packed_[static_cast<std::size_t>((b * shape_.taps() + t) * block_ + lane)] = weights[channel * shape_.taps() + t];
     }
     if (bias) bias_[static_cast<std::size_t>(place)] = bias[channel];
   }

@@ -67,11 +67,8 @@ void Bf16Gather::add_part(std::int64_t first_block, int blocks) {
   // Two pieces at a time meet in registers; with an odd number of pieces each goes through dst.
   const int together = maxout_.pieces % 2 == 0 ? 2 : 1;
   for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together) {
-    Panel panel{blocks * together,
-                (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0),
-                packed_size_,
-                bias_size_,
-                {}};
+    Panel panel{
+        blocks * together, (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0), packed_size_, bias_size_, {}};
     for (std::int64_t lane = 0; lane < panel.blocks * block; ++lane) {
       const std::int64_t at = lane / block;
       const std::int64_t channel = dst_.places.channel((first_block + at / together) * block + lane % block);

@@ -45,8 +45,7 @@ class Bf16PoolStep : public Step {
           args.pixels = alike(x);
           args.rows = row.inside();
           args.columns = column.inside();
-          args.count =
-              static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
+          args.count = static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
           args.src = at(in_, in.at(n, b) + in.pixel(row.begin, column.begin));
           args.dst = at(out_, out.at(n, b) + out.pixel(y, x));
           run(args);

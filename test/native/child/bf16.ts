@@ -43,7 +43,7 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1, 
   expected?.forEach((v, i) => {
     scale = Math.max(scale, Math.abs(v))
     const error = Math.abs(v - (got?.[i] as number))
-    worst = error <= worst ? worst : error // NaN stays
+    worst = Math.max(worst, error) // NaN stays
   })
   t.ok(worst / scale <= tolerance, `${name}: ${(worst / scale).toExponential(1)}`)
   digests[name] = digest(got as Float32Array)
