@@ -24,7 +24,7 @@ export interface Recipe {
 export type PastConfig =
   | { readonly kind: 'dense' }
   | { readonly kind: 'recipe'; readonly recipe: string; readonly ranks: Ranks; readonly seed: number; readonly settings: Recipe }
-  | { readonly kind: 'ranks'; readonly budget: 'short' | 'long'; readonly ranks: Ranks; readonly seed: number; readonly settings: Recipe }
+  | { readonly kind: 'ranks'; readonly ranks: Ranks; readonly seed: number; readonly settings: Recipe }
   | { readonly kind: 'time'; readonly batch: number; readonly ranks: readonly Ranks[] }
 
 /** Accuracies in percent. */

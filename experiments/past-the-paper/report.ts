@@ -42,21 +42,20 @@ export function report(cells: readonly Cell[]): Section[] {
   ]
 }
 
-/** Rank sets with a budget, over their seeds. */
+/** Ranks, over their seeds. */
 interface Network {
   /** As the times call it. */
   readonly name: string
-  readonly budget: 'short' | 'long'
   readonly images: number
   readonly results: readonly Trained[]
 }
 
 function networksOf(cells: readonly Cell[]): Network[] {
   const trained = cells.flatMap(({ config, result }) => (config.kind === 'ranks' ? [{ config, result: result as Trained }] : []))
-  return [...groupBy(trained, ({ config }) => `${ranksText(config.ranks)}, ${config.budget}`).values()].map((group) => {
+  return [...groupBy(trained, ({ config }) => ranksText(config.ranks)).values()].map((group) => {
     const [{ config }] = group as [(typeof group)[number]]
     const { images, epochs } = config.settings.tuning
-    return { name: ranksText(config.ranks), budget: config.budget, images: images * epochs, results: group.map(({ result }) => result) }
+    return { name: ranksText(config.ranks), images: images * epochs, results: group.map(({ result }) => result) }
   })
 }
 
@@ -140,11 +139,8 @@ function verdict(networks: readonly Network[], dense: number, one: Times, many: 
 }
 
 function curveChart(networks: readonly Network[], dense: number, many: Times): Section {
-  const points = (budget: Network['budget'], value: (results: readonly Trained[]) => number): [number, number][] =>
-    networks
-      .filter((network) => network.budget === budget)
-      .map(({ name, results }): [number, number] => [speedUp(name, many), value(results)])
-      .sort((a, b) => a[0] - b[0])
+  const points = (value: (results: readonly Trained[]) => number): [number, number][] =>
+    networks.map(({ name, results }): [number, number] => [speedUp(name, many), value(results)]).sort((a, b) => a[0] - b[0])
   const reach = Math.max(...networks.map(({ name }) => speedUp(name, many)))
   const tested = (results: readonly Trained[]): number[] => results.map(({ test }) => test)
   const svg = lineChart(
@@ -163,10 +159,9 @@ function curveChart(networks: readonly Network[], dense: number, many: Times): S
           [reach, dense - 1]
         ]
       },
-      { name: 'tuned, short', points: points('short', (results) => mean(tested(results))) },
-      { name: 'tuned, long', points: points('long', (results) => mean(tested(results))) },
-      { name: 'best seed', points: points('long', (results) => Math.max(...tested(results))) },
-      { name: 'worst seed', points: points('long', (results) => Math.min(...tested(results))) }
+      { name: 'tuned, mean of seeds', points: points((results) => mean(tested(results))) },
+      { name: 'best seed', points: points((results) => Math.max(...tested(results))) },
+      { name: 'worst seed', points: points((results) => Math.min(...tested(results))) }
     ],
     {
       title: 'Accuracy against speed-up',
@@ -227,9 +222,9 @@ function recipeSections(cells: readonly Cell[], dense: number): Section[] {
 }
 
 function progressChart(networks: readonly Network[]): Section {
-  const series = networks.map(({ name, budget, results }) => {
+  const series = networks.map(({ name, results }) => {
     const values = results[0]?.validation.slice(1) ?? []
-    return { name: `${name.replace(/conv(\d) /g, '')}, ${budget}`, points: values.map((value, i): [number, number] => [i + 1, value]) }
+    return { name: name.replace(/conv\d /g, ''), points: values.map((value, i): [number, number] => [i + 1, value]) }
   })
   return {
     kind: 'chart',
