@@ -41,9 +41,9 @@
         'NODE_ADDON_API_DISABLE_DEPRECATED',
         'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'
       ],
-      'dependencies': ['kernels_scalar'],
+      'dependencies': ['kernels_scalar', 'kernels_bf16_scalar'],
       'conditions': [
-        ["target_arch=='x64'", { 'dependencies': ['kernels_avx2', 'kernels_avx512'] }],
+        ["target_arch=='x64'", { 'dependencies': ['kernels_avx2', 'kernels_avx512', 'kernels_bf16_avx512'] }],
         ["OS=='linux'", {
           'ldflags': ["-Wl,-rpath,'$$ORIGIN'", '-Wl,-z,nodelete', '-Wl,--exclude-libs,ALL', '-Wl,--version-script=<(module_root_dir)/native/exports.map'],
           'conditions': [
@@ -56,6 +56,12 @@
       'target_name': 'kernels_scalar',
       'type': 'static_library',
       'sources': ['<!@(node native/list.cjs kernels scalar)'],
+      'cflags_cc': ['<@(kernel_flags)']
+    },
+    {
+      'target_name': 'kernels_bf16_scalar',
+      'type': 'static_library',
+      'sources': ['<!@(node native/list.cjs kernels bf16_scalar)'],
       'cflags_cc': ['<@(kernel_flags)']
     }
   ],
@@ -77,6 +83,14 @@
           'cflags_cc': ['<@(kernel_flags)', '<!@(node native/list.cjs gcc avx512)'],
           'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['<!@(node native/list.cjs gcc avx512)'] },
           'msvs_settings': { 'VCCLCompilerTool': { 'AdditionalOptions': ['<!@(node native/list.cjs msvc avx512)'] } }
+        },
+        {
+          'target_name': 'kernels_bf16_avx512',
+          'type': 'static_library',
+          'sources': ['<!@(node native/list.cjs kernels bf16_avx512)'],
+          'cflags_cc': ['<@(kernel_flags)', '<!@(node native/list.cjs gcc bf16_avx512)'],
+          'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['<!@(node native/list.cjs gcc bf16_avx512)'] },
+          'msvs_settings': { 'VCCLCompilerTool': { 'AdditionalOptions': ['<!@(node native/list.cjs msvc bf16_avx512)'] } }
         }
       ]
     }]

@@ -196,11 +196,20 @@ export interface NativeCpdResult {
 }
 
 export interface NativeAddon {
-  cpu(): { readonly isa: string; readonly available: readonly string[]; readonly threads: number; readonly backend: string }
+  cpu(): {
+    readonly isa: string
+    readonly available: readonly string[]
+    readonly threads: number
+    readonly backend: string
+    /** Null: none, for the reason given. */
+    readonly bf16: string | null
+    readonly bf16Reason: string
+    readonly features: { readonly avx512Bf16: boolean; readonly amxBf16: boolean }
+  }
   /** Chooses the kernel table; only before the first plan or solver call. */
   setIsa(name: string): void
-  /** The highest rate one core reaches with the chosen kernels in float32 (or float64), in GFLOP/s; measured, takes some 50 ms. */
-  peakGflops(precision?: 'float32' | 'float64'): number
+  /** The highest rate one core reaches with the chosen kernels in float32 (or another precision), in GFLOP/s; measured, takes some 50 ms. */
+  peakGflops(precision?: 'float32' | 'float64' | 'bf16'): number
   createPlan(spec: PlanSpec): NativePlan
   createTrainer(spec: PlanSpec, sensitivities?: readonly NativeSensitivity[]): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>

@@ -3,10 +3,12 @@ import type { Graph } from '../graph/graph.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { analyse, type Analysis, type InputShapes, type InputValues } from '../operators/infer.js'
 import type { DataType, Tensor } from '../tensor.js'
+import { inBf16 } from './bf16.js'
 import { compact, type Draft } from './draft.js'
 import { evaluate } from './evaluate.js'
 import { fuse } from './fusion.js'
 import type { PlanSpec } from './plan-spec.js'
+import type { Precision } from './precision.js'
 import { DraftWriter } from './plan-writer.js'
 import { checkThreads } from './threads.js'
 
@@ -30,6 +32,8 @@ export interface CompileOptions {
   readonly fusion?: boolean
   /** Runs chains of convolutions that form a CP block as one operator; needs `fusion`. Default: true. */
   readonly cpBlocks?: boolean
+  /** `bf16`: convolutions, matrix products and CP blocks by bfloat16 kernels; for inference. Default: `f32`. */
+  readonly precision?: Precision
 }
 
 /** A value of the network at the border of a plan. */
@@ -71,15 +75,16 @@ const defaults = {
   fusion: true,
   cpBlocks: true,
   batchStatistics: false,
-  dropout: false
-}
+  dropout: false,
+  precision: 'f32'
+} as const
 
 /**
  * Turns a graph and input shapes into a plan: shapes resolved, constants folded, steps fused, dead code dropped. Throws
  * `POLYADIC_SHAPE` for shapes that do not fit and `POLYADIC_UNSUPPORTED` for what polyadic cannot run, before anything is computed.
  */
 export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
-  const { inputShapes, inputValues, training, fusion, cpBlocks, batchStatistics, dropout } = { ...defaults, ...options }
+  const { inputShapes, inputValues, training, fusion, cpBlocks, batchStatistics, dropout, precision } = { ...defaults, ...options }
   const threads = checkThreads(options.threads ?? defaults.threads)
   if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
   const values: InputValues = inputValues
@@ -95,7 +100,8 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
   for (const node of analysis.nodes) writer.write(node)
   const written = writer.draft(computed.map((name) => writer.output(name)))
   const live = compact(training ? withLogits(written) : written)
-  const draft = fusion ? compact(fuse(live, { training, cpBlocks })) : live
+  const fused = fusion ? compact(fuse(live, { training, cpBlocks })) : live
+  const draft = precision === 'bf16' && !training ? inBf16(fused) : fused
   const spec: PlanSpec = {
     threads,
     training,

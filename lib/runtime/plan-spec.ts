@@ -25,6 +25,8 @@ export interface PlanValue {
   readonly w: number
   /** Row-major; n, c and h are 1, w is the number of elements. Default: blocked. */
   readonly dense?: true
+  /** Of a blocked value in inference: kept in bfloat16. Never a plan output. */
+  readonly bf16?: true
   /** Of a dense value: the parameter that holds its elements. */
   readonly parameter?: number
 }
@@ -98,6 +100,8 @@ export type PlanStep =
       readonly op: 'convolution'
       readonly input: number
       readonly output: number
+      /** By bfloat16 kernels, from an input in bfloat16. Inference only. */
+      readonly bf16?: true
       readonly maxout?: PlanMaxout
       readonly activation?: PlanActivation
       readonly residual?: number
@@ -113,6 +117,8 @@ export type PlanStep =
       readonly op: 'cp_block'
       readonly input: number
       readonly output: number
+      /** By bfloat16 kernels; its input is in bfloat16, unless the first stage is a k×1 convolution of one input channel a group. */
+      readonly bf16?: true
       readonly stages: readonly PlanConvolution[]
       readonly maxout?: PlanMaxout
       readonly activation?: PlanActivation
@@ -176,6 +182,8 @@ export type PlanStep =
     }
   /** Output channel c is input channel tables[0][c]. Inference only. */
   | { readonly op: 'channels'; readonly input: number; readonly output: number; readonly tables: readonly [Int32Array] }
+  /** The same value in bfloat16, or back in float32. Inference only. */
+  | { readonly op: 'convert'; readonly input: number; readonly output: number }
   /** Local response normalisation over channels: y = x / (bias + alpha/size · Σ x²)^beta. */
   | {
       readonly op: 'lrn'

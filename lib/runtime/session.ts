@@ -1,12 +1,14 @@
 import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
-import { native, type NativePlan } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
 import type { Tensor } from '../tensor.js'
 import { type Compiled, type CompiledValue, compile } from './compile.js'
+import { fasterPlan, fasterPlanSync } from './contest.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
+import { makePlan, type Plan, type PlanRequest } from './plan.js'
+import { checkPrecision, type Precision, type PrecisionChoice, type UsedPrecision, usable } from './precision.js'
 import { type ResultMemory, Results } from './results.js'
 import { checkThreads } from './threads.js'
 
@@ -15,6 +17,12 @@ export interface SessionOptions {
   readonly threads?: number
   /** How many input shapes keep their plan; the one not used for longest goes first. Default: 4. */
   readonly maxPlans?: number
+  /**
+   * `bf16`: weights and the values between layers in bfloat16, sums in float32; element-wise functions, normalisation and softmax in
+   * float32. Where the processor has no such instructions the session computes in float32, and `describe()` says why. `auto`: whichever
+   * runs faster, measured when a plan is made: at the first run of each input shape. Default: `f32`.
+   */
+  readonly precision?: PrecisionChoice
 }
 
 export interface RunSyncOptions {
@@ -36,6 +44,10 @@ export interface SessionDescription {
   /** The kernel table in use, such as `avx2`. */
   readonly isa: string
   readonly threads: number
+  /** What convolutions, matrix products and CP blocks compute in. */
+  readonly precision: Precision
+  /** Why that is not what was asked for. */
+  readonly precisionReason?: string
   /** Images of the batch that go through the network together: what the second-level cache has room for. */
   readonly imagesAtATime: number
   /** Working memory: values between steps and scratch. */
@@ -47,15 +59,6 @@ export interface SessionDescription {
   readonly steps: readonly { readonly op: string; readonly kernel: string }[]
 }
 
-interface Plan {
-  readonly compiled: Compiled
-  /** Of the graph's inputs, in their order. */
-  readonly inputDims: readonly (readonly number[])[]
-  /** For each input of the plan, which of the graph's it is. */
-  readonly feedOf: readonly number[]
-  readonly native: NativePlan
-}
-
 /** One call: what native code reads and writes. */
 interface Prepared {
   readonly plan: Plan
@@ -63,7 +66,7 @@ interface Prepared {
   readonly results: Results
 }
 
-const defaults = { threads: 1, maxPlans: 4 }
+const defaults = { threads: 1, maxPlans: 4, precision: 'f32' } as const
 
 /**
  * Runs a network. Input shapes may change from call to call: each has a plan of its own, made on first use and kept; so has each value of
@@ -80,8 +83,12 @@ export class Session {
   readonly #constantInputs: ReadonlySet<string>
   readonly #threads: number
   readonly #maxPlans: number
+  /** Undefined: each plan is to be measured. */
+  readonly #used: UsedPrecision | undefined
   /** By input shapes, in the order of use. */
   readonly #plans = new Map<string, Plan>()
+  /** Plans being measured, likewise. */
+  readonly #measuring = new Map<string, Promise<void>>()
   #latest: Plan | undefined
   #running = 0
   /** Who waits until nothing runs. */
@@ -94,6 +101,7 @@ export class Session {
     this.#constantInputs = constantInputs(graph)
     this.#threads = options.threads
     this.#maxPlans = options.maxPlans
+    this.#used = usable(options.precision)
     this.inputs = graph.inputs
     this.outputs = graph.outputs
   }
@@ -107,27 +115,26 @@ export class Session {
       throw argumentError('model', 'a Graph, as readOnnx gives', model)
     const session = new Session(model, {
       threads: checkThreads(options.threads ?? defaults.threads),
-      maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1)
+      maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1),
+      precision: checkPrecision(options.precision ?? defaults.precision)
     })
     // What an input's contents determine is only known at the first run.
     if (session.#constantInputs.size > 0) return session
     const everyDim = (test: (dim: number | string | null, axis: number) => boolean): boolean =>
       model.inputs.every((input) => input.dims?.every(test))
-    if (everyDim(isFixed)) session.#plan({}, {})
-    else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
+    if (everyDim(isFixed)) {
+      await session.#measure({}, {})
+      session.#plan({}, {})
+    } else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
     return session
   }
 
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
+    if (this.#used === undefined) await this.#measureFor(feeds, options.signal)
     const { plan, inputs, results } = this.#prepare(feeds, options.outputs)
-    this.#running++
-    try {
-      await runJob(() => plan.native.run(inputs, results.buffers), options.signal)
-    } finally {
-      if (--this.#running === 0) for (const wake of this.#waiting.splice(0)) wake()
-    }
+    await this.#whileRunning(runJob(() => plan.native.run(inputs, results.buffers), options.signal))
     return results.named(this.#outputNames)
   }
 
@@ -140,8 +147,15 @@ export class Session {
 
   /** What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. */
   describe(inputShapes: InputShapes = {}): SessionDescription {
-    const { compiled, native } = this.#plan(inputShapes, {})
-    return { ...fromNative(() => native.describe()), threads: this.#threads, inputs: compiled.inputs, outputs: compiled.outputs }
+    const { compiled, native, used } = this.#plan(inputShapes, {})
+    return {
+      ...fromNative(() => native.describe()),
+      threads: this.#threads,
+      precision: used.precision,
+      ...(used.reason !== undefined && { precisionReason: used.reason }),
+      inputs: compiled.inputs,
+      outputs: compiled.outputs
+    }
   }
 
   /** Frees native memory; runs under way still finish. Later calls throw `POLYADIC_ARGUMENT`. */
@@ -169,10 +183,14 @@ export class Session {
   #planFor(checked: readonly CheckedFeed[]): Plan {
     // Most calls have the shapes of the one before.
     if (this.#constantInputs.size === 0 && this.#latest !== undefined && sameDims(this.#latest.inputDims, checked)) return this.#latest
+    return this.#plan(...this.#shapesOf(checked))
+  }
+
+  #shapesOf(checked: readonly CheckedFeed[]): [InputShapes, InputValues] {
     const tensors = new Map(checked.map(({ name, tensor }) => [name, tensor]))
     const shapes = Object.fromEntries(checked.map(({ name, tensor }) => [name, [...tensor.dims]]))
     const values = Object.fromEntries([...this.#constantInputs].map((name) => [name, tensors.get(name) as Tensor]))
-    return this.#plan(shapes, values)
+    return [shapes, values]
   }
 
   #checkOpen(): void {
@@ -182,12 +200,46 @@ export class Session {
   /** The plan for these shapes and values, from the cache or made now. */
   #plan(inputShapes: InputShapes, inputValues: InputValues): Plan {
     this.#checkOpen()
-    const resolved = resolveInputs(this.#graph, inputShapes)
-    const key = JSON.stringify([
-      [...resolved.values()],
-      Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))
-    ])
-    const plan = this.#plans.get(key) ?? this.#make(resolved, inputValues)
+    const request = this.#request(inputShapes, inputValues)
+    const key = keyOf(request)
+    const known = this.#plans.get(key)
+    return this.#keep(key, known ?? (this.#used === undefined ? fasterPlanSync(request) : makePlan(request, this.#used)))
+  }
+
+  /** Makes the plan in precision `auto`, where there is none yet: runs it in both, off this thread. */
+  async #measure(inputShapes: InputShapes, inputValues: InputValues): Promise<void> {
+    if (this.#used !== undefined) return
+    this.#checkOpen()
+    const request = this.#request(inputShapes, inputValues)
+    const key = keyOf(request)
+    if (this.#plans.has(key)) return
+    // Whoever comes while this is under way waits for its result.
+    const measuring = this.#measuring.get(key) ?? this.#whileRunning(this.#measureNow(key, request))
+    this.#measuring.set(key, measuring)
+    await measuring
+  }
+
+  async #measureNow(key: string, request: PlanRequest): Promise<void> {
+    try {
+      const plan = await fasterPlan(request)
+      if (this.#isClosed) plan.native.close()
+      else this.#keep(key, plan)
+    } finally {
+      this.#measuring.delete(key)
+    }
+  }
+
+  async #measureFor(feeds: Feeds, signal: AbortSignal | undefined): Promise<void> {
+    // Nothing of the caller's is in use meanwhile, so that it need not wait when it has given up.
+    await unlessAborted(this.#measure(...this.#shapesOf(checkFeeds(this.#graph, feeds))), signal)
+  }
+
+  #request(inputShapes: InputShapes, inputValues: InputValues): PlanRequest {
+    return { graph: this.#graph, inputShapes: resolveInputs(this.#graph, inputShapes), inputValues, threads: this.#threads }
+  }
+
+  /** Puts a plan last in the order of use. */
+  #keep(key: string, plan: Plan): Plan {
     this.#plans.delete(key)
     this.#plans.set(key, plan)
     for (const [oldest, { native }] of this.#plans) {
@@ -199,16 +251,19 @@ export class Session {
     return plan
   }
 
-  #make(inputShapes: ReadonlyMap<string, readonly number[]>, inputValues: InputValues): Plan {
-    const compiled = compile(this.#graph, { inputShapes: Object.fromEntries(inputShapes), inputValues, threads: this.#threads })
-    const names = this.inputs.map((input) => input.name)
-    return {
-      compiled,
-      inputDims: names.map((name) => inputShapes.get(name) as readonly number[]),
-      feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
-      native: fromNative(() => native().createPlan(compiled.spec))
+  /** Counted, so that disposal waits for it. */
+  async #whileRunning(work: Promise<void>): Promise<void> {
+    this.#running++
+    try {
+      await work
+    } finally {
+      if (--this.#running === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
   }
+}
+
+function keyOf({ inputShapes, inputValues }: PlanRequest): string {
+  return JSON.stringify([[...inputShapes.values()], Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))])
 }
 
 function sameDims(expected: readonly (readonly number[])[], feeds: readonly CheckedFeed[]): boolean {
@@ -216,4 +271,19 @@ function sameDims(expected: readonly (readonly number[])[], feeds: readonly Chec
     const given = (feeds[i] as CheckedFeed).tensor.dims
     return dims.length === given.length && dims.every((dim, axis) => dim === given[axis])
   })
+}
+
+/** Rejects with the signal's reason as soon as it is aborted. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work
+  let onAbort = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason)
+  })
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "../core/cpu_features.h"
 #include "../core/dispatch.h"
 #include "../core/parallel.h"
 #include "../core/peak.h"
@@ -33,6 +34,13 @@ Napi::Value Addon::cpu(const Napi::CallbackInfo& info) {
     result.Set("available", available);
     result.Set("threads", Napi::Number::New(env, std::thread::hardware_concurrency()));
     result.Set("backend", parallel_backend());
+    const Bf16Choice& bf16 = bf16_choice();
+    result.Set("bf16", bf16.table ? Napi::Value(Napi::String::New(env, bf16.table->name)) : env.Null());
+    result.Set("bf16Reason", bf16.reason);
+    const Napi::Object features = Napi::Object::New(env);
+    features.Set("avx512Bf16", Napi::Boolean::New(env, cpu_features().avx512_bf16));
+    features.Set("amxBf16", Napi::Boolean::New(env, cpu_features().amx_bf16));
+    result.Set("features", features);
     return result;
   });
 }
@@ -61,6 +69,8 @@ void Addon::cancel(const Napi::CallbackInfo& info) {
 Napi::Value Addon::peak_gflops(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const bool wide = info[0].IsString() && info[0].As<Napi::String>().Utf8Value() == "float64";
+    const bool half = info[0].IsString() && info[0].As<Napi::String>().Utf8Value() == "bf16";
+    if (half) return Napi::Number::New(info.Env(), polyadic::peak_gflops_bf16());
     return Napi::Number::New(info.Env(), wide ? polyadic::peak_gflops_double() : polyadic::peak_gflops());
   });
 }

@@ -112,6 +112,7 @@ StepSpec read_step(const Napi::Object& object) {
       step.inputs.push_back(to_index(input, 0, "inputs"));
   }
   if (has_property(object, "residual")) step.residual = read_index(object, "residual");
+  step.bf16 = has_property(object, "bf16") && bool_property(object, "bf16");
   if (has_property(object, "activation")) step.activation = read_activation(object_property(object, "activation"));
   if (has_property(object, "maxout")) step.maxout = read_maxout(object_property(object, "maxout"));
   switch (step.op) {
@@ -197,7 +198,8 @@ PlanSpec read_plan_spec(const Napi::Value& value) {
     spec.values.push_back({bounded(integer_property(item, "n"), 1, "n"), bounded(integer_property(item, "c"), 1, "c"),
                            bounded(integer_property(item, "h"), 1, "h"), bounded(integer_property(item, "w"), 0, "w"),
                            has_property(item, "dense") && bool_property(item, "dense"),
-                           has_property(item, "parameter") ? read_index(item, "parameter") : -1});
+                           has_property(item, "parameter") ? read_index(item, "parameter") : -1,
+                           has_property(item, "bf16") && bool_property(item, "bf16")});
   });
   each_object(object, "parameters", [&](const Napi::Object& item) {
     const Span<float> data = float32_array(property(item, "data"), "parameter");

@@ -53,7 +53,7 @@ std::uint64_t saved_state() {
 bool has(std::uint32_t word, int bit) { return (word >> bit) & 1u; }
 
 CpuFeatures detect() {
-  CpuFeatures found{false, false};
+  CpuFeatures found{};
   if (cpuid(0, 0).eax < 7) return found;
   const Registers one = cpuid(1, 0);
   if (!has(one.ecx, 27)) return found;  // OSXSAVE: xgetbv may be used
@@ -64,12 +64,15 @@ CpuFeatures detect() {
   found.avx2 = ymm && has(seven.ebx, 5) && has(one.ecx, 12) && has(one.ecx, 29);
   found.avx512 = found.avx2 && zmm && has(seven.ebx, 16) && has(seven.ebx, 30) && has(seven.ebx, 17) &&
                  has(seven.ebx, 31) && has(seven.ebx, 28);
+  // Leaf 7 says in eax how many subleaves it has.
+  found.avx512_bf16 = found.avx512 && seven.eax >= 1 && has(cpuid(7, 1).eax, 5);
+  found.amx_bf16 = (state & 0x60000) == 0x60000 && has(seven.edx, 24) && has(seven.edx, 22);
   return found;
 }
 
 #else
 
-CpuFeatures detect() { return {false, false}; }
+CpuFeatures detect() { return {}; }
 
 #endif
 

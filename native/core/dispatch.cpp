@@ -66,4 +66,44 @@ void set_isa(const std::string& name) {
   g_table.store(wanted, std::memory_order_release);
 }
 
+namespace {
+
+// Best first. A further instruction set is a file of kernels, its flag in CpuFeatures and a line here.
+std::vector<const Bf16Kernels*> available_bf16_tables() {
+  std::vector<const Bf16Kernels*> tables;
+#ifdef POLYADIC_X64_KERNELS
+  if (cpu_features().avx512_bf16) tables.push_back(&kernels_bf16_avx512);
+#endif
+  return tables;
+}
+
+bool fits(const Bf16Kernels& table) { return table.block == 0 || table.block == kernels().f32.block; }
+
+Bf16Choice choose_bf16() {
+  const char* variable = std::getenv("POLYADIC_BF16");
+  const std::string wanted = variable ? variable : "";
+  if (wanted == "off") return {nullptr, "POLYADIC_BF16=off"};
+  if (wanted == kernels_bf16_scalar.name) return {&kernels_bf16_scalar, ""};
+  for (const Bf16Kernels* table : available_bf16_tables()) {
+    if (!wanted.empty() && wanted != table->name) continue;
+    if (fits(*table)) return {table, ""};
+    return {nullptr, std::string(table->name) + " does not go with the kernels in use, " + kernels().name};
+  }
+  if (!wanted.empty()) return {nullptr, "POLYADIC_BF16=" + wanted + ": this CPU has no such kernels"};
+  return {nullptr, "this CPU has no AVX512-BF16"};
+}
+
+}  // namespace
+
+const Bf16Choice& bf16_choice() {
+  static const Bf16Choice choice = choose_bf16();
+  return choice;
+}
+
+const Bf16Kernels& bf16_kernels() {
+  const Bf16Choice& choice = bf16_choice();
+  if (!choice.table) throw Error(ErrorCode::unsupported, "bf16: " + choice.reason);
+  return *choice.table;
+}
+
 }  // namespace polyadic

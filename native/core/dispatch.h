@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../kernels/bf16_kernels.h"
 #include "../kernels/kernel_table.h"
 
 namespace polyadic {
@@ -17,5 +18,17 @@ std::vector<std::string> available_isas();
 
 // Throws Error(unsupported) when the CPU lacks it, Error(argument) when another table is already in use.
 void set_isa(const std::string& name);
+
+// What bfloat16 runs on: the best table that this CPU has and that fits the channel block of kernels(), or none and
+// why. POLYADIC_BF16 chooses: `off`, or a table by name (`scalar`, the twin that tests compare with, is only ever asked
+// for).
+struct Bf16Choice {
+  const Bf16Kernels* table;
+  std::string reason;  // where there is none
+};
+const Bf16Choice& bf16_choice();
+
+// The table; throws Error(unsupported) with the reason where there is none.
+const Bf16Kernels& bf16_kernels();
 
 }  // namespace polyadic

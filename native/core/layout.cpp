@@ -7,20 +7,20 @@
 namespace polyadic {
 namespace {
 
-void zero(float* data, std::int64_t count) {
-  if (count > 0) std::memset(data, 0, static_cast<std::size_t>(count) * sizeof(float));
+template <class T>
+void zero(T* data, std::int64_t count) {
+  if (count > 0) std::memset(data, 0, static_cast<std::size_t>(count) * sizeof(T));
 }
 
-}  // namespace
-
-void clear_halo(const Layout& layout, float* data) {
+template <class T>
+void clear(const Layout& layout, T* data) {
   if (layout.halo.empty()) return;
   const Halo& halo = layout.halo;
   const std::int64_t row = layout.row();
   const std::int64_t left = halo.left * layout.block;
   const std::int64_t right = halo.right * layout.block;
   for (std::int64_t plane = 0; plane < layout.planes(); ++plane) {
-    float* at = data + plane * layout.plane();
+    T* at = data + plane * layout.plane();
     zero(at, halo.top * row);
     at += halo.top * row;
     for (std::int64_t y = 0; y < layout.h; ++y, at += row) {
@@ -30,6 +30,11 @@ void clear_halo(const Layout& layout, float* data) {
     zero(at, halo.bottom * row);
   }
 }
+
+}  // namespace
+
+void clear_halo(const Layout& layout, float* data) { clear(layout, data); }
+void clear_halo(const Layout& layout, std::uint16_t* data) { clear(layout, data); }
 
 namespace {
 

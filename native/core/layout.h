@@ -26,7 +26,7 @@ struct Layout {
   Halo halo;
 
   std::int64_t blocks() const { return (c + block - 1) / block; }
-  // Strides in floats.
+  // Strides in elements.
   std::int64_t row() const { return (halo.left + w + halo.right) * block; }
   // Planes a multiple of 1 KiB apart would crowd on few sets of the first-level cache: those get a line more.
   std::int64_t plane() const {
@@ -50,6 +50,7 @@ struct Layout {
 
 // Zeroes the halo of every image and channel block.
 void clear_halo(const Layout& layout, float* data);
+void clear_halo(const Layout& layout, std::uint16_t* data);
 
 // Between dense NCHW (as JavaScript gives it) and a layout: one channel block of one image, counted in memory's order.
 void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t plane);

@@ -28,6 +28,12 @@ double best_rate(Loop loop, int lanes) {
 
 double peak_gflops() { return best_rate(kernels().f32.peak, kernels().f32.block); }
 
+// Each of its rounds is as many operations as four of the others'.
+double peak_gflops_bf16() {
+  const Bf16Kernels& table = bf16_kernels();
+  return best_rate(table.peak, 4 * (table.block > 0 ? table.block : 1));
+}
+
 double peak_gflops_double() { return best_rate(kernels().f64.peak, kernels().f64.lanes); }
 
 }  // namespace polyadic

@@ -7,5 +7,7 @@ namespace polyadic {
 double peak_gflops();
 // The same in float64.
 double peak_gflops_double();
+// Throws Error(unsupported) where there are no bfloat16 kernels.
+double peak_gflops_bf16();
 
 }  // namespace polyadic

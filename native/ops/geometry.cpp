@@ -9,6 +9,17 @@ std::int64_t output_extent(const Window& window, std::size_t axis, std::int64_t 
   return (size + window.pads[axis] + window.pads[axis + 2] - reach) / window.strides[axis] + 1;
 }
 
+Span window_span(const Window& window, std::size_t axis, std::int64_t out, std::int64_t extent) {
+  const std::int64_t step = window.dilations[axis];
+  const std::int64_t first = out * window.strides[axis] - window.pads[axis];
+  const std::int64_t last = first + (window.kernel[axis] - 1) * step;
+  Span span{first, std::min(last, extent - 1) + 1, step, 0, first < 0};
+  const std::int64_t padded_last = std::min(last, extent - 1 + window.pads[axis + 2]);
+  span.padded = (padded_last - first) / step + 1;
+  if (span.begin < 0) span.begin += (-span.begin + step - 1) / step * step;
+  return span;
+}
+
 std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int64_t images) {
   const Window& window = shape.window;
   GatherPhase phase;

@@ -22,8 +22,9 @@ struct PixelGrid {
 };
 
 // Pointers to pixels [begin, end) of the grid, counted image by image, row by row.
-template <class T>
-void list_pixels(const PixelGrid& grid, const Layout& layout, T* data, std::int64_t begin, std::int64_t end, T** list) {
+template <class T, class Pointer>
+void list_pixels(const PixelGrid& grid, const Layout& layout, T* data, std::int64_t begin, std::int64_t end,
+                 Pointer* list) {
   if (begin >= end) return;
   std::int64_t x = begin % grid.x.count;
   std::int64_t y = begin / grid.x.count % grid.y.count;

@@ -6,33 +6,11 @@
 #include "../core/dispatch.h"
 #include "../core/status.h"
 #include "epilogue.h"
+#include "geometry.h"
 #include "step.h"
 
 namespace polyadic {
 namespace {
-
-// Valid part of a window along one axis.
-struct Span {
-  std::int64_t begin, end, step;  // input positions
-  std::int64_t padded;            // positions that count with count_include_pad: those within the padded input
-  bool cut = false;               // by an edge: its first position is not the window's
-  std::int64_t inside() const { return end > begin ? (end - 1 - begin) / step + 1 : 0; }
-  // Whether windows from this one to `other`, its neighbours, have the same shape and begin a stride after each other.
-  bool goes_on(const Span& other) const {
-    return !cut && !other.cut && inside() == other.inside() && padded == other.padded;
-  }
-};
-
-Span window_span(const Window& window, std::size_t axis, std::int64_t out, std::int64_t extent) {
-  const std::int64_t step = window.dilations[axis];
-  const std::int64_t first = out * window.strides[axis] - window.pads[axis];
-  const std::int64_t last = first + (window.kernel[axis] - 1) * step;
-  Span span{first, std::min(last, extent - 1) + 1, step, 0, first < 0};
-  const std::int64_t padded_last = std::min(last, extent - 1 + window.pads[axis + 2]);
-  span.padded = (padded_last - first) / step + 1;
-  if (span.begin < 0) span.begin += (-span.begin + step - 1) / step * step;
-  return span;
-}
 
 class Pool : public Step {
  public:

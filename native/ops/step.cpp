@@ -1,5 +1,7 @@
 #include "step.h"
 
+#include <algorithm>
+
 #include "../core/status.h"
 #include "dense/dense.h"
 
@@ -43,6 +45,8 @@ const char* op_name(Op op) {
       return "resample";
     case Op::channels:
       return "channels";
+    case Op::convert:
+      return "convert";
     case Op::to_dense:
       return "to_dense";
     case Op::to_blocked:
@@ -81,7 +85,53 @@ const char* op_name(Op op) {
   return "unknown";
 }
 
+bool takes_bf16(const StepSpec& step) {
+  switch (step.op) {
+    case Op::convolution:
+    case Op::cp_block:
+      return step.bf16;
+    case Op::max_pool:
+    case Op::average_pool:
+    case Op::global_average_pool:
+    case Op::flatten:
+    case Op::concat:
+    case Op::convert:
+      return true;
+    default:
+      return false;
+  }
+}
+
+namespace {
+
+// Steps for which some value is kept in bfloat16; null for the others.
+std::unique_ptr<Step> make_bf16_step(const StepSpec& spec, StepResources resources) {
+  if (spec.op == Op::convert) return make_convert(spec, resources);
+  const auto half = [&](int value) { return resources.values[static_cast<std::size_t>(value)].bf16; };
+  const bool any = half(spec.output) || std::any_of(spec.inputs.begin(), spec.inputs.end(), half);
+  if (!any && !spec.bf16) return nullptr;
+  switch (spec.op) {
+    case Op::convolution:
+      return make_bf16_convolution(spec, resources);
+    case Op::cp_block:
+      return make_bf16_cp_block(spec, resources);
+    case Op::max_pool:
+    case Op::average_pool:
+    case Op::global_average_pool:
+      return make_bf16_pool(spec, resources);
+    case Op::flatten:
+      return make_bf16_flatten(spec, resources);
+    case Op::concat:
+      return make_bf16_concat(spec, resources);
+    default:
+      throw Error(ErrorCode::argument, std::string(op_name(spec.op)) + ": has no bf16 kernel");
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources) {
+  if (std::unique_ptr<Step> step = make_bf16_step(spec, resources)) return step;
   switch (spec.op) {
     case Op::convolution:
       return make_convolution(spec, resources);
@@ -148,6 +198,8 @@ std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources) {
       return make_batch_norm(spec, resources);
     case Op::dropout:
       return make_dropout(spec, resources);
+    case Op::convert:
+      break;  // made above
   }
   throw Error(ErrorCode::native, "step: unknown operator");
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/bf16.h"
 #include "../core/buffer.h"
 #include "../core/layout.h"
 #include "../plan/plan_spec.h"
@@ -21,6 +22,10 @@ struct Value {
   float* grad = nullptr;
   bool needs_grad = false;
   bool constant = false;  // dense: does not depend on the plan's inputs
+  bool bf16 = false;      // `data` holds bfloat16
+  // Memory it takes, in floats.
+  std::int64_t floats() const { return bf16 ? (layout.size() + 1) / 2 : layout.size(); }
+  Bf16* half() const { return reinterpret_cast<Bf16*>(data); }
 };
 
 class Gather;
@@ -91,6 +96,16 @@ std::unique_ptr<Step> make_batch_norm(const StepSpec& spec, StepResources resour
 std::unique_ptr<Step> make_dropout(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_resample(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_channels(const StepSpec& spec, StepResources resources);
+
+// Steps over values in bfloat16, see ops/bf16/.
+std::unique_ptr<Step> make_convert(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_bf16_convolution(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_bf16_cp_block(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_bf16_pool(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_bf16_flatten(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_bf16_concat(const StepSpec& spec, StepResources resources);
+// Whether a step can read and write values in bfloat16.
+bool takes_bf16(const StepSpec& step);
 
 // Leaves a gradient where an earlier consumer of the value may have left its own.
 inline void deposit(float& to, float gradient, bool add) { to = add ? to + gradient : gradient; }

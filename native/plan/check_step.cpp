@@ -34,6 +34,7 @@ class Checker {
         check_fused();
         break;
       case Op::activation:
+      case Op::convert:
       case Op::softmax:
       case Op::log_softmax:
       case Op::lrn:

@@ -4,6 +4,7 @@
 
 #include "../core/dispatch.h"
 #include "../core/status.h"
+#include "../ops/bf16/gather.h"
 #include "arena.h"
 #include "check_step.h"
 #include "slices.h"
@@ -12,6 +13,11 @@ namespace polyadic {
 namespace {
 
 bool is_convolution(Op op) { return op == Op::convolution || op == Op::cp_block; }
+
+void clear(const Value& value) {
+  if (value.bf16) return clear_halo(value.layout, value.half());
+  clear_halo(value.layout, value.data);
+}
 
 const ConvolutionSpec& first_convolution(const StepSpec& step) {
   return step.op == Op::cp_block ? step.stages.front() : step.convolution;
@@ -74,6 +80,8 @@ void Plan::check_indices() const {
   for (const ValueSpec& value : spec_.values) {
     if (value.n < 1 || value.c < 1 || value.h < 1 || value.w < (value.dense ? 0 : 1))
       throw Error(ErrorCode::shape, "plan: a value without elements");
+    if (value.bf16 && (value.dense || spec_.training))
+      throw Error(ErrorCode::argument, "plan: only blocked values of inference can be bf16");
     if (value.dense && (value.n != 1 || value.c != 1 || value.h != 1))
       throw Error(ErrorCode::argument, "plan: a dense value is 1×1×1×elements");
     if (value.parameter < 0) continue;
@@ -120,6 +128,8 @@ void Plan::check_indices() const {
     check(output, spec_.values.size(), "value");
     if (!written[static_cast<std::size_t>(output)])
       throw Error(ErrorCode::argument, "plan: an output is never written");
+    if (spec_.values[static_cast<std::size_t>(output)].bf16)
+      throw Error(ErrorCode::argument, "plan: an output must be float32");
   }
 }
 
@@ -131,8 +141,12 @@ void Plan::check_kinds(const StepSpec& step) const {
   const bool to = either ? dense(step.output) : is_dense_op(step.op) || step.op == Op::to_dense;
   const bool from = either ? to : is_dense_op(step.op) || step.op == Op::to_blocked;
   for (const int value : step_values(step)) {
+    if (spec_.values[static_cast<std::size_t>(value)].bf16 && !takes_bf16(step))
+      throw Error(ErrorCode::argument, std::string(op_name(step.op)) + ": does not read bf16");
     if (dense(value) != from) throw Error(ErrorCode::argument, std::string(op_name(step.op)) + ": wrong kind of input");
   }
+  if (spec_.values[static_cast<std::size_t>(step.output)].bf16 && !takes_bf16(step))
+    throw Error(ErrorCode::argument, std::string(op_name(step.op)) + ": does not write bf16");
   if (dense(step.output) != to)
     throw Error(ErrorCode::argument, std::string(op_name(step.op)) + ": wrong kind of output");
 }
@@ -165,13 +179,17 @@ void Plan::choose_layouts() {
   }
   for (const StepSpec& step : spec_.steps) {
     for (const int value : step_values(step)) {
-      if (!is_convolution(step.op) || value == step.residual) plain[static_cast<std::size_t>(value)] = false;
+      const ValueSpec& v = spec_.values[static_cast<std::size_t>(value)];
+      if (!is_convolution(step.op) || value == step.residual ||
+          (v.bf16 && !Bf16Gather::reads_plain(first_convolution(step).window, first_convolution(step).groups, v.c)))
+        plain[static_cast<std::size_t>(value)] = false;
     }
   }
   for (std::size_t i = 0; i < spec_.values.size(); ++i) {
     const ValueSpec& v = spec_.values[i];
     Value value;
     value.layout = Layout{v.n, v.c, v.h, v.w, plain[i] || v.dense ? 1 : block, {}};
+    value.bf16 = v.bf16;
     value.grad_layout = Layout{v.n, v.c, v.h, v.w, block, {}};
     values_.push_back(value);
   }
@@ -206,7 +224,7 @@ void Plan::choose_direct() {
   for (const StepSpec& step : spec_.steps) {
     for (const int value : step_values(step)) ++uses[static_cast<std::size_t>(value)];
     ++writers[static_cast<std::size_t>(step.output)];
-    if (step.op != Op::cp_block) continue;
+    if (step.op != Op::cp_block || step.bf16) continue;
     const std::size_t in = static_cast<std::size_t>(step.inputs[0]), out = static_cast<std::size_t>(step.output);
     if (step.stages.front().groups < values_[in].layout.c) ++blocks[in];
     if (step.residual < 0 && step.maxout.pieces == 1) ++blocks[out];
@@ -219,7 +237,7 @@ void Plan::choose_direct() {
     if (!spec_.values[i].dense && uses[i] == blocks[i] && layout.halo.empty() && layout.h * layout.w % 256 != 0)
       layout.block = 1;
     const bool kept = std::find(spec_.outputs.begin(), spec_.outputs.end(), input) != spec_.outputs.end();
-    direct_[i] = layout.block == 1 && layout.halo.empty() && !kept && !spec_.values[i].dense;
+    direct_[i] = layout.block == 1 && layout.halo.empty() && !kept && !spec_.values[i].dense && !values_[i].bf16;
   }
   for (const int output : spec_.outputs) {
     const std::size_t i = static_cast<std::size_t>(output);
@@ -268,8 +286,7 @@ void Plan::mark_gradients() {
 void Plan::assign_inference_memory() {
   std::vector<Lifetime> lifetimes(values_.size());
   const int end = static_cast<int>(spec_.steps.size()) + 1;
-  for (std::size_t i = 0; i < values_.size(); ++i)
-    lifetimes[i] = {direct_[i] ? 0 : values_[i].layout.size(), end, -1, 0};
+  for (std::size_t i = 0; i < values_.size(); ++i) lifetimes[i] = {direct_[i] ? 0 : values_[i].floats(), end, -1, 0};
   const auto live = [&](int value, int step) {
     Lifetime& lifetime = lifetimes[static_cast<std::size_t>(value)];
     lifetime.first = std::min(lifetime.first, step);
@@ -380,14 +397,17 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
       value.data = const_cast<float*>(inputs[i]);  // no step writes to an input
       continue;
     }
-    clear_halo(value.layout, value.data);
-    each_plane(value.layout, [&](std::int64_t plane) { from_nchw(inputs[i], value.layout, value.data, plane); });
+    clear(value);
+    each_plane(value.layout, [&](std::int64_t plane) {
+      if (value.bf16) return from_nchw(inputs[i], value.layout, value.half(), plane);
+      from_nchw(inputs[i], value.layout, value.data, plane);
+    });
   }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (control) control->check();
     if (once_[i] && constants_done_) continue;
     const Value& out = values_[static_cast<std::size_t>(spec_.steps[i].output)];
-    clear_halo(out.layout, out.data);
+    clear(out);
     steps_[i]->forward(*context_);
   }
   if (control) control->check();

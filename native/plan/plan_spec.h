@@ -15,6 +15,7 @@ struct ValueSpec {
   std::int64_t n, c, h, w;
   bool dense = false;  // row-major, 1×1×1×elements, never blocked
   int parameter = -1;  // dense: the elements are this parameter's
+  bool bf16 = false;   // blocked: kept in bfloat16
 };
 
 struct ActivationSpec {
@@ -70,6 +71,7 @@ enum class Op {
   conv_transpose,
   resample,
   channels,
+  convert,
   // From here on over dense values, but for the two conversions and for elementwise, which takes either.
   to_dense,
   to_blocked,
@@ -101,6 +103,7 @@ struct StepSpec {
   Maxout maxout;                        // convolution, cp_block, maxout
   ActivationSpec activation;            // convolution, cp_block, activation
   int residual = -1;                    // convolution, cp_block
+  bool bf16 = false;                    // convolution, cp_block: by bfloat16 kernels
   Window window;                        // pools
   bool count_include_pad = false;       // average_pool
   int scale = -1, shift = -1;           // affine, batch_norm

@@ -1,0 +1,110 @@
+// bfloat16 kernels of inference: sources and weights in bfloat16, sums in float32. They exist apart from the float32
+// table because a CPU may have one set of instructions without the other.
+//
+// A product of two pairs is what VDPBF16PS does, and every table does the same, bit for bit:
+//   sum ← fma(a₁, b₁, sum), then sum ← fma(a₀, b₀, sum)
+// each rounded to nearest even, whatever the rounding mode of the thread; denormal operands and sums are zeros of their
+// sign. Rounding float32 to bfloat16 is to nearest even as well, denormals are zeros, a NaN stays a quiet NaN.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "float_kernels.h"
+
+namespace polyadic {
+
+using Bf16 = std::uint16_t;  // the upper half of a float32
+
+// Beyond TileFlags, whose kFromBias, kFromPartial, kToPartial, kMaxDst, kRelu and kMaxPairs mean the same here.
+enum Bf16Flags : int {
+  kStoreBf16 = 256,    // dst holds bfloat16, not float32
+  kBf16Residual = 512  // so does the residual
+};
+
+struct Bf16TileArgs {
+  const Bf16* const* src;       // one pointer a pixel
+  const std::int32_t* offsets;  // k offsets from a pixel's pointer to a pair of neighbours, in elements
+  std::int64_t k;
+  const Bf16* weights;  // [k][blocks][block][2]
+  const float* bias;    // [blocks][block], read with kFromBias
+  float* partial;       // [pixels][blocks][block], with kFromPartial or kToPartial
+  void* const* dst;     // one pointer a pixel
+  // In elements of dst.
+  std::ptrdiff_t dst_offset;
+  std::ptrdiff_t dst_block;  // between channel blocks
+  int pixels, blocks, block;
+  int flags;
+};
+
+// Convolution tile: for p < pixels, m < blocks, lane l:
+//   dst[p][m·dst_block + l] = Σ_k src[p][offsets[k]..+2] · weights[k][m][l][0..2]
+using Bf16Tile = void (*)(const Bf16TileArgs&);
+
+struct Bf16RowArgs {
+  const void* src;
+  void* dst;
+  std::int64_t rows, pixels;        // pixels: of a row
+  std::ptrdiff_t src_row, dst_row;  // elements from one row to the next
+  std::ptrdiff_t src_step;          // elements from the source of one output pixel to that of the next
+  const std::int32_t* offsets;      // k offsets from a pixel, in elements
+  std::int64_t k;
+  const float* weights;  // [k][block]
+  const float* bias;     // [block], read with kFromBias
+  int block;
+  int flags;  // kFromBias and kRelu
+};
+
+// Depthwise rows, one channel block, in float32 over either kind of source and destination:
+//   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·src_step + offsets[k] + l] · weights[k][l]   (fused, k in
+//   order)
+using Bf16Rows = void (*)(const Bf16RowArgs&);
+
+struct Bf16FinishArgs {
+  const float* sums;            // [pixels][block]
+  const void* const* residual;  // one pointer a pixel, or null
+  std::ptrdiff_t residual_offset;
+  void* const* dst;  // one pointer a pixel
+  std::ptrdiff_t dst_offset;
+  std::int64_t pixels;
+  int block;
+  int flags;  // kRelu, kStoreBf16 and kBf16Residual
+};
+
+// One channel block of finished sums: dst[p][l] = relu?(sums[p][l] + residual[p][l])
+using Bf16Finish = void (*)(const Bf16FinishArgs&);
+
+struct Bf16PoolArgs {
+  const void* src;  // the first element of the first window
+  void* dst;
+  std::int64_t pixels;
+  std::ptrdiff_t src_step;  // elements from one window to the next
+  std::int64_t rows, columns;
+  std::ptrdiff_t src_row, src_column;  // elements between the elements of a window
+  float count;                         // average: what the sum is divided by
+  bool maximum;
+  int block;
+};
+
+// One channel block of a row of windows, over either kind of source and destination, in float32.
+using Bf16Pool = void (*)(const Bf16PoolArgs&);
+
+struct Bf16Kernels {
+  const char* name;
+  int block;                              // channels of a block that it works on; 0: any
+  int pixels[kMaxBlocks];                 // pixels of a full tile with m + 1 blocks
+  Bf16Tile tile[kMaxBlocks][kMaxPixels];  // [blocks − 1][pixels − 1], null beyond `pixels`
+  Bf16Rows rows[2][2];                    // [source is bfloat16][destination is bfloat16]
+  Bf16Pool pool[2][2];                    // the same
+  Bf16Finish finish;
+  void (*round)(const float* x, Bf16* y, std::int64_t count);
+  void (*widen)(const Bf16* x, float* y, std::int64_t count);
+  PeakLoop peak;  // pairs of `block` lanes, `rounds` of 24 each: 24 · 4 · block operations a round
+};
+
+extern const Bf16Kernels kernels_bf16_scalar;
+#ifdef POLYADIC_X64_KERNELS
+extern const Bf16Kernels kernels_bf16_avx512;
+#endif
+
+}  // namespace polyadic

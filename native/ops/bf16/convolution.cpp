@@ -1,0 +1,147 @@
+// Convolution of a bfloat16 value: dense ones by pairs, depthwise ones by rows.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "../../core/status.h"
+#include "../epilogue.h"
+#include "depthwise.h"
+#include "layer.h"
+
+namespace polyadic {
+namespace {
+
+class Bf16Convolution : public Step {
+ public:
+  Bf16Convolution(const StepSpec& spec, StepResources resources)
+      : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+        weight_(resources.parameters[static_cast<std::size_t>(spec.convolution.weight)]),
+        bias_(spec.convolution.bias < 0 ? nullptr
+                                        : &resources.parameters[static_cast<std::size_t>(spec.convolution.bias)]),
+        epilogue_(spec, resources) {
+    if (!in_.bf16) throw Error(ErrorCode::argument, "convolution: bf16 kernels need an input in bf16");
+    const Layout& in = in_.layout;
+    const Layout& out = epilogue_.out().layout;
+    shape_ = convolution_shape(spec.convolution, in, out.c * spec.maxout.pieces, out.h, out.w);
+    if (static_cast<std::int64_t>(weight_.data.size()) != shape_.weight_count() ||
+        (bias_ && static_cast<std::int64_t>(bias_->data.size()) != shape_.out_channels)) {
+      throw Error(ErrorCode::shape, "convolution: weight or bias has the wrong number of elements");
+    }
+    phase_ = forward_phases(shape_, in.n)[0];
+    depthwise_ = shape_.depthwise() && spec.maxout.pieces == 1 && in.block == out.block;
+    const ChannelPlaces places = ChannelPlaces::dense(in.c);
+    if (depthwise_) {
+      narrow_ = Bf16Depthwise(shape_, in, places, in.blocks());
+    } else {
+      wide_ = Bf16Layer(shape_, {in, places}, epilogue_, spec.maxout);
+    }
+  }
+
+  void pack(const Context& context) override {
+    const float* bias = bias_ ? bias_->data.data() : nullptr;
+    if (depthwise_) {
+      narrow_.pack(weight_.data.data(), bias);
+    } else {
+      wide_.pack(context, weight_.data.data(), bias);
+    }
+  }
+
+  void forward(const Context& context) override {
+    if (depthwise_) return run_rows(context);
+    const std::int64_t parts = static_cast<std::int64_t>(wide_.gather().parts());
+    const std::int64_t bands = (phase_.dst.size() + kBand - 1) / kBand;
+    // Small weights stay near: all parts take a band while its pixels are in the first-level cache. Otherwise a part's
+    // weights are used for all pixels before the next part's come in.
+    if (wide_.gather().weight_bytes() <= kSmallWeights && bands >= 4 * context.threads()) {
+      context.parallel(bands, [&](std::int64_t band, int thread) {
+        run_band(band, 0, static_cast<std::size_t>(parts), context.scratch(thread));
+      });
+    } else {
+      context.parallel(parts * bands, [&](std::int64_t index, int thread) {
+        const std::size_t part = static_cast<std::size_t>(index / bands);
+        run_band(index % bands, part, part + 1, context.scratch(thread));
+      });
+    }
+  }
+
+  std::string kernel() const override {
+    const std::string name = std::string("bf16 (") + bf16_kernels().name + ") ";
+    if (depthwise_) return name + "depthwise " + window_name(shape_.window) + epilogue_.name();
+    return name + "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.gather().blocks(0)) +
+           " blocks" + epilogue_.name();
+  }
+  std::size_t weight_bytes() const override {
+    return depthwise_ ? narrow_.weight_bytes() : wide_.gather().weight_bytes();
+  }
+  std::size_t scratch_floats() const override { return Bf16Layer::scratch_floats(); }
+
+ private:
+  static constexpr std::size_t kSmallWeights = 256 * 1024;
+
+  void run_band(std::int64_t band, std::size_t first, std::size_t last, float* scratch) const {
+    const std::int64_t begin = band * kBand, end = std::min(begin + kBand, phase_.dst.size());
+    const Bf16* from[kBand];
+    void* to[kBand];
+    const void* residual[kBand];
+    list_pixels(phase_.src, in_.layout, static_cast<const Bf16*>(in_.half()), begin, end, from);
+    epilogue_.list(begin, end, to, residual);
+    for (std::size_t part = first; part < last; ++part)
+      wide_.run(part, from, to, residual, static_cast<int>(end - begin), scratch);
+  }
+
+  // Depthwise: an image's channel block at a time, where the kernel can finish it, else a part of a row.
+  void run_rows(const Context& context) const {
+    const Layout& in = in_.layout;
+    const Value& value = epilogue_.out();
+    const Layout& out = value.layout;
+    const Window& window = shape_.window;
+    context.parallel(out.n * out.blocks(), [&](std::int64_t index, int thread) {
+      const std::int64_t n = index / out.blocks(), b = index % out.blocks();
+      Bf16Depthwise::Rows rows{};
+      const Bf16* src = in_.half() + in.at(n, b) + in.pixel(-window.pads[0], -window.pads[1]);
+      rows.src_bf16 = true;
+      rows.src_row = window.strides[0] * in.row();
+      if (epilogue_.fused()) {
+        rows.src = src;
+        rows.dst = value.bf16 ? static_cast<void*>(value.half() + out.at(n, b)) : value.data + out.at(n, b);
+        rows.dst_bf16 = value.bf16;
+        rows.dst_row = out.row();
+        rows.rows = out.h;
+        rows.pixels = out.w;
+        return narrow_.run(b, rows, epilogue_.flags());
+      }
+      rows.dst = context.scratch(thread);
+      rows.rows = 1;
+      for (std::int64_t y = 0; y < out.h; ++y) {
+        for (std::int64_t x = 0; x < out.w; x += kBand) {
+          rows.src = src + y * rows.src_row + x * window.strides[1] * in.block;
+          rows.pixels = std::min<std::int64_t>(kBand, out.w - x);
+          narrow_.run(b, rows, 0);
+          const std::int64_t begin = (n * out.h + y) * out.w + x;
+          void* to[kBand];
+          const void* residual[kBand];
+          epilogue_.list(begin, begin + rows.pixels, to, residual);
+          epilogue_.finish(context.scratch(thread), b, to, residual, rows.pixels);
+        }
+      }
+    });
+  }
+
+  Value& in_;
+  Parameter& weight_;
+  Parameter* bias_;
+  Bf16Epilogue epilogue_;
+  ConvolutionShape shape_;
+  GatherPhase phase_;
+  bool depthwise_ = false;
+  Bf16Layer wide_;
+  Bf16Depthwise narrow_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_bf16_convolution(const StepSpec& spec, StepResources resources) {
+  return std::make_unique<Bf16Convolution>(spec, resources);
+}
+
+}  // namespace polyadic

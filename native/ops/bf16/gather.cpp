@@ -1,0 +1,199 @@
+#include "gather.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "../../core/status.h"
+
+namespace polyadic {
+namespace {
+
+// Pairs of one pass over the pixels of a band: a panel's weights for them stay in the first-level cache.
+constexpr std::int64_t kWeightBytes = 24 * 1024;
+
+std::int64_t chunk_of(std::int64_t lanes) {
+  return std::max<std::int64_t>(16, kWeightBytes / (static_cast<std::int64_t>(2 * sizeof(Bf16)) * lanes));
+}
+
+}  // namespace
+
+Bf16Gather::Bf16Gather(const ConvolutionShape& shape, const PlacedLayout& src, const PlacedLayout& dst, Maxout maxout,
+                       int flags)
+    : table_(&bf16_kernels()),
+      shape_(shape),
+      src_(src),
+      dst_(dst),
+      maxout_(maxout),
+      flags_(flags),
+      taps_(forward_phases(shape, 1)[0].taps) {
+  if (src.layout.image() > std::numeric_limits<std::int32_t>::max())
+    throw Error(ErrorCode::unsupported, "convolution: an image of more than 2^31 elements");
+  if (src.layout.block == 1 && (shape.window.kernel[1] < 2 || shape.window.dilations[1] != 1))
+    throw Error(ErrorCode::shape, "convolution: a plain bf16 source needs windows of two columns");
+  const int limit = maxout.pieces % 2 == 0 ? kMaxBlocks / 2 : kMaxBlocks;
+  const std::int64_t count = dst.layout.blocks();
+  for (std::int64_t first = 0; first < count;) {
+    std::int64_t end = first + 1;
+    while (end < count && (shape.groups == 1 || groups_of(first) == groups_of(end))) ++end;
+    // Parts of nearly the same size: a small one would be the slower for each of its blocks.
+    for (std::int64_t parts = (end - first + limit - 1) / limit; parts > 0; --parts) {
+      const std::int64_t blocks = (end - first + parts - 1) / parts;
+      add_part(first, static_cast<int>(blocks));
+      first += blocks;
+    }
+  }
+  packed_ = Buffer(static_cast<std::size_t>(packed_size_));
+  bias_ = Buffer(static_cast<std::size_t>(bias_size_));
+}
+
+// First and last group that a block of the destination belongs to, over all pieces of maxout.
+std::pair<std::int64_t, std::int64_t> Bf16Gather::groups_of(std::int64_t block) const {
+  const std::int64_t per_group = shape_.out_channels / shape_.groups;
+  std::pair<std::int64_t, std::int64_t> range{shape_.groups, -1};
+  for (std::int64_t place = block * dst_.layout.block; place < (block + 1) * dst_.layout.block; ++place) {
+    const std::int64_t channel = dst_.places.channel(place);
+    if (channel < 0 || channel >= shape_.out_channels / maxout_.pieces) continue;
+    for (std::int64_t piece = 0; piece < maxout_.pieces; ++piece) {
+      const std::int64_t group = maxout_.channel(channel, piece, shape_.out_channels) / per_group;
+      range = {std::min(range.first, group), std::max(range.second, group)};
+    }
+  }
+  return range;
+}
+
+void Bf16Gather::add_part(std::int64_t first_block, int blocks) {
+  Part part{first_block, blocks, panels_.size(), 0, {}};
+  const std::int64_t block = dst_.layout.block;
+  // Two pieces at a time meet in registers; with an odd number of pieces each goes through dst.
+  const int together = maxout_.pieces % 2 == 0 ? 2 : 1;
+  for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together) {
+    Panel panel{
+        blocks * together, (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0), packed_size_, bias_size_, {}};
+    for (std::int64_t lane = 0; lane < panel.blocks * block; ++lane) {
+      const std::int64_t at = lane / block;
+      const std::int64_t channel = dst_.places.channel((first_block + at / together) * block + lane % block);
+      const bool exists = channel >= 0 && channel < shape_.out_channels / maxout_.pieces;
+      panel.channels.push_back(exists ? maxout_.channel(channel, piece + at % together, shape_.out_channels) : -1);
+    }
+    bias_size_ += static_cast<std::int64_t>(panel.channels.size());
+    panels_.push_back(std::move(panel));
+    part.last_panel = panels_.size();
+    if (piece == 0) {
+      for (const Pair& pair : pairs(part)) part.offsets.push_back(static_cast<std::int32_t>(pair.offset));
+    }
+    packed_size_ +=
+        static_cast<std::int64_t>(part.offsets.size()) * static_cast<std::int64_t>(panels_.back().channels.size());
+  }
+  parts_.push_back(std::move(part));
+}
+
+// Channel blocks outermost, so that a chunk of pairs reads few planes.
+std::vector<Bf16Gather::Pair> Bf16Gather::pairs(const Part& part) const {
+  const Layout& src = src_.layout;
+  const std::int64_t per_group = shape_.in_channels / shape_.groups;
+  auto [first, last] = groups_of(part.first_block);
+  for (int b = 1; b < part.blocks; ++b) {
+    const auto range = groups_of(part.first_block + b);
+    first = std::min(first, range.first);
+    last = std::max(last, range.second);
+  }
+  // The channel at a place of the source, if the part wants it.
+  const auto wanted = [&](std::int64_t place) -> std::int64_t {
+    const std::int64_t channel = src_.places.channel(place);
+    if (channel < 0 || channel >= shape_.in_channels) return -1;
+    return channel / per_group < first || channel / per_group > last ? -1 : channel;
+  };
+  std::vector<Pair> list;
+  if (src.block == 1) {
+    const std::int64_t columns = shape_.window.kernel[1];
+    for (std::int64_t place = 0; place < src.c; ++place) {
+      const std::int64_t channel = wanted(place);
+      if (channel < 0) continue;
+      for (std::size_t t = 0; t < taps_.size(); t += 2) {
+        // The last of an odd row goes with the one before it once more: beyond it may be anything.
+        const bool single = static_cast<std::int64_t>(t) % columns == columns - 1;
+        const Tap& tap = taps_[single ? t - 1 : t];
+        list.push_back({src.channel(place) + src.pixel(tap.dy, tap.dx),
+                        {single ? -1 : channel, channel},
+                        {tap.index, tap.index + 1}});
+        if (single) --t;
+      }
+    }
+    return list;
+  }
+  for (std::int64_t begin = 0; begin < src.blocks() * src.block; begin += src.block) {
+    for (const Tap& tap : taps_) {
+      for (std::int64_t place = begin; place < begin + src.block; place += 2) {
+        const std::int64_t even = wanted(place), odd = wanted(place + 1);
+        if (even < 0 && odd < 0) continue;
+        list.push_back({src.channel(place) + src.pixel(tap.dy, tap.dx), {even, odd}, {tap.index, tap.index}});
+      }
+    }
+  }
+  return list;
+}
+
+void Bf16Gather::pack(const Context& context, const float* weights, const float* bias) {
+  context.parallel(static_cast<std::int64_t>(parts_.size()), [&](std::int64_t index, int) {
+    const Part& part = parts_[static_cast<std::size_t>(index)];
+    const std::vector<Pair> list = pairs(part);
+    for (std::size_t p = part.first_panel; p < part.last_panel; ++p) pack_panel(panels_[p], list, weights);
+  });
+  has_bias_ = bias != nullptr;
+  for (const Panel& panel : panels_) {
+    for (std::size_t lane = 0; bias && lane < panel.channels.size(); ++lane)
+      bias_[static_cast<std::size_t>(panel.bias) + lane] = panel.channels[lane] < 0 ? 0.0f : bias[panel.channels[lane]];
+  }
+}
+
+void Bf16Gather::pack_panel(const Panel& panel, const std::vector<Pair>& pairs, const float* weights) {
+  const std::int64_t in_group = shape_.in_channels / shape_.groups, out_group = shape_.out_channels / shape_.groups;
+  const std::size_t lanes = panel.channels.size();
+  float row[2 * 16 * kMaxBlocks];
+  Bf16* to = reinterpret_cast<Bf16*>(packed_.data() + panel.weights);
+  for (const Pair& pair : pairs) {
+    for (std::size_t half = 0; half < 2; ++half) {
+      const std::int64_t in = pair.channel[half];
+      const std::int64_t group = in < 0 ? -1 : in / in_group;
+      const std::int64_t at = in < 0 ? 0 : in % in_group * shape_.taps() + pair.tap[half];
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        const std::int64_t out = panel.channels[lane];
+        const bool exists = out >= 0 && out / out_group == group;
+        row[2 * lane + half] = exists ? weights[out * in_group * shape_.taps() + at] : 0.0f;
+      }
+    }
+    table_->round(row, to, static_cast<std::int64_t>(2 * lanes));
+    to += 2 * lanes;
+  }
+}
+
+void Bf16Gather::run(std::size_t index, const Bf16* const* src, void* const* dst, int pixels, float* scratch) const {
+  const Part& part = parts_[index];
+  const std::int64_t pairs = static_cast<std::int64_t>(part.offsets.size());
+  Bf16TileArgs args{};
+  args.block = dst_.layout.block;
+  args.dst_block = dst_.layout.plane();
+  for (std::size_t p = part.first_panel; p < part.last_panel; ++p) {
+    const Panel& panel = panels_[p];
+    const std::int64_t lanes = static_cast<std::int64_t>(panel.channels.size()), chunk = chunk_of(lanes);
+    const int width = table_->pixels[panel.blocks - 1];
+    args.blocks = panel.blocks;
+    args.bias = bias_.data() + panel.bias;
+    for (std::int64_t k0 = 0; k0 == 0 || k0 < pairs; k0 += chunk) {
+      args.k = std::min(chunk, pairs - k0);
+      args.offsets = part.offsets.data() + k0;
+      args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights + k0 * lanes);
+      args.flags = k0 > 0 ? kFromPartial : has_bias_ ? kFromBias : 0;
+      args.flags |= k0 + args.k < pairs ? kToPartial : panel.flags | flags_;
+      for (int x = 0; x < pixels; x += width) {
+        args.pixels = std::min(width, pixels - x);
+        args.src = src + x;
+        args.dst = dst + x;
+        args.partial = scratch + x * lanes;
+        table_->tile[panel.blocks - 1][args.pixels - 1](args);
+      }
+    }
+  }
+}
+
+}  // namespace polyadic

@@ -1,0 +1,96 @@
+#include "layer.h"
+
+#include "../activation.h"
+
+namespace polyadic {
+
+Bf16Epilogue::Bf16Epilogue(const StepSpec& spec, StepResources resources)
+    : activation_(spec.activation),
+      pieces_(spec.maxout.pieces),
+      out_(&resources.values[static_cast<std::size_t>(spec.output)]),
+      residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]),
+      grid_{out_->layout.n, {0, 1, out_->layout.h}, {0, 1, out_->layout.w}} {}
+
+namespace {
+
+template <class Pointer>
+void list_value(const PixelGrid& grid, const Value& value, std::int64_t begin, std::int64_t end, Pointer* list) {
+  if (value.bf16) {
+    list_pixels(grid, value.layout, value.half(), begin, end, list);
+  } else {
+    list_pixels(grid, value.layout, value.data, begin, end, list);
+  }
+}
+
+}  // namespace
+
+void Bf16Epilogue::list(std::int64_t begin, std::int64_t end, void** out, const void** residual) const {
+  list_value(grid_, *out_, begin, end, out);
+  if (residual_) list_value(grid_, *residual_, begin, end, residual);
+}
+
+void Bf16Epilogue::finish(float* sums, std::int64_t channel_block, void* const* out, const void* const* residual,
+                          std::int64_t pixels) const {
+  const Bf16Kernels& table = bf16_kernels();
+  Bf16FinishArgs args{};
+  args.sums = sums;
+  args.dst = out;
+  args.dst_offset = block_offset(channel_block);
+  args.pixels = pixels;
+  args.block = out_->layout.block;
+  args.flags = flags();
+  if (residual_) {
+    args.residual = residual;
+    args.residual_offset = channel_block * residual_->layout.plane();
+    args.flags |= residual_->bf16 ? kBf16Residual : 0;
+  }
+  if (kind() == ActivationSpec::Kind::none || relu()) return table.finish(args);
+  if (residual_) {
+    void* at[kBand];
+    for (std::int64_t p = 0; p < pixels; ++p) at[p] = sums + p * args.block;
+    Bf16FinishArgs sum = args;
+    sum.dst = at;
+    sum.dst_offset = 0;
+    sum.flags &= ~kStoreBf16;
+    table.finish(sum);
+    args.residual = nullptr;
+  }
+  apply_activation(activation_, sums, sums, pixels * args.block);
+  table.finish(args);
+}
+
+std::string Bf16Epilogue::name() const {
+  std::string text;
+  if (pieces_ > 1) text += " + maxout " + std::to_string(pieces_);
+  if (residual_) text += " + add";
+  if (relu()) text += " + relu";
+  return text;
+}
+
+Bf16Layer::Bf16Layer(const ConvolutionShape& shape, const PlacedLayout& src, const Bf16Epilogue& epilogue,
+                     Maxout maxout)
+    : epilogue_(&epilogue) {
+  const Layout& out = epilogue.out().layout;
+  sums_ = Layout{1, out.c, 1, kBand, out.block, {}};
+  gather_ = Bf16Gather(shape, src, {epilogue.fused() ? out : sums_, ChannelPlaces::dense(out.c)}, maxout,
+                       epilogue.fused() ? epilogue.flags() : 0);
+}
+
+void Bf16Layer::run(std::size_t part, const Bf16* const* src, void* const* out, const void* const* residual, int pixels,
+                    float* scratch) const {
+  const std::int64_t first = gather_.first_block(part);
+  void* to[kBand];
+  if (epilogue_->fused()) {
+    const std::size_t bytes = epilogue_->out().bf16 ? sizeof(Bf16) : sizeof(float);
+    const std::ptrdiff_t offset = epilogue_->block_offset(first) * static_cast<std::ptrdiff_t>(bytes);
+    for (int p = 0; p < pixels; ++p) to[p] = static_cast<char*>(out[p]) + offset;
+    return gather_.run(part, src, to, pixels, scratch);
+  }
+  float* sums = scratch + Bf16Gather::scratch_floats();
+  for (int p = 0; p < pixels; ++p) to[p] = sums + p * sums_.block;
+  gather_.run(part, src, to, pixels, scratch);
+  for (int m = 0; m < gather_.blocks(part); ++m)
+    epilogue_->finish(sums + m * sums_.plane(), first + m, out, residual, pixels);
+}
+
+}  // namespace polyadic

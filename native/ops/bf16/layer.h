@@ -1,0 +1,64 @@
+// A convolution with everything that follows its sums: maxout, residual, activation, and rounding where the output is
+// kept in bfloat16. The residual and activations other than relu are applied to float32 sums in scratch memory, so that
+// nothing is rounded twice.
+#pragma once
+
+#include <string>
+
+#include "../step.h"
+#include "gather.h"
+
+namespace polyadic {
+
+// What follows a sum, and where it goes.
+class Bf16Epilogue {
+ public:
+  Bf16Epilogue(const StepSpec& spec, StepResources resources);
+
+  // Kernels can do all of it.
+  bool fused() const { return !residual_ && (kind() == ActivationSpec::Kind::none || relu()); }
+  // For kernels: what they store when all of it is theirs.
+  int flags() const { return (relu() ? kRelu : 0) | (out_->bf16 ? kStoreBf16 : 0); }
+  // Pixels [begin, end) of the output, and of the residual where there is one.
+  void list(std::int64_t begin, std::int64_t end, void** out, const void** residual) const;
+  // One channel block of some pixels: [pixels][block] sums, which it may change.
+  void finish(float* sums, std::int64_t channel_block, void* const* out, const void* const* residual,
+              std::int64_t pixels) const;
+  // The same pixels of a later channel block of the output.
+  std::ptrdiff_t block_offset(std::int64_t channel_block) const { return channel_block * out_->layout.plane(); }
+
+  const Value& out() const { return *out_; }
+  std::string name() const;
+
+ private:
+  ActivationSpec::Kind kind() const { return activation_.kind; }
+  bool relu() const { return kind() == ActivationSpec::Kind::relu; }
+
+  ActivationSpec activation_;
+  std::int64_t pieces_;
+  const Value* out_;
+  const Value* residual_;
+  PixelGrid grid_;
+};
+
+class Bf16Layer {
+ public:
+  Bf16Layer() = default;
+  Bf16Layer(const ConvolutionShape& shape, const PlacedLayout& src, const Bf16Epilogue& epilogue, Maxout maxout);
+
+  void pack(const Context& context, const float* weights, const float* bias) { gather_.pack(context, weights, bias); }
+
+  // A part of the output's channels for some pixels (at most kBand).
+  void run(std::size_t part, const Bf16* const* src, void* const* out, const void* const* residual, int pixels,
+           float* scratch) const;
+  const Bf16Gather& gather() const { return gather_; }
+
+  static std::size_t scratch_floats() { return 2 * Bf16Gather::scratch_floats() + 64; }
+
+ private:
+  const Bf16Epilogue* epilogue_ = nullptr;
+  Layout sums_;  // of a band, where the kernels cannot finish it
+  Bf16Gather gather_;
+};
+
+}  // namespace polyadic
