@@ -48,15 +48,17 @@ async function main(): Promise<void> {
 
 async function vary(dense: Graph, factored: Graph, seeds: readonly number[]): Promise<void> {
   for (const seed of seeds)
-    for (const [name, options] of Object.entries(variants(dense)))
-      await remembered(`options-${name}-${seed}`, () => tuned(factored, { ...options, seed }))
+    for (const [name, options] of Object.entries(variants(dense))) await run(`options-${name}-${seed}`, factored, { ...options, seed })
 }
 
 async function clipped(graph: Graph, name: string, options: Options): Promise<void> {
   for (const learningRate of rates)
     for (const clipNorm of clips)
-      await remembered(`${name}-rate-${learningRate}-clip-${clipNorm}`, () => tuned(graph, { ...options, learningRate, clipNorm, seed: 1 }))
+      await run(`${name}-rate-${learningRate}-clip-${clipNorm}`, graph, { ...options, learningRate, clipNorm, seed: 1 })
 }
+
+/** A killed run goes on from its checkpoint. */
+const run = (name: string, graph: Graph, options: Options) => remembered(name, () => tuned(graph, name, options))
 
 async function decomposed(dense: Graph): Promise<Graph> {
   const file = path.join(cacheFolder, 'options-factored.onnx')
@@ -67,12 +69,19 @@ async function decomposed(dense: Graph): Promise<Graph> {
   return readOnnx(file)
 }
 
-async function tuned(graph: Graph, options: Options): Promise<Outcome> {
+async function tuned(graph: Graph, name: string, options: Options): Promise<Outcome> {
   const [train, validation] = [await characters('train', counts.train), await characters('validation', counts.validation)]
   // Without labels neither set has any: the best epoch is the one that agrees most with the teacher.
   const unlabelled = options.distillation !== undefined && options.distillation.labels === undefined
   const known = ({ images, labels, count }: typeof train) => (unlabelled ? { images, count } : { images, labels, count })
-  const result = await fineTune(graph, { ...fineTuning, threads: 1, train: known(train), validation: known(validation), ...options })
+  const result = await fineTune(graph, {
+    ...fineTuning,
+    threads: 1,
+    train: known(train),
+    validation: known(validation),
+    checkpoint: { path: path.join(cacheFolder, `${name}.checkpoint`), everySteps: 100, resume: true },
+    ...options
+  })
   return { ...(await judged(result.graph)), rollbacks: result.rollbacks.length }
 }
 
