@@ -108,6 +108,10 @@ class Gather {
                  float* scratch) const;
   void run_whole(const Panel& panel, const Band& band, int options, float* scratch) const;
   bool small_weights(const Context& context) const;
+  void list_runs();
+  void list_positions();
+  // Which of the ranges of jobs an index is in.
+  std::size_t job_of(std::int64_t index) const;
   void run_bands(const Context& context, const float* src, float* dst, int options) const;
   void run_positions(const Context& context, const float* src, float* dst, int options) const;
   std::int64_t destination_channel(std::int64_t channel, std::int64_t piece) const;
@@ -125,7 +129,12 @@ class Gather {
   ChannelOrder order_;
   std::vector<GatherPhase> phases_;
   bool by_position_ = false;
-  std::vector<Panel> panels_;         // pieces of the same blocks one after another
+  std::vector<Panel> panels_;  // pieces of the same blocks one after another
+  // What is listed once, so that a run allocates nothing.
+  std::vector<std::int64_t> jobs_;                         // where each run's (by position: each panel's) jobs begin
+  std::vector<std::pair<std::size_t, std::size_t>> runs_;  // [first, last) of panels
+  std::vector<Range> inside_;                              // by position: ranges of k, panel by panel
+  std::vector<std::size_t> inside_begin_, inside_of_panel_;
   std::vector<std::int32_t> source_;  // index of the weight of each packed element, −1 for padding
   std::vector<std::int32_t> bias_source_;
   Buffer packed_, bias_;

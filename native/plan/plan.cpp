@@ -21,6 +21,7 @@ const ConvolutionSpec& first_convolution(const StepSpec& step) {
 
 Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   check_indices();
+  slice_inputs_.resize(spec_.inputs.size());
   batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
   slice_ = images_at_a_time(spec_);
   if (slice_ < batch_) {
@@ -395,17 +396,17 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
 
 void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  std::vector<const float*> from(inputs.size());
   for (std::int64_t done = 0; done < batch_; done += slice_) {
     // The last slice goes over images of the one before it again, where the batch is no multiple.
     const std::int64_t first = std::min(done, batch_ - slice_);
-    for (std::size_t i = 0; i < inputs.size(); ++i) from[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      slice_inputs_[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
     const auto target = [&](std::size_t i) { return outputs[i] + first * dense_size(spec_.outputs[i]) / slice_; };
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])])
         values_[static_cast<std::size_t>(spec_.outputs[i])].data = target(i);
     }
-    forward(from, control);
+    forward(slice_inputs_, control);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])]) continue;
       const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
