@@ -37,6 +37,9 @@ export interface BenchCase {
   /** Of how many starts; and at how many of them the peer was stopped since its time was over. */
   readonly starts?: number
   readonly peer_stopped?: number
+  /** Of training: by how many bytes the peak memory of a process grows. */
+  readonly ours_peak_bytes?: number
+  readonly peer_peak_bytes?: number
 }
 
 /** A suite makes its cases one by one; it must check results itself and throw when they differ. */
@@ -63,7 +66,19 @@ export interface SuiteContext {
 }
 
 const solverFields = ['error', 'reached', 'peer_error', 'peer_reached', 'starts', 'peer_stopped'] as const
-const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff', 'scale', ...solverFields] as const
+const memoryFields = ['ours_peak_bytes', 'peer_peak_bytes'] as const
+const optional = [
+  'form',
+  'peer',
+  'peer_ms',
+  'ratio',
+  'gflops',
+  'peak_fraction',
+  'max_abs_diff',
+  'scale',
+  ...solverFields,
+  ...memoryFields
+] as const
 const required = ['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms'] as const
 
 /** Checks a case before it is written; a bench file that lies about its format is worse than none. */

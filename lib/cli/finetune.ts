@@ -6,13 +6,15 @@ import { checkWritable, flag, onePositional, requiredText } from './arguments.js
 import type { Command } from './command.js'
 import { loadNetwork } from './network.js'
 import { given, train, trainingHelp, trainingOptions, trainingSettings, trainingSummary } from './training.js'
+import { tuningHelp, tuningOptions, tuningSettings } from './tuning-options.js'
 
 const help = `
-Train a network further: softmax cross-entropy, stochastic gradient descent; the best weights by validation are kept.
+Train a network further, against labels or towards another network; the best weights by validation are kept.
 
 Usage: polyadic finetune MODEL.onnx --data DIR -o OUT.onnx [--epochs N] [...]
 
 ${trainingHelp}
+${tuningHelp}
   -o, --output FILE      the trained network
   --json                 print what was reached as JSON
 `
@@ -21,10 +23,11 @@ export const finetune: Command = {
   name: 'finetune',
   summary: 'train a network further on data',
   help,
-  options: { ...trainingOptions, output: { type: 'string', short: 'o' }, json: { type: 'boolean' } },
+  options: { ...trainingOptions, ...tuningOptions, output: { type: 'string', short: 'o' }, json: { type: 'boolean' } },
   async run(args, context) {
     const file = onePositional(args, 'MODEL.onnx')
-    const [folder, output, settings] = [requiredText(args, 'data'), requiredText(args, 'output', '-o'), trainingSettings(args)]
+    const [folder, output] = [requiredText(args, 'data'), requiredText(args, 'output', '-o')]
+    const settings = await tuningSettings(args, trainingSettings(args))
     await checkWritable(output)
     const graph = await loadNetwork(file)
     const data = await readDataset(folder)

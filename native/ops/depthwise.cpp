@@ -3,6 +3,24 @@
 #include <algorithm>
 
 namespace polyadic {
+namespace {
+
+// Backward, taps go against the pixels. In the order of memory, from the first one on, kernels know them as neighbours.
+void sort_taps(GatherPhase& gather) {
+  std::vector<Tap>& taps = gather.taps;
+  if (taps.empty()) return;
+  std::sort(taps.begin(), taps.end(),
+            [](const Tap& a, const Tap& b) { return a.dy != b.dy ? a.dy < b.dy : a.dx < b.dx; });
+  const std::int64_t dy = taps.front().dy, dx = taps.front().dx;
+  gather.src.y.first += dy;
+  gather.src.x.first += dx;
+  for (Tap& tap : taps) {
+    tap.dy -= dy;
+    tap.dx -= dx;
+  }
+}
+
+}  // namespace
 
 Depthwise::Depthwise(const ConvolutionShape& shape, Gather::Direction direction, const Layout& src, const Layout& dst)
     : table_(&kernels()), shape_(shape), src_(src), dst_(dst) {
@@ -10,6 +28,7 @@ Depthwise::Depthwise(const ConvolutionShape& shape, Gather::Direction direction,
       direction == Gather::Direction::forward ? forward_phases(shape, src.n) : backward_phases(shape, src.n);
   std::int64_t count = 0;
   for (GatherPhase& gather : gathers) {
+    sort_taps(gather);
     Phase phase{std::move(gather), {}, count};
     for (const Tap& tap : phase.gather.taps)
       phase.offsets.push_back(static_cast<std::int32_t>(src_.pixel(tap.dy, tap.dx)));

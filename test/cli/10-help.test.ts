@@ -27,6 +27,7 @@ for (const command of commands) {
 }
 
 t.test('a wrong command line exits with 2, says what is wrong and where help is', async (t) => {
+  const tune = ['finetune', 'a.onnx', '--data', 'd', '-o', 'b.onnx']
   const wrong: [string[], RegExp][] = [
     [[], /a command is missing/],
     [['explode'], /no command "explode"/],
@@ -46,6 +47,15 @@ t.test('a wrong command line exits with 2, says what is wrong and where help is'
     [['compress', 'a.onnx', '--rank', 'conv2=1', '-o', 'b.onnx', '--epochs', '3'], /--epochs needs --data/],
     [['finetune', 'a.onnx', '-o', 'b.onnx'], /--data is missing/],
     [['finetune', 'a.onnx', '--data', 'd', '-o', 'b.onnx', '--learning-rate', 'fast'], /--learning-rate: expected a number/],
+    [[...tune, '--temperature', '3'], /--temperature needs --teacher/],
+    [[...tune, '--resume'], /--resume needs --checkpoint/],
+    [[...tune, '--plateau', '0.1'], /--plateau: expected two numbers/],
+    [[...tune, '--plateau', '0.1,2', '--schedule', 'step'], /give one of them/],
+    [[...tune, '--group', 'conv1'], /expected PATTERN=RATE/],
+    [[...tune, '--group', 'conv1=fast'], /expected PATTERN=RATE/],
+    [[...tune, '--freeze', '/(/'], /no regular expression/],
+    [[...tune, '--shape', '3x0x3'], /expected CxHxW/],
+    [[...tune, '--optimiser', 'adam'], /expected one of sgd, adamw/],
     [['run', 'a.onnx'], /--input is missing/],
     [['run', 'a.onnx', '--input', 'x.npy', '--top', '0'], /--top: expected an integer of at least 1/],
     [['bench'], /one or two networks/],

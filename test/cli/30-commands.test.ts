@@ -78,6 +78,45 @@ t.test('finetune learns', async (t) => {
   t.ok(JSON.parse(stdout).validation_accuracy_after > 90, stdout)
 })
 
+t.test('finetune towards a teacher, with options of all kinds; a checkpoint gives the same bits again', async (t) => {
+  const args = '--epochs 2 --batch 16 --optimiser adamw --betas 0.8,0.99 --epsilon 1e-7 --learning-rate 0.005 --warm-up 0.2 --clip-norm 5'
+  const more = '--average-decay 0.9 --sensitivity 1e-6 --no-balance --temperature 3 --label-weight 0.5 --max-rollbacks 2 --spike-factor 4'
+  const others = ['--group', '/conv1/=0.5,0', '--feature', 'relu1=relu1', '--decay-biases', '--shape', '1x8x8', '--batch-norm', 'batch']
+  const all = [
+    'finetune',
+    file('small.onnx'),
+    '--data',
+    file('data'),
+    '--teacher',
+    file('model.onnx'),
+    ...args.split(' '),
+    ...more.split(' ')
+  ]
+  const run = (...rest: string[]) => polyadic(...all, ...others, '--checkpoint', file('checkpoint'), '--json', ...rest)
+  const relu1 = (await readOnnx(file('small.onnx'))).nodes.find(({ name }) => name === 'relu1')?.outputs[0] as string
+  others[3] = `${relu1}=${relu1}`
+  const first = await run('-o', file('distilled.onnx'))
+  t.equal(first.code, 0, first.stderr)
+  const again = await run('-o', file('resumed.onnx'), '--resume')
+  t.equal(again.code, 0, again.stderr)
+  t.equal(JSON.parse(again.stdout).steps, JSON.parse(first.stdout).steps)
+  t.strictSame(await readFile(file('resumed.onnx')), await readFile(file('distilled.onnx')))
+  const frozen = await polyadic(
+    'finetune',
+    file('model.onnx'),
+    '--data',
+    file('data'),
+    '--steps',
+    '3',
+    '--freeze',
+    '/conv/',
+    '-o',
+    file('no.onnx')
+  )
+  t.equal(frozen.code, 1)
+  t.match(frozen.stderr, /every parameter is frozen/)
+})
+
 t.test('run prints the largest values and writes .npy', async (t) => {
   const { code, stdout, stderr } = await polyadic('run', file('model.onnx'), '--input', file('x.npy'), '-o', file('y.npy'), '--top', '2')
   t.equal(code, 0, stderr)

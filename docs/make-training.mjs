@@ -1,0 +1,113 @@
+// Writes the tables of docs/training.md from the measurements in docs/training/: npm run docs:training
+//   *.json             reports of the bench suite `training`
+//   fine-tuning/*.json results of bench/fine-tuning, by name
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+
+const folder = new URL('training/', import.meta.url)
+const read = (file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8'))
+const cases = readdirSync(folder)
+  .filter((name) => name.endsWith('.json'))
+  .sort()
+  .flatMap((name) => read(name).cases)
+const outcome = (name) => (existsSync(new URL(`fine-tuning/${name}.json`, folder)) ? read(`fine-tuning/${name}.json`) : undefined)
+
+const markdown = (titles, rows) =>
+  [titles, titles.map((_, i) => (i === 0 ? '---' : '--:')), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+const digits = (value, count = 3) => (value === undefined ? '' : String(Number(value.toPrecision(count))))
+const percent = (value) => `${(100 * value).toFixed(2)} %`
+const megabytes = (bytes) => (bytes === undefined ? '' : String(Math.round(bytes / 1e6)))
+
+/** A network's comparisons with each of PyTorch's layouts are one row. */
+function speed() {
+  const names = [...new Set(cases.map(({ name, threads }) => `${name}|${threads}`))]
+  const rows = names.map((key) => {
+    const all = cases.filter(({ name, threads }) => `${name}|${threads}` === key)
+    const [first] = all
+    const fastest = Math.min(...all.map(({ peer_ms }) => peer_ms))
+    return [
+      first.name,
+      first.threads,
+      digits(first.ours_ms),
+      digits(first.peer_ms),
+      digits(all[1]?.peer_ms),
+      `${(fastest / first.ours_ms).toFixed(2)}×`,
+      first.peak_fraction === undefined ? '' : `${(100 * first.peak_fraction).toFixed(0)} %`,
+      megabytes(first.ours_peak_bytes),
+      megabytes(first.peer_peak_bytes)
+    ]
+  })
+  const titles = ['one step of', 'threads', 'ms', 'PyTorch', 'PyTorch, NHWC', 'faster', 'of peak', 'MB', 'PyTorch, MB']
+  return markdown(
+    titles,
+    rows.sort((a, b) => a[1] - b[1])
+  )
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
+
+function options() {
+  const before = outcome('options-before')
+  const variants = [
+    ['labels', 'labels'],
+    ['teacher, no labels', 'the dense network as teacher, no labels'],
+    ['sensitivity 1e-6', 'labels, `sensitivity: 1e-6`'],
+    ['sensitivity 1e-4', 'labels, `sensitivity: 1e-4`'],
+    ['not balanced', 'labels, `balance: false`']
+  ]
+  const rows = variants.flatMap(([name, title]) => {
+    const runs = [1, 2, 3].map((seed) => outcome(`options-${name}-${seed}`)).filter((run) => run !== undefined)
+    if (runs.length === 0) return []
+    return [
+      [title, runs.length, percent(mean(runs.map(({ accuracy }) => accuracy))), digits(mean(runs.map(({ sensitivity }) => sensitivity)))]
+    ]
+  })
+  const untouched = [['as decomposed', '', percent(before.factored.accuracy), digits(before.factored.sensitivity)]]
+  return markdown(
+    ['tuned with', 'runs', 'test accuracy', 'sensitivity'],
+    [['dense', '', percent(before.dense.accuracy), ''], ...untouched, ...rows]
+  )
+}
+
+function clipping() {
+  const rows = ['tuned', 'scratch'].flatMap((name) =>
+    [0.005, 0.02].flatMap((rate) => {
+      const runs = [1, 10, 0].map((clip) => outcome(`${name}-rate-${rate}-clip-${clip}`))
+      const title = name === 'tuned' ? 'rank 64, tuned' : 'dense, from scratch, one epoch'
+      return runs.some((run) => run !== undefined) ? [[title, rate, ...runs.map((run) => (run ? percent(run.accuracy) : ''))]] : []
+    })
+  )
+  return markdown(['network', 'learning rate', '`clipNorm` 1', '10', 'none'], rows)
+}
+
+function rates() {
+  const forms = ['dense', 'plain', 'ridge', 'corrected']
+  const all = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
+  const cell = (run) => (run === undefined ? '' : run.converges ? percent(run.accuracy) : 'no')
+  const rows = forms.flatMap((form) => {
+    const runs = all.map((rate) => outcome(`deep-${form}-rate-${rate}`))
+    if (runs.every((run) => run === undefined)) return []
+    const after = outcome(`deep-${form}-after`)
+    return [
+      [
+        form,
+        digits(outcome(`deep-${form}-factors`)?.sensitivity),
+        percent(outcome(`deep-${form}-before`)),
+        ...runs.map(cell),
+        after === undefined ? '' : percent(after)
+      ]
+    ]
+  })
+  return markdown(['factors', 'sensitivity', 'before', ...all.map(String), 'two epochs at 0.025'], rows)
+}
+
+const tables = { speed, options, clipping, rates }
+const file = new URL('training.md', import.meta.url)
+let text = readFileSync(file, 'utf8')
+for (const [name, table] of Object.entries(tables)) {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`]
+  const [before, rest] = text.split(begin)
+  const after = rest?.split(end)[1]
+  if (before === undefined || after === undefined) throw new Error(`${file.pathname}: the marks of ${name} are missing`)
+  text = `${before}${begin}\n${table()}\n${end}${after}`
+}
+writeFileSync(file, text)
