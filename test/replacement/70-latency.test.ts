@@ -64,7 +64,7 @@ void t.test('replaced all the same: on demand, as a check, where no shape is kno
   })
 })
 
-void t.test('matrix products are measured too, and what cannot run here is not', (t) => {
+void t.test('matrix products are measured too', (t) => {
   const b = new NetworkBuilder()
   const y = b.node('MatMul', [b.input(['n', 512], 'x'), b.weight(512, 512)])
   const graph = b.graph(y)
@@ -73,7 +73,6 @@ void t.test('matrix products are measured too, and what cannot run here is not',
   const [small, large] = measureLayers(graph, [1, 4096].map((rank) => ({ layer, shape, rank })), undefined)
   t.ok(small && isFaster(small))
   t.ok(large && !isFaster(large))
-  t.same(measureLayers(graph, [{ layer, shape, rank: 1 }], { x: [0, 512] }), [undefined])
   t.end()
 })
 
