@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { type Candidate, measureInterleaved } from '../lib/report/measure.js'
 import { machine } from '../lib/report/machine.js'
@@ -95,6 +97,19 @@ export function benchReport(cases: readonly BenchCase[]): BenchReport {
     ...(commit !== undefined && { commit }),
     cases
   }
+}
+
+/** Writes the cases to a report of before, each in the place of what it measures anew. */
+export async function updateReport(file: string, cases: readonly BenchCase[]): Promise<void> {
+  const before = existsSync(file) ? (JSON.parse(await readFile(file, 'utf8')) as BenchReport).cases : []
+  const measured = new Set(cases.map(caseKey))
+  const report = benchReport([...before.filter((one) => !measured.has(caseKey(one))), ...cases])
+  await writeFile(file, `${JSON.stringify(report, null, 2)}\n`)
+}
+
+/** What a case is of, without what was measured and by which version of a peer. */
+export function caseKey({ suite, name, form, threads, isa, peer }: BenchCase): string {
+  return [suite, name, form, threads, isa, peer].join('|')
 }
 
 /** Of packages that are installed. */

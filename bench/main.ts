@@ -9,18 +9,19 @@ import { layerSuite } from './layers.js'
 import { networkSuite } from './networks.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { peerNames } from './inference-peers.js'
-import { benchReport, peakGflops } from './harness.js'
+import { benchReport, peakGflops, updateReport } from './harness.js'
 import { training } from './training.js'
 
 // A new suite is one file that exports a Suite, and its name here.
 const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
 
-const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--only TEXT] [--quick]
+const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--update FILE] [--only TEXT] [--quick]
        inference also takes [--peers NAMES]
        cpd also takes [--peer NAME] [--starts N] [--patience SECONDS]
 
 Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)
 Peers of inference, with commas between (default: onnxruntime): ${peerNames.join(', ')}
+--update: as --json, but cases that the file has from before stay where this run measured none, and it is written after every case
 --only: the cases of inference and of cpd that hold this, such as "AlexNet cp"`
 
 async function main(): Promise<void> {
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
       threads: { type: 'string', default: '1' },
       isa: { type: 'string' },
       json: { type: 'string' },
+      update: { type: 'string' },
       peers: { type: 'string', default: 'onnxruntime' },
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
@@ -62,6 +64,7 @@ async function main(): Promise<void> {
   for (const suite of chosen.length > 0 ? chosen : suites) {
     for await (const measured of suite.run(context)) {
       cases.push(measured)
+      if (values.update !== undefined) await updateReport(values.update, cases)
       console.error(`${measured.suite} ${measured.name}: ${significant(measured.ours_ms, 3)} ms`)
     }
   }

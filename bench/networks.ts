@@ -1,7 +1,9 @@
+import { classCount, layers as charnetLayers, patch } from '../examples/charnet/architecture.js'
 import { charnetFile } from '../examples/charnet/paths.js'
 import type { Graph } from '../lib/graph/graph.js'
-import { float, int } from '../lib/graph/rewrite.js'
+import { float, int, makeGraph } from '../lib/graph/rewrite.js'
 import { readOnnx } from '../lib/index.js'
+import { asIntegers, int64Tensor, type Tensor } from '../lib/tensor.js'
 import { charnetAtRank } from './charnet.js'
 import type { Suite } from './format.js'
 import { type ConvolutionShape, GraphBuilder } from './graphs.js'
@@ -16,6 +18,8 @@ export const networkSuite: Suite = {
       const graph = form === 'dense' ? charnet : await charnetAtRank(charnet, 64)
       for (const batch of [1, 64])
         yield* compareNetwork({ suite: 'networks', name: `CharNet, batch ${batch}`, form, graph, dims: [1, 24, 24], batch }, context)
+      const [side, sliding] = [200, slidingCharNet(graph, 200)]
+      yield* compareNetwork({ suite: 'networks', name: 'CharNet over 200x200', form, graph: sliding, dims: [1, side, side], batch: 1 }, context)
     }
     for (const [name, make, dims] of [
       ['AlexNet', alexNet, [3, 227, 227]],
@@ -26,6 +30,25 @@ export const networkSuite: Suite = {
         yield* compareNetwork({ suite: 'networks', name, form, graph: make(form), dims, batch: 1 }, context)
     }
   }
+}
+
+/** CharNet at every position of a larger image, up to the logits: its convolutions have no pads. */
+function slidingCharNet(graph: Graph, side: number): Graph {
+  const initializers = new Map(graph.initializers)
+  for (const { name, map } of charnetLayers) {
+    const [batch = 0, units = 0, pieces = 0] = asIntegers(graph.initializers.get(`${name}.pieces`) as Tensor, name)
+    const extent = map + side - patch
+    initializers.set(`${name}.pieces`, int64Tensor([batch, units, pieces, extent, extent]))
+  }
+  const last = charnetLayers.at(-1)?.name
+  const extent = side - patch + 1
+  return makeGraph({
+    name: 'sliding CharNet',
+    inputs: [{ name: 'image', dtype: 'float32', dims: ['N', 1, side, side] }],
+    outputs: [{ name: `${last}.maxout`, dtype: 'float32', dims: ['N', classCount, extent, extent] }],
+    nodes: graph.nodes.filter(({ opType }) => opType !== 'Flatten' && opType !== 'Softmax'),
+    initializers
+  })
 }
 
 /** Components a group of each convolution but the first. */

@@ -27,6 +27,7 @@ export async function run(config: GroupedConfig, context: CellContext): Promise<
   if (config.kind === 'dense') return (await trainDense(network, config.budget, context)).result
   const dense = await denseOf(network, config.dense, context)
   const { graph, layers } = await compress(dense, {
+    whenSlower: 'replace',
     layers: { 'conv2.weight': config.rank },
     method: config.method,
     seed: config.seed,

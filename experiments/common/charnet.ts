@@ -77,6 +77,7 @@ export async function decompose(graph: Graph, ranks: Ranks, start: Start, seed: 
   const isQuick = context.scale === 'quick'
   const method = start === 'als' || start === 'greedy' ? start : 'nls'
   const result = await compress(graph, {
+    whenSlower: 'replace',
     layers: ranks,
     method,
     seed,

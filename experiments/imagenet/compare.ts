@@ -46,6 +46,7 @@ export async function compareMethods(options: CompareOptions): Promise<Compariso
   const results: MethodResult[] = []
   for (const method of methods) {
     const found = await compress(graph, {
+      whenSlower: 'replace',
       layers,
       method,
       seed: 1,

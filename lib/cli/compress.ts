@@ -4,7 +4,7 @@ import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
 import { layerRows, shortLayerColumns } from '../report/compression.js'
-import { formatCount, formatPercent, formatRatio } from '../report/format.js'
+import { formatCount, formatMilliseconds, formatPercent, formatRatio } from '../report/format.js'
 import { textTable } from '../report/table.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
 import { checkWritable, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
@@ -27,6 +27,7 @@ Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL
   --form LAYER=FORM      of a Gemm or MatMul: matrix (two of it), or convolution (four small ones, behind a flatten)
   --batch-norm WHAT      keep batch normalisation behind a layer, or fold it into the layer first (keep)
   -o, --output FILE      the compressed network
+  --when-slower WHAT     a layer whose chain is not faster on this CPU: keep it as it is, or replace it (keep)
   --method NAME          nls (non-linear least squares), als or greedy (nls)
   --max-iterations N     of the solver (200)
   --tolerance X          the solver stops when the error changes less than this
@@ -49,6 +50,7 @@ export const compressCommand: Command = {
     rank: { type: 'string', multiple: true },
     form: { type: 'string', multiple: true },
     'batch-norm': { type: 'string' },
+    'when-slower': { type: 'string' },
     output: { type: 'string', short: 'o' },
     method: { type: 'string' },
     'max-iterations': { type: 'string' },
@@ -108,6 +110,7 @@ function readPlan(args: Arguments): Plan {
     layers: layerRequests(args),
     options: {
       ...given('batchNorm', choice(args, 'batch-norm', ['keep', 'fold'] as const)),
+      ...given('whenSlower', choice(args, 'when-slower', ['keep', 'replace'] as const)),
       ...given('method', choice(args, 'method', methods)),
       ...given('seed', integer(args, 'seed', 0)),
       ...given('threads', integer(args, 'threads', 1)),
@@ -137,13 +140,14 @@ function summary(
   tuned: FineTuneResult | undefined
 ): string {
   const lines = [
-    textTable(shortLayerColumns, layerRows(compressed.layers)),
-    '',
+    ...(compressed.layers.length === 0 ? [] : [textTable(shortLayerColumns, layerRows(compressed.layers)), '']),
     `parameters     ${formatCount(before.parameters)} → ${formatCount(after.parameters)} (${formatRatio(before.parameters / after.parameters)} fewer)`,
     ...(before.macs === undefined || after.macs === undefined
       ? []
       : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`])
   ]
+  for (const { name, rank, latency } of compressed.kept)
+    lines.push(`${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is, ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} on this CPU (--when-slower replace)`)
   const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
   if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)
   if (tuned)
@@ -153,7 +157,7 @@ function summary(
   return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
 }
 
-function json(output: string, { layers }: CompressResult, before: Totals, after: Totals, tuned: FineTuneResult | undefined): string {
+function json(output: string, { layers, kept }: CompressResult, before: Totals, after: Totals, tuned: FineTuneResult | undefined): string {
   const shown = layers.map(({ perGroup: _, ...layer }) => layer)
-  return JSON.stringify({ output, before, after, layers: shown, ...(tuned && { training: trainingSummary(tuned) }) }, null, 2)
+  return JSON.stringify({ output, before, after, layers: shown, kept, ...(tuned && { training: trainingSummary(tuned) }) }, null, 2)
 }

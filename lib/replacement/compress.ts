@@ -22,6 +22,7 @@ import { fullRank } from './exact.js'
 import { asConvolution } from './flattened.js'
 import { type Layer, checkLayers, findLayer, isLayer, readLayer } from './layer.js'
 import type { LayerReport } from './layer-report.js'
+import { isFaster, type LayerLatency, measureLayers } from './latency.js'
 import { replaceLayer } from './rebuild.js'
 import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
 import { type Calibration, checkCalibration, gatherMoments } from './calibration.js'
@@ -67,14 +68,30 @@ export interface CompressOptions extends SolverOptions, FormOptions {
    * reported. Method `nls` without correction. Matrix products are decomposed by their weights all the same.
    */
   readonly calibration?: Calibration
+  /**
+   * What becomes of a layer whose chain is not faster on this CPU than the layer itself, by the kernels that `Session` would take (Winograd's among
+   * them): `keep` (default) leaves it as it is and says so in the result; `replace` replaces it all the same, for fewer parameters or for
+   * another machine, and measures nothing. Measured with one thread and one example before anything is decomposed, where the shape of the
+   * layer's input is known; rank `full` is always replaced.
+   */
+  readonly whenSlower?: 'keep' | 'replace'
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: CompressProgress) => void
 }
 
+/** A layer that stayed as it is, as its chain is not faster on this CPU. */
+export interface KeptLayer {
+  readonly name: string
+  /** That was asked for. */
+  readonly rank: number
+  readonly latency: LayerLatency
+}
+
 export interface CompressResult {
   readonly graph: Graph
-  /** In the order of `options.layers`. */
+  /** What was replaced, in the order of `options.layers`. */
   readonly layers: readonly LayerReport[]
+  readonly kept: readonly KeptLayer[]
 }
 
 interface Task {
@@ -83,6 +100,8 @@ interface Task {
   readonly rank: number
   readonly solver: SolverOptions
   readonly folded: string | undefined
+  /** Rank `full` is a check, whatever it costs. */
+  readonly isCheck: boolean
 }
 
 /** A layer found, its options checked, and nothing else done. */
@@ -101,16 +120,25 @@ interface Request {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
-  return compressWith(graph, options, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
+  const withDefaults = { whenSlower: 'keep', ...options } as const
+  return compressWith(graph, withDefaults, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
 
-/** `compress` with a solver of one's own: for tests and exact decompositions. */
+/** `compress` with a solver of one's own: for tests and exact decompositions. Nothing is measured unless `whenSlower` is `keep`. */
 export async function compressWith(
   graph: Graph,
   options: CompressOptions,
   makeSolve: (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
 ): Promise<CompressResult> {
-  const { prepared, tasks } = planTasks(graph, options)
+  const planned = planTasks(graph, options, [])
+  options.signal?.throwIfAborted()
+  const latencies = options.whenSlower === 'keep' ? measureTasks(planned, options.inputShapes) : new Map<string, LayerLatency>()
+  const kept = planned.tasks.flatMap(({ layer: { node }, rank }) => {
+    const latency = latencies.get(node.name)
+    return latency === undefined || isFaster(latency) ? [] : [{ name: node.name, rank, latency }]
+  })
+  // Without what stays, whose batch normalisation is not folded either.
+  const { prepared, tasks } = kept.length === 0 ? planned : planTasks(graph, options, kept)
   options.signal?.throwIfAborted()
   const extents = spatialExtents(
     prepared,
@@ -143,15 +171,36 @@ export async function compressWith(
     const replaced = replaceLayer(compressed, { layer, stages })
     compressed = replaced.graph
     const seconds = (performance.now() - started) / 1000
-    layers.push({ ...layerReport(task, kernel, found, stages, extents[index]), nodes: replaced.nodes, seconds })
+    const latency = latencies.get(layer.node.name)
+    layers.push({
+      ...layerReport(task, kernel, found, stages, extents[index]),
+      ...(latency !== undefined && { latency }),
+      nodes: replaced.nodes,
+      seconds
+    })
   }
-  return { graph: compressed, layers }
+  return { graph: compressed, layers, kept }
 }
 
-/** Checks all that was asked for, and brings the graph into the form in which its layers are decomposed. */
-function planTasks(model: Graph, options: CompressOptions): { prepared: Graph; tasks: readonly Task[] } {
+/** By layer, where it can be told. */
+function measureTasks({ prepared, tasks }: Planned, inputShapes: InputShapes | undefined): Map<string, LayerLatency> {
+  const measured = tasks.filter(({ isCheck }) => !isCheck)
+  return new Map(
+    measureLayers(prepared, measured, inputShapes).flatMap((latency, i): [string, LayerLatency][] =>
+      latency === undefined ? [] : [[(measured[i] as Task).layer.node.name, latency]]
+    )
+  )
+}
+
+interface Planned {
+  readonly prepared: Graph
+  readonly tasks: readonly Task[]
+}
+
+/** Checks all that was asked for, and brings the graph into the form in which its layers, but for those `kept`, are decomposed. */
+function planTasks(model: Graph, options: CompressOptions, kept: readonly KeptLayer[]): Planned {
   const graph = inlineCalls(model, isLayer)
-  const requests = checkRequests(graph, options)
+  const requests = checkRequests(graph, options).filter(({ name }) => !kept.some((layer) => layer.name === name))
   let prepared = graph
   const folded = requests.map(({ name, own }) => {
     if ((own.batchNorm ?? options.batchNorm) !== 'fold') return undefined
@@ -167,7 +216,8 @@ function planTasks(model: Graph, options: CompressOptions): { prepared: Graph; t
   const tasks = requests.map(({ name, rank, own }, index): Task => {
     const layer = readLayer(prepared, findLayer(prepared, name))
     const shape = kernelShape(layer)
-    return { layer, shape, rank: rank === 'full' ? fullRank(shape.dims) : rank, solver: { ...options, ...own }, folded: folded[index] }
+    const isCheck = rank === 'full'
+    return { layer, shape, rank: isCheck ? fullRank(shape.dims) : rank, solver: { ...options, ...own }, folded: folded[index], isCheck }
   })
   return { prepared, tasks }
 }
@@ -177,6 +227,7 @@ function checkRequests(graph: Graph, options: CompressOptions): readonly Request
   checkSolverOptions('', options)
   if (options.calibration !== undefined) checkCalibration(options.calibration)
   checkForm('', options)
+  if (options.whenSlower !== undefined) checkChoice('whenSlower', options.whenSlower, ['keep', 'replace'])
   const seen = new Map<string, string>()
   return Object.entries(options.layers).map(([key, value]) => {
     const { name } = findLayer(graph, key)

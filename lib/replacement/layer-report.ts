@@ -1,4 +1,5 @@
 import type { GroupReport } from './decompose.js'
+import type { LayerLatency } from './latency.js'
 import type { ReplacementForm } from './kernel-tensor.js'
 
 /** What was done to one layer. Sums and maxima are over its groups. */
@@ -39,5 +40,7 @@ export interface LayerReport {
   readonly macsAfter: number | undefined
   /** Fewer multiply-adds than before (fewer parameters, where multiply-adds are unknown). */
   readonly saves: boolean
+  /** Of the layer and its chain on this CPU; absent where it was not measured. */
+  readonly latency?: LayerLatency
   readonly seconds: number
 }

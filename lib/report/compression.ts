@@ -1,6 +1,6 @@
 import type { LayerReport } from '../replacement/layer-report.js'
 import { lineChart } from './charts.js'
-import { formatCount, significant } from './format.js'
+import { formatCount, formatMilliseconds, significant } from './format.js'
 import type { Column, Row } from './table.js'
 
 /** The columns of `layerRows` that fit a terminal. */
@@ -11,6 +11,7 @@ export const shortLayerColumns: readonly Column[] = [
   { title: 'error', align: 'right' },
   { title: 'parameters', align: 'right' },
   { title: 'multiply-adds', align: 'right' },
+  { title: 'ms', align: 'right' },
   { title: 'seconds', align: 'right' }
 ]
 
@@ -33,6 +34,7 @@ export function layerRows(layers: readonly LayerReport[]): Row[] {
     layer.macsBefore === undefined || layer.macsAfter === undefined
       ? '?'
       : `${formatCount(layer.macsBefore)} → ${formatCount(layer.macsAfter)}`,
+    layer.latency === undefined ? '' : `${formatMilliseconds(layer.latency.denseMs)} → ${formatMilliseconds(layer.latency.chainMs)}`,
     significant(layer.seconds, 2),
     String(layer.iterations),
     layer.stopReason.replace('_', ' '),

@@ -134,6 +134,12 @@ Napi::Value create_plan(const Napi::CallbackInfo& info) {
     method(object, "describe", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
       return describe(call.Env(), *handle->plan.get());
     });
+    method(object, "timeSteps", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
+      const double runs = call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : 0;
+      if (!(runs >= 1 && runs <= 1e6)) argument_error("runs", "a number from 1 to 1000000");
+      const std::vector<double> seconds = handle->plan.get()->time_steps(static_cast<int>(runs));
+      return to_float64_array(call.Env(), seconds.data(), seconds.size());
+    });
     method(object, "close", [handle](const Napi::CallbackInfo& call) {
       handle->close();
       return call.Env().Undefined();

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "../core/dispatch.h"
 #include "../core/status.h"
@@ -406,12 +407,42 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (control) control->check();
     if (once_[i] && constants_done_) continue;
-    const Value& out = values_[static_cast<std::size_t>(spec_.steps[i].output)];
-    clear(out);
-    steps_[i]->forward(*context_);
+    run_step(i);
   }
   if (control) control->check();
   constants_done_ = true;
+}
+
+void Plan::run_step(std::size_t i) {
+  const Value& out = values_[static_cast<std::size_t>(spec_.steps[i].output)];
+  clear(out);
+  steps_[i]->forward(*context_);
+}
+
+std::vector<double> Plan::time_steps(int runs) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  std::vector<Buffer> memory;  // of the values that lie in the caller's
+  const auto lend = [&](int index) {
+    Value& value = values_[static_cast<std::size_t>(index)];
+    memory.emplace_back(static_cast<std::size_t>(dense_size(index)));
+    if (direct_[static_cast<std::size_t>(index)]) value.data = memory.back().data();
+    return memory.back().data();
+  };
+  std::vector<const float*> inputs;
+  for (const int input : spec_.inputs) inputs.push_back(lend(input));
+  for (const int output : spec_.outputs) lend(output);
+  std::vector<double> least(steps_.size(), 0);
+  forward(inputs, nullptr);
+  for (int run = 0; run < runs; ++run) {
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      if (once_[i]) continue;
+      const auto begin = std::chrono::steady_clock::now();
+      run_step(i);
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      if (run == 0 || seconds < least[i]) least[i] = seconds;
+    }
+  }
+  return least;
 }
 
 void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control) {

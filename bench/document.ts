@@ -1,0 +1,143 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { root } from '../examples/charnet/paths.js'
+import { type Bar, barChart } from '../lib/report/charts.js'
+import { formatRatio, significant } from '../lib/report/format.js'
+import { markdownTable } from '../lib/report/table.js'
+import type { BenchCase, BenchReport } from './format.js'
+
+// npm run docs:benchmarks: the tables and charts of docs/benchmarks.md from the reports beside it, which `npm run bench -- … --update` writes.
+
+const folder = path.join(root, 'docs', 'benchmarks')
+const file = path.join(root, 'docs', 'benchmarks.md')
+
+/** Reports of docs/benchmarks, and what the document says above each. */
+const reports = [
+  { name: 'one-thread', title: 'One thread, AVX-512' },
+  { name: 'two-threads', title: 'Two threads, AVX-512' },
+  { name: 'avx2', title: 'One thread, AVX2 forced' }
+] as const
+
+const chartTitles = { layers: 'Layers', networks: 'Networks' } as const
+
+async function main(): Promise<void> {
+  const sections: string[] = []
+  const read = new Map<string, BenchReport>()
+  for (const { name } of reports) read.set(name, JSON.parse(await readFile(path.join(folder, `${name}.json`), 'utf8')) as BenchReport)
+  for (const { name, title } of reports) {
+    const report = read.get(name) as BenchReport
+    sections.push(`## ${title}`, provenance(report))
+    for (const suite of ['layers', 'networks'] as const) {
+      const cases = report.cases.filter((one) => one.suite === suite)
+      if (cases.length === 0) continue
+      if (name === 'one-thread') {
+        await writeFile(path.join(folder, `${suite}.svg`), chart(chartTitles[suite], cases))
+        sections.push(`![${chartTitles[suite]}: how many times faster than each runtime](benchmarks/${suite}.svg)`)
+      }
+      sections.push(table(cases), means(cases))
+    }
+  }
+  sections.push('## Two threads for one', speedups(read.get('one-thread') as BenchReport, read.get('two-threads') as BenchReport))
+  await replacePart(sections.join('\n\n'))
+}
+
+function provenance({ machine, versions, commit }: BenchReport): string {
+  const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return `${String(machine.cpu)}, ${String(machine.os)}; ${names.join(', ')}; commit ${commit ?? 'unknown'}.`
+}
+
+/** Of each case: ours, and every peer's time and how many times ours that is. */
+function table(cases: readonly BenchCase[]): string {
+  const peers = peersOf(cases)
+  const right = { align: 'right' } as const
+  const columns = [
+    { title: 'case' },
+    { title: 'form' },
+    { title: 'ms', ...right },
+    { title: 'of peak', ...right },
+    ...peers.map((peer) => ({ title: peer, ...right })),
+    { title: 'largest difference', ...right }
+  ]
+  const rows = byCase(cases).map((measured) => {
+    const [first] = measured as [BenchCase, ...BenchCase[]]
+    const f32 = measured.filter(({ peer }) => !isOtherPrecision(peer))
+    const difference = Math.max(...f32.map(({ max_abs_diff, scale }) => (max_abs_diff ?? 0) / (scale ?? 1)))
+    return [
+      first.name,
+      first.form ?? '',
+      significant(first.ours_ms, 3),
+      first.peak_fraction === undefined ? '' : `${(100 * first.peak_fraction).toFixed(0)} %`,
+      ...peers.map((peer) => {
+        const one = measured.find((candidate) => candidate.peer === peer)
+        return one?.peer_ms === undefined || one.ratio === undefined ? '' : `${significant(one.peer_ms, 3)} (${formatRatio(one.ratio)})`
+      }),
+      difference.toExponential(0)
+    ]
+  })
+  return markdownTable(columns, rows)
+}
+
+/** Geometric means and the least ratio, by peer and form. */
+function means(cases: readonly BenchCase[]): string {
+  const lines = peersOf(cases).flatMap((peer) =>
+    (['dense', 'cp'] as const).flatMap((form) => {
+      const ratios = cases.filter((one) => one.peer === peer && one.form === form).flatMap(({ ratio }) => (ratio === undefined ? [] : [ratio]))
+      if (ratios.length === 0) return []
+      const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length)
+      return [`- ${form} against ${peer}: geometric mean ${formatRatio(mean)}, least ${formatRatio(Math.min(...ratios))}`]
+    })
+  )
+  return lines.join('\n')
+}
+
+function chart(title: string, cases: readonly BenchCase[]): string {
+  const bars = byCase(cases).flatMap((measured) =>
+    measured.flatMap(({ name, form, peer, ratio }): Bar[] =>
+      peer === undefined || ratio === undefined ? [] : [{ label: `${name}, ${form}`, value: ratio, group: `against ${peer}` }]
+    )
+  )
+  return barChart(bars, { title: `${title}, one thread: times faster`, xLabel: "a peer's time over ours", format: formatRatio })
+}
+
+function speedups(one: BenchReport, two: BenchReport): string {
+  const times = new Map(byCase(two.cases).map((measured) => [keyOf(measured[0] as BenchCase), (measured[0] as BenchCase).ours_ms]))
+  const rows = byCase(one.cases).flatMap(([first]) => {
+    const ms = first === undefined ? undefined : times.get(keyOf(first))
+    if (first === undefined || ms === undefined || first.ours_ms < 1) return []
+    return [[first.name, first.form ?? '', significant(first.ours_ms, 3), significant(ms, 3), formatRatio(first.ours_ms / ms)]]
+  })
+  const right = { align: 'right' } as const
+  return markdownTable(
+    [{ title: 'case above 1 ms' }, { title: 'form' }, { title: 'one', ...right }, { title: 'two', ...right }, { title: 'gain', ...right }],
+    rows
+  )
+}
+
+function keyOf({ suite, name, form }: BenchCase): string {
+  return `${suite} ${name} ${form}`
+}
+
+function byCase(cases: readonly BenchCase[]): (readonly BenchCase[])[] {
+  const groups = new Map<string, BenchCase[]>()
+  for (const one of cases) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one])
+  return [...groups.values()]
+}
+
+function peersOf(cases: readonly BenchCase[]): string[] {
+  return [...new Set(cases.flatMap(({ peer }) => (peer === undefined ? [] : [peer])))]
+}
+
+/** A peer that computes in another type is no reference for ours. */
+function isOtherPrecision(peer: string | undefined): boolean {
+  return peer?.includes('bf16') === true || peer?.includes('f16') === true
+}
+
+async function replacePart(text: string): Promise<void> {
+  const [begin, end] = ['<!-- measured: begin -->', '<!-- measured: end -->']
+  const [before, rest] = (await readFile(file, 'utf8')).split(begin)
+  const after = rest?.split(end)[1]
+  if (before === undefined || after === undefined) throw new Error(`${file}: the marks around the tables are missing`)
+  await writeFile(file, `${before}${begin}\n\n${text}\n\n${end}${after}`)
+}
+
+await main()

@@ -1,0 +1,83 @@
+import t from 'tap'
+import type { Graph } from '../../lib/graph/graph.js'
+import { compress } from '../../lib/replacement/compress.js'
+import { isFaster, measureLayers } from '../../lib/replacement/latency.js'
+import { kernelShape } from '../../lib/replacement/kernel-tensor.js'
+import { findLayer, readLayer } from '../../lib/replacement/layer.js'
+import { NetworkBuilder } from '../helpers/network-builder.js'
+
+/** Two 3×3 convolutions of 64 channels with batch normalisation between them, then a matrix product. */
+function network(size: number | string = 14): { readonly graph: Graph; readonly layers: readonly string[] } {
+  const b = new NetworkBuilder()
+  const x = b.input(['n', 64, size, size], 'x')
+  const first = b.conv(x, [64, 64, 3, 3], { pads: [1, 1, 1, 1] })
+  const norm = b.node('BatchNormalization', [first, b.positive(64), b.small(64), b.small(64), b.positive(64)])
+  const second = b.conv(b.node('Relu', [norm]), [64, 64, 3, 3], { pads: [1, 1, 1, 1] })
+  const graph = b.graph(b.node('GlobalAveragePool', [second]))
+  return { graph, layers: graph.nodes.filter(({ opType }) => opType === 'Conv').map(({ name }) => name) }
+}
+
+// Far beyond what noise could turn around: 128 times the work, and a fiftieth.
+const [slow, quick] = [2000, 2]
+const once = { maxIterations: 1, seed: 1, batchNorm: 'fold' } as const
+
+void t.test('a layer whose chain is slower stays, and the result says so', async (t) => {
+  const { graph, layers } = network()
+  const [first = '', second = ''] = layers
+  const { graph: result, layers: replaced, kept } = await compress(graph, { layers: { [first]: slow, [second]: quick }, ...once })
+  t.match(kept, [{ name: first, rank: slow }])
+  t.ok(kept[0] && kept[0].latency.chainMs > kept[0].latency.denseMs)
+  t.same(
+    replaced.map(({ name }) => name),
+    [second]
+  )
+  t.ok(replaced[0]?.latency && replaced[0].latency.denseMs > replaced[0].latency.chainMs)
+  const node = (name: string): unknown => result.nodes.find((one) => one.name === name)
+  t.same(node(first), graph.nodes[0], 'the node is as it was')
+  t.ok(
+    result.nodes.some(({ opType }) => opType === 'BatchNormalization'),
+    'nothing is folded into what stays'
+  )
+  t.notOk(node(second))
+})
+
+void t.test('when all of them stay, the network is what it was', async (t) => {
+  const { graph, layers } = network()
+  const result = await compress(graph, { layers: { [layers[0] as string]: slow }, ...once })
+  t.same(result.graph, graph)
+  t.same([result.layers.length, result.kept.length], [0, 1])
+})
+
+void t.test('replaced all the same: on demand, as a check, where no shape is known', async (t) => {
+  const { graph, layers } = network()
+  const [first = ''] = layers
+  const told = await compress(graph, { layers: { [first]: 200 }, ...once, whenSlower: 'replace' })
+  t.match(told, { kept: [], layers: [{ name: first }] })
+  t.equal(told.layers[0]?.latency, undefined, 'nothing is measured')
+  t.match(await compress(graph, { layers: { [first]: 'full' } }), { kept: [], layers: [{ name: first }] })
+  const open = network('side')
+  const unknown = await compress(open.graph, { layers: { [first]: 200 }, ...once })
+  t.match(unknown, { kept: [], layers: [{ name: first, macsBefore: undefined }] })
+  await t.rejects(compress(graph, { layers: { [first]: 2 }, whenSlower: 'never' as 'keep' }), {
+    code: 'POLYADIC_ARGUMENT',
+    subject: 'whenSlower'
+  })
+})
+
+void t.test('matrix products are measured too', (t) => {
+  const b = new NetworkBuilder()
+  const y = b.node('MatMul', [b.input(['n', 512], 'x'), b.weight(512, 512)])
+  const graph = b.graph(y)
+  const layer = readLayer(graph, findLayer(graph, y))
+  const shape = kernelShape(layer)
+  const [small, large] = measureLayers(graph, [1, 4096].map((rank) => ({ layer, shape, rank })), undefined)
+  t.ok(small && isFaster(small))
+  t.ok(large && !isFaster(large))
+  t.end()
+})
+
+void t.test('a gain within the noise is none', (t) => {
+  t.notOk(isFaster({ denseMs: 1.01, chainMs: 1 }))
+  t.ok(isFaster({ denseMs: 1.2, chainMs: 1 }))
+  t.end()
+})
