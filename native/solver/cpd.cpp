@@ -98,8 +98,11 @@ StopReason run_method(Problem& problem, Factors& factors) {
   factors = initial_factors(problem);
   if (spec.method == Method::als) return als(problem, factors, {spec.max_iterations, spec.tolerance, 0});
   if (2 * problem.direct_objective(factors) > kNothing) {
-    const bool done = compression_pays(spec.dims, spec.rank) && nls_on_core(problem, factors);
-    if (!done) lift(problem.gemm, factors);
+    if (compression_pays(spec.dims, spec.rank)) {
+      nls_on_core(problem, factors);
+    } else {
+      lift(problem.gemm, factors);
+    }
   }
   return nls(problem, factors);
 }

@@ -14,6 +14,7 @@ constexpr std::int64_t kBase = 24;        // order at which the recursion ends
 constexpr std::int64_t kDirect = 400;     // order up to which all eigenpairs are computed
 constexpr std::int64_t kOversample = 10;  // extra columns of the subspace
 constexpr int kSubspaceSteps = 60;
+constexpr int kRoughSteps = 8;
 constexpr double kSubspaceTolerance = 1e-10;
 
 bool cholesky_base(std::int64_t n, double* a, std::int64_t lda, double* x, std::int64_t ldx) {
@@ -103,14 +104,14 @@ std::vector<double> last_columns(std::int64_t n, const std::vector<double>& vect
 }
 
 // Orthogonal iteration with a Rayleigh–Ritz step each time; stops when the sum of the Ritz values does.
-std::vector<double> subspace_iteration(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count) {
+std::vector<double> subspace_iteration(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count, int steps) {
   const std::int64_t width = std::min(n, count + kOversample);
   Random random(0x5eed);
   std::vector<double> q(static_cast<std::size_t>(n * width));
   std::vector<double> aq(q.size()), small(static_cast<std::size_t>(width * width)), values, vectors;
   for (double& entry : q) entry = random.normal();
   double previous = 0;
-  for (int step = 0; step < kSubspaceSteps; ++step) {
+  for (int step = 0; step < steps; ++step) {
     orthonormalise(n, width, gemm.control(), q, random);
     gemm.multiply(n, width, n, row_major(a, n), row_major(q.data(), width), aq.data(), width);
     gemm.multiply(width, width, n, row_major(q.data(), width).transposed(), row_major(aq.data(), width), small.data(),
@@ -118,7 +119,7 @@ std::vector<double> subspace_iteration(Gemm& gemm, std::int64_t n, const double*
     symmetric_eigen(width, small.data(), gemm.control(), values, vectors);
     const double sum = std::accumulate(values.end() - count, values.end(), 0.0);
     const std::vector<double> ritz = last_columns(width, vectors, width);
-    if (std::abs(sum - previous) <= kSubspaceTolerance * sum || step + 1 == kSubspaceSteps) {
+    if (std::abs(sum - previous) <= kSubspaceTolerance * sum || step + 1 == steps) {
       std::vector<double> leading(static_cast<std::size_t>(n * count));
       gemm.multiply(n, count, width, row_major(q.data(), width), row_major(ritz.data(), width), leading.data(), count);
       return leading;
@@ -169,8 +170,11 @@ double shifted_inverse(Gemm& gemm, std::int64_t n, const double* a, double shift
   return shift;
 }
 
-std::vector<double> leading_eigenvectors(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count) {
-  if (n > kDirect && 3 * (count + kOversample) < n) return subspace_iteration(gemm, n, a, count);
+std::vector<double> leading_eigenvectors(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count,
+                                         Accuracy accuracy) {
+  const std::int64_t width = count + kOversample;
+  if (accuracy == Accuracy::rough && 2 * width < n) return subspace_iteration(gemm, n, a, count, kRoughSteps);
+  if (n > kDirect && 3 * width < n) return subspace_iteration(gemm, n, a, count, kSubspaceSteps);
   std::vector<double> values, vectors;
   symmetric_eigen(n, a, gemm.control(), values, vectors);
   return last_columns(n, vectors, count);

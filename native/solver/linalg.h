@@ -25,7 +25,10 @@ bool cholesky_with_inverse(Gemm& gemm, std::int64_t n, double* a, double* x);
 double shifted_inverse(Gemm& gemm, std::int64_t n, const double* a, double shift, double* inverse);
 
 // The `count` eigenvectors of largest eigenvalue of the symmetric positive semi-definite a (n×n), as columns of an
-// n×count row-major matrix, largest first. Large matrices go by subspace iteration.
-std::vector<double> leading_eigenvectors(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count);
+// n×count row-major matrix, largest first. Large matrices go by subspace iteration; roughly, it ends after a few steps:
+// eigenvalues that lie close together are then not told apart.
+enum class Accuracy { rough, full };
+std::vector<double> leading_eigenvectors(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count,
+                                         Accuracy accuracy);
 
 }  // namespace polyadic::solver

@@ -70,9 +70,9 @@ std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::
 }
 
 std::vector<double> leading_subspace(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims,
-                                     std::size_t n, std::int64_t count) {
+                                     std::size_t n, std::int64_t count, Accuracy accuracy) {
   const std::vector<double> gram = unfolding_gram(gemm, tensor, dims, n);
-  return leading_eigenvectors(gemm, dims[n], gram.data(), count);
+  return leading_eigenvectors(gemm, dims[n], gram.data(), count, accuracy);
 }
 
 }  // namespace polyadic::solver

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gemm64.h"
+#include "linalg.h"
 
 namespace polyadic::solver {
 
@@ -18,6 +19,6 @@ std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::
 
 // The `count` leading left singular vectors of that unfolding, I_n×count.
 std::vector<double> leading_subspace(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims,
-                                     std::size_t n, std::int64_t count);
+                                     std::size_t n, std::int64_t count, Accuracy accuracy = Accuracy::full);
 
 }  // namespace polyadic::solver

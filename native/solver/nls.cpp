@@ -325,7 +325,7 @@ void Nls::accept() {
 // Steps that need few steps of CG each and still gain little say that the components are nearly orthogonal.
 bool Nls::is_well_conditioned(double error, std::int64_t inner) {
   recent_[static_cast<std::size_t>(next_recent_++ % kProbe)] = {error, inner};
-  if (next_recent_ < kProbe || !(error > kLargeResidual)) return false;
+  if (next_recent_ < kProbe || !(error > kLargeResidual) || error * error > kNothing) return false;
   std::int64_t sum = 0;
   for (const Step& step : recent_) sum += step.inner;
   return sum <= kEasyInner * kProbe &&

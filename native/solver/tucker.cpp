@@ -13,7 +13,6 @@ namespace polyadic::solver {
 namespace {
 
 constexpr double kSmaller = 0.15;        // of the tensor's size: a core that pays
-constexpr double kWorth = 0.8;           // of ‖T‖² must be in it: else the iterations on T have all to do again
 constexpr double kLoosest = 1e-4;        // tolerance of the iterations on the core: they need not converge
 constexpr std::int64_t kMostSteps = 50;  // of them
 
@@ -32,7 +31,8 @@ double energy(const std::vector<double>& data) {
 }
 
 // Mode by mode from the shortest that is shortened, each subspace that of what the modes before have left (sequentially
-// truncated). Ends early, with a part of the work done, when too little of T is left.
+// truncated). It need not hold much of T, and of a trained kernel it does not: it is a place to find the beginning of the
+// way at a small price, where R components have what they can explain best.
 Core core_of(Problem& problem) {
   const std::int64_t rank = problem.spec().rank;
   Core core{problem.spec().dims, {}, {}};
@@ -45,12 +45,11 @@ Core core_of(Problem& problem) {
     const std::int64_t width = core_width(core.dims[n], rank);
     if (width == core.dims[n]) continue;
     const double* from = core.data.empty() ? problem.raw() : core.data.data();
-    core.bases[n] = leading_subspace(problem.gemm, from, core.dims, n, width);
+    core.bases[n] = leading_subspace(problem.gemm, from, core.dims, n, width, Accuracy::rough);
     core.data = mode_product(problem.gemm, from, core.dims, n, core.bases[n]);
     core.dims[n] = width;
-    core.part = energy(core.data) * problem.scale() * problem.scale();
-    if (core.part < kWorth) break;
   }
+  core.part = energy(core.data) * problem.scale() * problem.scale();
   return core;
 }
 
@@ -63,9 +62,9 @@ bool compression_pays(const std::vector<std::int64_t>& dims, std::int64_t rank) 
   return share < kSmaller;
 }
 
-bool nls_on_core(Problem& problem, Factors& factors) {
+void nls_on_core(Problem& problem, Factors& factors) {
   const Core core = core_of(problem);
-  if (core.part < kWorth) return false;
+  if (!(core.part > 0)) return lift(problem.gemm, factors);
   const double norm = std::sqrt(energy(core.data));
   CpdSpec spec = problem.spec();
   spec.dims = core.dims;
@@ -100,7 +99,6 @@ bool nls_on_core(Problem& problem, Factors& factors) {
     }
   }
   problem.trace = std::move(small.trace);
-  return true;
 }
 
 }  // namespace polyadic::solver

@@ -10,8 +10,7 @@ namespace polyadic::solver {
 bool compression_pays(const std::vector<std::int64_t>& dims, std::int64_t rank);
 
 // Improves `factors` on the core and brings them back; what is left to do is to refine them on the whole tensor. The
-// iterations are recorded in problem.trace, with errors of the whole tensor. False, and factors as they were, where the
-// core misses too much of T to be worth it.
-bool nls_on_core(Problem& problem, Factors& factors);
+// iterations are recorded in problem.trace, with errors of the whole tensor.
+void nls_on_core(Problem& problem, Factors& factors);
 
 }  // namespace polyadic::solver
