@@ -5,8 +5,8 @@ import type { Experiment } from '../framework/experiment.js'
 import { type LocalConfig, type LocalResult, run } from './compute.js'
 import { report } from './report.js'
 
-const scratch: Budget = { images: 60_000, epochs: 3, learningRate: 0.02 }
-const tuning: Budget = { images: 30_000, epochs: 2, learningRate: 0.01 }
+const scratch: Budget = { images: 30_000, epochs: 4, learningRate: 0.02 }
+const tuning: Budget = { images: 20_000, epochs: 2, learningRate: 0.01 }
 
 export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
   name: 'spatially-varying',
@@ -16,7 +16,7 @@ export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
     const isQuick = scale === 'quick'
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)
     const [full, short] = [small(scratch), small(tuning)]
-    const ranks = isQuick ? [8] : [8, 16, 32, 64, 128]
+    const ranks = isQuick ? [8] : [8, 16, 32, 64]
     return [
       { kind: 'local', seed: 1, budget: full },
       { kind: 'shared', seed: 1, budget: full },
