@@ -4,13 +4,20 @@ import { type Accuracy, type Budget, denseOf, type OwnNetwork, train, trainDense
 import type { CellContext } from '../framework/experiment.js'
 import { patch } from '../../examples/charnet/architecture.js'
 import { fixed, kernelDims, namedFactors } from './layer.js'
-import { deployed, factored, kernelIn, type Kind, layerParameters, shape, untrained } from './network.js'
+import { deployed, factored, kernelIn, type Kind, layerParameters, shape, untrained, untrainedAlike } from './network.js'
 
 export type LocalConfig =
-  /** Trained from scratch. */
-  | { readonly kind: Kind; readonly rank?: number; readonly seed: number; readonly budget: Budget }
+  /** Trained from scratch; `alike`: the kernels of a locally connected layer are the same at first. */
+  | { readonly kind: Kind; readonly alike?: true; readonly rank?: number; readonly seed: number; readonly budget: Budget }
   /** Decomposed from the trained locally connected one, then tuned. */
-  | { readonly kind: 'decomposed'; readonly rank: number; readonly seed: number; readonly budget: Budget; readonly local: Budget }
+  | {
+      readonly kind: 'decomposed'
+      readonly alike?: true
+      readonly rank: number
+      readonly seed: number
+      readonly budget: Budget
+      readonly local: Budget
+    }
 
 export interface LocalResult extends Accuracy {
   /** Weights of the layer itself. */
@@ -21,18 +28,20 @@ export interface LocalResult extends Accuracy {
 
 const training = { clipNorm: 10, warmUp: 0.1 }
 
-const network: OwnNetwork = {
-  name: 'local',
-  side: patch,
-  create: (seed) => untrained('local', seed),
-  training: { ...training, frozen: [fixed] }
+function networkOf({ alike }: Pick<LocalConfig, 'alike'>): OwnNetwork {
+  return {
+    name: alike ? 'alike' : 'local',
+    side: patch,
+    create: (seed) => (alike ? untrainedAlike(seed) : untrained('local', seed)),
+    training: { ...training, frozen: [fixed] }
+  }
 }
 
 export async function run(config: LocalConfig, context: CellContext): Promise<LocalResult> {
   const { kind, seed, budget } = config
   if (kind === 'decomposed') return decomposed(config, context)
-  if (kind === 'local' && seed === 1) {
-    const { graph, result } = await trainDense(network, budget, context)
+  if (kind === 'local') {
+    const { graph, result } = await trainDense(networkOf(config), budget, context)
     return judged(kind, graph, result, context)
   }
   const options = { ...training, seed, ...(kind !== 'shared' && { frozen: [fixed] }) }
@@ -40,8 +49,9 @@ export async function run(config: LocalConfig, context: CellContext): Promise<Lo
   return judged(kind, graph, result, context, config.rank)
 }
 
-async function decomposed({ rank, seed, budget, local }: LocalConfig & { kind: 'decomposed' }, context: CellContext): Promise<LocalResult> {
-  const whole = await denseOf(network, local, context)
+async function decomposed(config: LocalConfig & { kind: 'decomposed' }, context: CellContext): Promise<LocalResult> {
+  const { rank, seed, budget, local } = config
+  const whole = await denseOf(networkOf(config), local, context)
   const { factors, relativeError } = await cpd(kernelIn(whole), {
     rank,
     seed,

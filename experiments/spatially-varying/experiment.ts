@@ -5,8 +5,8 @@ import type { Experiment } from '../framework/experiment.js'
 import { type LocalConfig, type LocalResult, run } from './compute.js'
 import { report } from './report.js'
 
-const scratch: Budget = { images: 60_000, epochs: 3, learningRate: 0.02 }
-const tuning: Budget = { images: 30_000, epochs: 2, learningRate: 0.01 }
+const scratch: Budget = { images: 30_000, epochs: 4, learningRate: 0.02 }
+const tuning: Budget = { images: 20_000, epochs: 2, learningRate: 0.01 }
 
 export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
   name: 'spatially-varying',
@@ -16,15 +16,19 @@ export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
     const isQuick = scale === 'quick'
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)
     const [full, short] = [small(scratch), small(tuning)]
-    const ranks = isQuick ? [8] : [8, 16, 32, 64, 128]
+    const ranks = isQuick ? [8] : [8, 16, 32, 64]
+    const decomposed = (rank: number): LocalConfig => ({ kind: 'decomposed', rank, seed: 1, budget: short, local: full })
     return [
-      { kind: 'local', seed: 1, budget: full },
       { kind: 'shared', seed: 1, budget: full },
-      ...ranks.map((rank): LocalConfig => ({ kind: 'decomposed', rank, seed: 1, budget: short, local: full })),
+      { kind: 'local', alike: true, seed: 1, budget: full },
+      ...ranks.map((rank): LocalConfig => ({ ...decomposed(rank), alike: true })),
+      { kind: 'local', seed: 1, budget: full },
+      ...ranks.map(decomposed),
       { kind: 'factored', rank: isQuick ? 8 : 64, seed: 1, budget: full }
     ]
   },
-  key: ({ kind, rank, seed }) => `${kind}${rank === undefined ? '' : `, rank ${rank}`}, seed ${seed}`,
+  key: ({ kind, alike, rank, seed }) =>
+    [kind, ...(alike ? ['alike at first'] : []), ...(rank === undefined ? [] : [`rank ${rank}`]), `seed ${seed}`].join(', '),
   run,
   report
 }

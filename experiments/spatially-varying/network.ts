@@ -2,7 +2,7 @@
 
 import { GraphBuilder } from '../../bench/graphs.js'
 import { classCount, patch } from '../../examples/charnet/architecture.js'
-import { type Factor, floatTensor, type Graph, initialise, type Tensor } from '../../lib/index.js'
+import { type Factor, type FloatTensor, floatTensor, type Graph, initialise, type Tensor } from '../../lib/index.js'
 import {
   factoredLocal,
   factorsIn,
@@ -60,6 +60,18 @@ export function untrained(kind: Kind, seed: number, rank = 0): Graph {
       [...drawn.initializers].map(([name, tensor]) => [name, isKept(name) ? (graph.initializers.get(name) as Tensor) : tensor])
     )
   }
+}
+
+/** A `local` network to be trained from scratch whose kernels begin alike, as a convolution, and part from there. */
+export function untrainedAlike(seed: number): Graph {
+  const graph = untrained('local', seed)
+  const { data, dims } = graph.initializers.get(`${layer}.weight`) as FloatTensor
+  const kernel = data.length / places
+  const alike = floatTensor(
+    data.map((_, n) => data[n % kernel] as number),
+    dims
+  )
+  return { ...graph, initializers: new Map(graph.initializers).set(`${layer}.weight`, alike) }
 }
 
 /** K of a trained `local` network. */

@@ -2,6 +2,7 @@ import { lineChart } from '../../lib/report/charts.js'
 import { formatCount, formatPercent } from '../../lib/report/format.js'
 import type { Section } from '../../lib/report/html.js'
 import type { Finished } from '../framework/experiment.js'
+import { groupBy } from '../framework/statistics.js'
 import { type LocalConfig, type LocalResult, wholeDims } from './compute.js'
 
 type Cell = Finished<LocalConfig, LocalResult>
@@ -24,7 +25,7 @@ export function report(cells: readonly Cell[]): Section[] {
     )
   ]
   const rows = cells.map(({ config, result }) => [
-    names[config.kind],
+    nameOf(config),
     String(config.rank ?? ''),
     result.error?.toFixed(3) ?? '',
     config.kind === 'decomposed' ? formatPercent(result.before) : '',
@@ -34,16 +35,13 @@ export function report(cells: readonly Cell[]): Section[] {
     formatCount(result.macs)
   ])
   const decomposed = cells.filter(({ config }) => config.kind === 'decomposed')
-  const level = (kind: 'local' | 'shared') =>
-    cells
-      .filter(({ config }) => config.kind === kind)
-      .map(({ result }) => ({
-        name: names[kind],
-        points: decomposed.map(({ config }): [number, number] => [config.rank ?? 0, result.after])
-      }))
-  const series = (['before', 'after'] as const).map((when) => ({
-    name: `decomposed, ${when} tuning`,
-    points: decomposed.map(({ config, result }): [number, number] => [config.rank ?? 0, result[when]])
+  const ranks = [...new Set(decomposed.map(({ config }) => config.rank ?? 0))]
+  const levels = cells
+    .filter(({ config }) => config.kind === 'local' || config.kind === 'shared')
+    .map(({ config, result }) => ({ name: nameOf(config), points: ranks.map((rank): [number, number] => [rank, result.after]) }))
+  const series = [...groupBy(decomposed, ({ config }) => nameOf(config))].map(([name, group]) => ({
+    name,
+    points: group.map(({ config, result }): [number, number] => [config.rank ?? 0, result.after])
   }))
   const { budget } = cells[0]?.config ?? { budget: { epochs: 0, images: 0 } }
   const tuning = decomposed[0]?.config.budget ?? budget
@@ -60,7 +58,7 @@ export function report(cells: readonly Cell[]): Section[] {
           {
             kind: 'chart' as const,
             heading: 'Accuracy by rank',
-            svg: lineChart([...level('local'), ...level('shared'), ...series], {
+            svg: lineChart([...levels, ...series], {
               title: 'Test accuracy by rank of the locally connected layer',
               xLabel: 'rank',
               yLabel: 'test accuracy, %'
@@ -71,19 +69,45 @@ export function report(cells: readonly Cell[]): Section[] {
   ]
 }
 
+function nameOf({ kind, alike }: LocalConfig): string {
+  return alike ? `${names[kind]}, kernels alike at first` : names[kind]
+}
+
 function verdict(cells: readonly Cell[]): string {
-  const of = (kind: LocalConfig['kind']): Cell[] => cells.filter(({ config }) => config.kind === kind)
-  const [[local], [shared], decomposed] = [of('local'), of('shared'), of('decomposed')]
+  const find = (kind: LocalConfig['kind'], alike?: true): Cell | undefined =>
+    cells.find(({ config }) => config.kind === kind && config.alike === alike)
+  const [shared, each, together, factors] = [find('shared'), find('local'), find('local', true), find('factored')]
+  return [
+    ...(shared && each ? [`Kernels that begin apart, each drawn by itself, end ${against(each, shared)} one kernel everywhere.`] : []),
+    ...(shared && together ? [`Kernels that begin alike end ${against(together, shared)} it.`] : []),
+    least(cells, each, undefined),
+    least(cells, together, true),
+    ...(factors && each
+      ? [
+          `Factors trained from scratch at rank ${factors.config.rank} end ${against(factors, each)} the layer whose kernels began apart, with ${fewer(each, factors)} times fewer weights in it.`
+        ]
+      : [])
+  ].join(' ')
+}
+
+/** What decomposing a trained layer comes to, by where its kernels began. */
+function least(cells: readonly Cell[], local: Cell | undefined, alike: true | undefined): string {
+  const decomposed = cells.filter(({ config }) => config.kind === 'decomposed' && config.alike === alike)
   if (local === undefined || decomposed.length === 0) return ''
+  const began = `where kernels began ${alike ? 'alike' : 'apart'}`
   const within = decomposed.filter(({ result }) => local.result.after - result.after <= 0.5)
-  const least = within.reduce<Cell | undefined>((a, b) => (a !== undefined && a.result.layer <= b.result.layer ? a : b), undefined)
-  const found =
-    least === undefined
-      ? 'No rank tried comes within half a point of the locally connected layer.'
-      : `Within half a point of the locally connected layer is rank ${least.config.rank}, with ${(local.result.layer / least.result.layer).toFixed(0)} times fewer parameters in the layer.`
-  const worth =
-    shared === undefined
-      ? ''
-      : ` Kernels that vary are worth ${(local.result.after - shared.result.after).toFixed(2)} points here over one kernel everywhere.`
-  return found + worth
+  const smallest = within.reduce<Cell | undefined>((a, b) => (a !== undefined && a.result.layer <= b.result.layer ? a : b), undefined)
+  if (smallest !== undefined)
+    return `Decomposed ${began}, rank ${smallest.config.rank} is within half a point of the layer, with ${fewer(local, smallest)} times fewer weights.`
+  const errors = decomposed.map(({ result }) => result.error ?? Number.NaN)
+  return `Decomposed ${began}, no rank tried comes within half a point of the layer; the error of the kernels is ${Math.min(...errors).toFixed(3)} at best.`
+}
+
+function against(a: Cell, b: Cell): string {
+  const lead = a.result.after - b.result.after
+  return `${Math.abs(lead).toFixed(2)} points ${lead >= 0 ? 'above' : 'below'}`
+}
+
+function fewer(a: Cell, b: Cell): string {
+  return (a.result.layer / b.result.layer).toFixed(0)
 }

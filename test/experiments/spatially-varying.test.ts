@@ -2,7 +2,15 @@ import t from 'tap'
 import { createPeer } from '../../bench/onnxruntime.js'
 import { gaussian, maxAbsDiff } from '../../bench/harness.js'
 import { fixed, kernelDims, matrix, namedFactors } from '../../experiments/spatially-varying/layer.js'
-import { deployed, factored, kernelIn, layerParameters, shape, untrained } from '../../experiments/spatially-varying/network.js'
+import {
+  deployed,
+  factored,
+  kernelIn,
+  layerParameters,
+  shape,
+  untrained,
+  untrainedAlike
+} from '../../experiments/spatially-varying/network.js'
 import { decodeOnnx, encodeOnnx, fineTune, floatTensor, type Graph, reconstruct, Session } from '../../lib/index.js'
 
 const count = 3
@@ -79,6 +87,13 @@ t.test('factors take the place of the kernels they are', async (t) => {
   const expected = await outputOf(whole)
   const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
   t.ok(maxAbsDiff(await outputOf(factored(whole, namedFactors(factors))), expected) < 1e-5 * scale)
+})
+
+t.test('kernels that are alike at first are one kernel', async (t) => {
+  const { data } = kernelIn(untrainedAlike(5))
+  const one = data.length / shape.side ** 2
+  t.ok(data.subarray(0, one).some((value) => value !== 0))
+  for (let place = 1; place < shape.side ** 2; place++) t.strictSame(data.subarray(place * one, (place + 1) * one), data.subarray(0, one))
 })
 
 t.test('all six factors are trained, places and ones stay', async (t) => {
