@@ -17,6 +17,7 @@ export { compress, type CompressOptions, type CompressProgress, type CompressRes
 export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'
 export type { GroupReport } from './replacement/decompose.js'
 export type { ReplacementForm } from './replacement/kernel-tensor.js'
+export { halfWeights, type HalfType } from './replacement/half-weights.js'
 export type { LayerReport } from './replacement/layer-report.js'
 export { compressibleLayers, type CompressibleLayer } from './replacement/layers.js'
 export type { LayerLatency } from './replacement/latency.js'

@@ -59,6 +59,14 @@ export function choice<T extends string>(args: Arguments, name: string, choices:
   throw new UsageError(`--${name}: expected one of ${choices.join(', ')}, got ${show(value)}`)
 }
 
+/** All values of a repeated `--name`, each one of `known`. */
+export function choices<T extends string>(args: Arguments, name: string, known: readonly T[]): T[] {
+  return list(args, name).map((value) => {
+    if (known.includes(value as T)) return value as T
+    throw new UsageError(`--${name}: expected one of ${known.join(', ')}, got ${show(value)}`)
+  })
+}
+
 /** Fails now when `file` could not be written later: after minutes of work it would be too late. */
 export async function checkWritable(file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file))

@@ -4,8 +4,9 @@ import { machine } from '../report/machine.js'
 import { type Candidate, type Measured, measureInterleaved } from '../report/measure.js'
 import { textTable } from '../report/table.js'
 import { packageVersion } from '../report/version.js'
+import { type Precision, type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import { Session } from '../runtime/session.js'
-import { checkWritable, integer, number, text } from './arguments.js'
+import { checkWritable, choices, integer, number, text } from './arguments.js'
 import { type Command, type Context, UsageError } from './command.js'
 import { loadNetwork } from './network.js'
 import { concreteShapes, randomInputs, shapeOptions } from './shapes.js'
@@ -17,6 +18,8 @@ Usage: polyadic bench A.onnx [B.onnx] [--batch N] [--threads N] [--runs N] [--js
 
   --batch N           examples a run, where the first dimension is open (1)
   --threads N         1 by default
+  --precision P       f32 (default), bf16, or auto: whichever is faster. Given twice, each network has its own; one network is
+                      compared with itself
   --runs N            samples of each network (30); they are taken in turn, and medians are compared
   --shape NAME=DIMS   shape of an input that leaves dimensions open, as in image=1x3x224x224
   --fail-above RATIO  exit with 1 when B takes more than RATIO times as long as A
@@ -30,25 +33,25 @@ export const bench: Command = {
   options: {
     batch: { type: 'string' },
     threads: { type: 'string' },
+    precision: { type: 'string', multiple: true },
     runs: { type: 'string' },
     shape: { type: 'string', multiple: true },
     'fail-above': { type: 'string' },
     json: { type: 'string' }
   },
   async run(args, context) {
-    const files = args.positionals
-    if (files.length < 1 || files.length > 2) throw new UsageError(`expected one or two networks, got ${files.length}`)
+    const networks = networksOf(args.positionals, choices(args, 'precision', precisionChoices))
     const settings = { batch: integer(args, 'batch', 1), threads: integer(args, 'threads', 1) ?? 1, runs: integer(args, 'runs', 1) ?? 30 }
     const [limit, json] = [number(args, 'fail-above', 0), text(args, 'json')]
-    if (limit !== undefined && files.length < 2) throw new UsageError('--fail-above needs two networks')
+    if (limit !== undefined && networks.length < 2) throw new UsageError('--fail-above needs two networks')
     if (json !== undefined) await checkWritable(json)
-    const measured = await measureFiles(files, { ...settings, shapes: shapeOptions(args) }, context)
+    const measured = await measureNetworks(networks, { ...settings, shapes: shapeOptions(args) }, context)
     const [a, b] = measured
     const ratio = a && b ? b.medianMs / a.medianMs : undefined
     context.print(table(measured, ratio))
     if (json !== undefined) await writeFileAtomically(json, Buffer.from(toJson(measured, ratio, settings)))
     if (limit !== undefined && ratio !== undefined && ratio > limit) {
-      throw new Error(`${files[1]} takes ${formatRatio(ratio)} the time of ${files[0]}, more than the ${formatRatio(limit)} allowed`)
+      throw new Error(`${b?.name} takes ${formatRatio(ratio)} the time of ${a?.name}, more than the ${formatRatio(limit)} allowed`)
     }
   }
 }
@@ -59,49 +62,82 @@ interface Settings {
   readonly runs: number
 }
 
-async function measureFiles(
-  files: readonly string[],
+interface Network {
+  readonly file: string
+  readonly asked: PrecisionChoice
+}
+
+interface MeasuredNetwork extends Measured {
+  readonly file: string
+  readonly precision: Precision
+  readonly precisionReason: string | undefined
+}
+
+function networksOf(files: readonly string[], precisions: readonly PrecisionChoice[]): Network[] {
+  if (files.length < 1 || files.length > 2) throw new UsageError(`expected one or two networks, got ${files.length}`)
+  if (precisions.length > 2) throw new UsageError(`--precision: expected one or two, got ${precisions.length}`)
+  const count = Math.max(files.length, precisions.length)
+  const pick = <T>(list: readonly T[], i: number): T | undefined => list[Math.min(i, list.length - 1)]
+  return Array.from({ length: count }, (_, i) => ({ file: pick(files, i) as string, asked: pick(precisions, i) ?? 'f32' }))
+}
+
+async function measureNetworks(
+  networks: readonly Network[],
   settings: Settings & { shapes: ReadonlyMap<string, readonly number[]> },
   context: Context
-): Promise<Measured[]> {
+): Promise<MeasuredNetwork[]> {
   const { threads, runs, batch, shapes } = settings
   const sessions: Session[] = []
   try {
     const candidates: Candidate[] = []
-    for (const file of files) {
+    const used: Omit<MeasuredNetwork, keyof Measured>[] = []
+    for (const { file, asked } of networks) {
       const graph = await loadNetwork(file)
-      const inputs = randomInputs(concreteShapes(graph, shapes, batch))
-      const session = await Session.create(graph, { threads })
+      const dims = concreteShapes(graph, shapes, batch)
+      const inputs = randomInputs(dims)
+      const session = await Session.create(graph, { threads, precision: asked })
       sessions.push(session)
-      candidates.push({ name: file, run: () => session.run(inputs, { signal: context.signal }) })
+      await session.run(inputs, { signal: context.signal }) // `auto` decides
+      const { precision, precisionReason } = session.describe(dims, inputs)
+      used.push({ file, precision, precisionReason })
+      candidates.push({
+        name: networks.length === 2 && networks[0]?.file === networks[1]?.file ? `${file} in ${asked}` : file,
+        run: () => session.run(inputs, { signal: context.signal })
+      })
     }
     const onProgress = (done: number, total: number): void => context.progress.update('measuring', done, total)
-    return await measureInterleaved(candidates, { runs, signal: context.signal, onProgress })
+    const measured = await measureInterleaved(candidates, { runs, signal: context.signal, onProgress })
+    return measured.map((one, i) => ({ ...one, ...(used[i] as (typeof used)[number]) }))
   } finally {
     for (const session of sessions) session.close()
     context.progress.clear()
   }
 }
 
-function table(measured: readonly Measured[], ratio: number | undefined): string {
+function table(measured: readonly MeasuredNetwork[], ratio: number | undefined): string {
   const columns = [
     { title: 'network' },
+    { title: 'precision' },
     { title: 'median ms', align: 'right' },
     { title: 'fastest', align: 'right' },
     { title: 'slowest', align: 'right' },
     { title: 'time', align: 'right' }
   ] as const
-  const rows = measured.map(({ name, medianMs, samplesMs }, i) => [
+  const rows = measured.map(({ name, medianMs, samplesMs, precision }, i) => [
     name,
+    precision,
     ...[medianMs, Math.min(...samplesMs), Math.max(...samplesMs)].map(formatMilliseconds),
     formatRatio(i === 0 ? 1 : (ratio ?? Number.NaN))
   ])
-  return textTable(columns, rows)
+  const reasons = new Set(measured.flatMap(({ precisionReason }) => (precisionReason === undefined ? [] : [`f32: ${precisionReason}`])))
+  return [textTable(columns, rows), ...reasons].join('\n')
 }
 
-function toJson(measured: readonly Measured[], ratio: number | undefined, { batch = 1, threads, runs }: Settings): string {
-  const networks = measured.map(({ name, medianMs, samplesMs }) => ({
-    file: name,
+function toJson(measured: readonly MeasuredNetwork[], ratio: number | undefined, { batch = 1, threads, runs }: Settings): string {
+  const networks = measured.map(({ file, precision, precisionReason, medianMs, samplesMs }) => ({
+    file,
+    precision,
+    ...(precisionReason !== undefined && { precision_reason: precisionReason }),
     median_ms: medianMs,
     fastest_ms: Math.min(...samplesMs),
     slowest_ms: Math.max(...samplesMs)

@@ -7,6 +7,7 @@ import { htmlReport, type Section } from '../report/html.js'
 import { machine } from '../report/machine.js'
 import { measureInterleaved } from '../report/measure.js'
 import { packageVersion } from '../report/version.js'
+import type { PrecisionChoice } from '../runtime/precision.js'
 import { Session } from '../runtime/session.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
 import type { Context } from './command.js'
@@ -20,6 +21,8 @@ export interface CompressionParts {
   readonly shapes: Readonly<Record<string, readonly number[]>>
   readonly layers: readonly LayerReport[]
   readonly tuned: FineTuneResult | undefined
+  /** That both networks are run in. */
+  readonly precision: PrecisionChoice
 }
 
 /** The report of `polyadic compress --report`; measures both networks for it, on one thread. */
@@ -49,7 +52,7 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
         facts: [
           ['parameters', `${formatCount(before.parameters)} → ${formatCount(after.parameters)}`],
           ['multiply-adds', `${formatCount(before.macs ?? Number.NaN)} → ${formatCount(after.macs ?? Number.NaN)}`],
-          ['processor', `${cpu}, ${isa} kernels`],
+          ['processor', `${cpu}, ${isa} kernels, precision ${parts.precision}`],
           ['system', `${os}, Node ${process.versions.node}, polyadic ${packageVersion()}`]
         ]
       }
@@ -61,9 +64,9 @@ function ratioOf(before: number | undefined, after: number | undefined): number 
   return before === undefined || after === undefined ? Number.NaN : before / after
 }
 
-async function latencies({ before, after, shapes }: CompressionParts, { signal, progress }: Context): Promise<number[]> {
+async function latencies({ before, after, shapes, precision }: CompressionParts, { signal, progress }: Context): Promise<number[]> {
   const inputs = randomInputs(shapes)
-  const sessions = [await Session.create(before, { threads: 1 }), await Session.create(after, { threads: 1 })]
+  const sessions = [await Session.create(before, { threads: 1, precision }), await Session.create(after, { threads: 1, precision })]
   try {
     const candidates = sessions.map((session, i) => ({ name: String(i), run: () => session.run(inputs, { signal }) }))
     const measured = await measureInterleaved(candidates, {

@@ -3,9 +3,11 @@ import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
+import { halfWeights } from '../replacement/half-weights.js'
 import { layerRows, shortLayerColumns } from '../report/compression.js'
 import { formatCount, formatMilliseconds, formatPercent, formatRatio } from '../report/format.js'
 import { textTable } from '../report/table.js'
+import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
 import { checkWritable, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
@@ -32,7 +34,9 @@ Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL
   --max-iterations N     of the solver (200)
   --tolerance X          the solver stops when the error changes less than this
   --shape NAME=DIMS      shape of an input that leaves dimensions open, to count multiply-adds: image=1x3x224x224
+  --weights TYPE         how they are stored: float32 (as they are), bfloat16 or float16, behind Cast nodes (float32)
   --report FILE.html     a self-contained report: error curves, what each layer became, latency
+  --precision P          of the latency in the report: f32 (default), bf16, or auto: whichever is faster
   --json                 print what was done as JSON
 
 With --data, the network is fine-tuned afterwards:
@@ -40,6 +44,7 @@ ${trainingHelp}
 `
 
 const methods = ['nls', 'als', 'greedy'] as const
+const weightTypes = ['float32', 'bfloat16', 'float16'] as const
 
 export const compressCommand: Command = {
   name: 'compress',
@@ -56,7 +61,9 @@ export const compressCommand: Command = {
     'max-iterations': { type: 'string' },
     tolerance: { type: 'string' },
     shape: { type: 'string', multiple: true },
+    weights: { type: 'string' },
     report: { type: 'string' },
+    precision: { type: 'string' },
     json: { type: 'boolean' }
   },
   async run(args, context) {
@@ -70,15 +77,19 @@ export const compressCommand: Command = {
     const layers = resolveLayers(graph, plan.layers)
     const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
     const tuned = data && (await train(compressed.graph, data, plan.training, context))
-    const result = tuned?.graph ?? compressed.graph
+    const whole = tuned?.graph ?? compressed.graph
+    const result = plan.weights === undefined || plan.weights === 'float32' ? whole : halfWeights(whole, plan.weights)
     const html =
       plan.report === undefined || shapes === undefined
         ? undefined
-        : await compressionHtml({ file: plan.file, before: graph, after: result, shapes, layers: compressed.layers, tuned }, context)
+        : await compressionHtml(
+            { file: plan.file, before: graph, after: whole, shapes, layers: compressed.layers, tuned, precision: plan.precision },
+            context
+          )
     context.signal.throwIfAborted()
     await writeOnnx(result, plan.output)
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
-    const [before, after] = [totals(graph, shapes), totals(result, shapes)]
+    const [before, after] = [totals(graph, shapes), totals(whole, shapes)]
     context.print(
       flag(args, 'json') ? json(plan.output, compressed, before, after, tuned) : summary(plan, compressed, before, after, data, tuned)
     )
@@ -88,7 +99,10 @@ export const compressCommand: Command = {
 interface Plan {
   readonly file: string
   readonly output: string
+  readonly weights: (typeof weightTypes)[number] | undefined
   readonly report: string | undefined
+  /** Of the latency in the report. */
+  readonly precision: PrecisionChoice
   readonly data: string | undefined
   readonly layers: LayerRequests
   readonly options: Omit<CompressOptions, 'layers'>
@@ -107,6 +121,8 @@ function readPlan(args: Arguments): Plan {
     data,
     output: requiredText(args, 'output', '-o'),
     report: text(args, 'report'),
+    weights: choice(args, 'weights', weightTypes),
+    precision: choice(args, 'precision', precisionChoices) ?? 'f32',
     layers: layerRequests(args),
     options: {
       ...given('batchNorm', choice(args, 'batch-norm', ['keep', 'fold'] as const)),

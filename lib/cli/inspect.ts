@@ -6,8 +6,9 @@ import { compressibleLayers } from '../replacement/layers.js'
 import { formatCount } from '../report/format.js'
 import { machine } from '../report/machine.js'
 import { type Column, textTable } from '../report/table.js'
+import { type Precision, type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import { Session, type SessionDescription } from '../runtime/session.js'
-import { flag, onePositional } from './arguments.js'
+import { choice, flag, onePositional } from './arguments.js'
 import type { Command } from './command.js'
 import { loadNetwork, type Shapes, totals, tryCost } from './network.js'
 import { formatDims, knownShapes, shapeOptions } from './shapes.js'
@@ -16,9 +17,10 @@ const help = `
 Show a network: inputs, outputs, every node with its shape and cost, and the steps and kernels that this
 machine would run it with.
 
-Usage: polyadic inspect MODEL.onnx [--shape NAME=DIMS] [--json]
+Usage: polyadic inspect MODEL.onnx [--shape NAME=DIMS] [--precision P] [--json]
 
   --shape NAME=DIMS  shape of an input that leaves dimensions open, as in image=1x3x224x224
+  --precision P      of the steps shown: f32 (default), bf16, or auto: whichever is faster
   --json             the same as JSON
 `
 
@@ -26,11 +28,11 @@ export const inspect: Command = {
   name: 'inspect',
   summary: 'show a network',
   help,
-  options: { shape: { type: 'string', multiple: true }, json: { type: 'boolean' } },
+  options: { shape: { type: 'string', multiple: true }, precision: { type: 'string' }, json: { type: 'boolean' } },
   async run(args, { print }) {
     const file = onePositional(args, 'MODEL.onnx')
     const graph = await loadNetwork(file)
-    const seen = await look(file, graph, knownShapes(graph, shapeOptions(args)))
+    const seen = await look(file, graph, knownShapes(graph, shapeOptions(args)), choice(args, 'precision', precisionChoices) ?? 'f32')
     print(flag(args, 'json') ? JSON.stringify(seen, null, 2) : format(seen))
   }
 }
@@ -51,6 +53,9 @@ interface Seen {
   readonly carriedOperators: Readonly<Record<string, number>>
   /** What runs, in order: several nodes may be one step. */
   readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  /** What the steps compute in, and why that is not what was asked for. */
+  readonly precision: Precision | undefined
+  readonly precisionReason: string | undefined
   readonly imagesAtATime: number | undefined
   readonly arenaBytes: number | undefined
   readonly weightBytes: number | undefined
@@ -75,11 +80,11 @@ interface SeenNode {
 }
 
 // A network that this version cannot run is still worth looking at.
-async function look(file: string, graph: Graph, shapes: Shapes | undefined): Promise<Seen> {
+async function look(file: string, graph: Graph, shapes: Shapes | undefined, precision: PrecisionChoice): Promise<Seen> {
   const counted = tryCost(graph, shapes)
   const byName = new Map('problem' in counted ? [] : counted.nodes.map((node) => [node.name, node]))
   const layers = new Map(compressibleLayers(graph).map((layer) => [layer.name, layer]))
-  const plan = 'problem' in counted ? counted : await planOf(graph, shapes)
+  const plan = 'problem' in counted ? counted : await planOf(graph, shapes, precision)
   return {
     file,
     name: graph.name,
@@ -95,6 +100,8 @@ async function look(file: string, graph: Graph, shapes: Shapes | undefined): Pro
     carriedOperators: carriedOperators(graph),
     problem: 'problem' in plan ? plan.problem : undefined,
     steps: 'steps' in plan ? plan.steps : [],
+    precision: 'steps' in plan ? plan.precision : undefined,
+    precisionReason: 'steps' in plan ? plan.precisionReason : undefined,
     imagesAtATime: 'steps' in plan ? plan.imagesAtATime : undefined,
     arenaBytes: 'steps' in plan ? plan.arenaBytes : undefined,
     weightBytes: 'steps' in plan ? plan.weightBytes : undefined,
@@ -120,9 +127,13 @@ function isKnown(node: Node, graph: Graph): boolean {
   }
 }
 
-async function planOf(graph: Graph, shapes: Shapes | undefined): Promise<SessionDescription | { readonly problem: string }> {
+async function planOf(
+  graph: Graph,
+  shapes: Shapes | undefined,
+  precision: PrecisionChoice
+): Promise<SessionDescription | { readonly problem: string }> {
   try {
-    await using session = await Session.create(graph, { threads: 1 })
+    await using session = await Session.create(graph, { threads: 1, precision })
     return session.describe(shapes)
   } catch (error) {
     if (!(error instanceof PolyadicError)) throw error
@@ -176,10 +187,11 @@ function carriedLines({ carriedOperators }: Seen): string[] {
   return list.length === 0 ? [] : [`Not known to this version, and carried through compression as they are: ${list.join(', ')}`]
 }
 
-function stepLines({ steps, imagesAtATime = 1, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa } }: Seen): string[] {
+function stepLines({ steps, imagesAtATime = 1, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa }, ...seen }: Seen): string[] {
+  const precision = `${seen.precision}${seen.precisionReason === undefined ? '' : ` (${seen.precisionReason})`}`
   const rows = steps.map(({ op, kernel }, i) => [String(i + 1), op, kernel])
   return [
-    `Runs on ${cpu} with ${isa} kernels as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory, ${imagesAtATime === 1 ? 'an image' : `${imagesAtATime} images`} at a time:`,
+    `Runs on ${cpu} with ${isa} kernels in ${precision} as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory, ${imagesAtATime === 1 ? 'an image' : `${imagesAtATime} images`} at a time:`,
     '',
     textTable([{ title: 'step', align: 'right' }, { title: 'operation' }, { title: 'kernel' }], rows)
   ]

@@ -2,11 +2,13 @@ import { show } from '../errors.js'
 import { readNpy, writeNpy } from '../formats/npy.js'
 import { significant } from '../report/format.js'
 import { type Column, textTable } from '../report/table.js'
+import { precisionChoices } from '../runtime/precision.js'
 import { Session } from '../runtime/session.js'
 import { asFloat32, elementCount, type Tensor } from '../tensor.js'
-import { checkWritable, flag, integer, list, onePositional, text } from './arguments.js'
+import { checkWritable, choice, flag, integer, list, onePositional, text } from './arguments.js'
 import { type Command, UsageError } from './command.js'
 import { loadNetwork, onlyInput } from './network.js'
+import { given } from './training.js'
 
 const help = `
 Run a network on NumPy arrays.
@@ -17,6 +19,7 @@ Usage: polyadic run MODEL.onnx --input X.npy [-o OUT.npy] [--top K]
   -o, --output FILE  write the first output as .npy
   --top K            print the K largest values of each example and their indices (5 when nothing else is asked for)
   --threads N        1 by default
+  --precision P      f32 (default), bf16, or auto: whichever is faster
   --json             print shapes, and the top values when asked for, as JSON
 `
 
@@ -29,11 +32,13 @@ export const run: Command = {
     output: { type: 'string', short: 'o' },
     top: { type: 'string' },
     threads: { type: 'string' },
+    precision: { type: 'string' },
     json: { type: 'boolean' }
   },
   async run(args, { signal, print }) {
     const file = onePositional(args, 'MODEL.onnx')
     const [output, top, threads] = [text(args, 'output'), integer(args, 'top', 1), integer(args, 'threads', 1) ?? 1]
+    const precision = choice(args, 'precision', precisionChoices)
     const files = list(args, 'input')
     if (files.length === 0) throw new UsageError('--input is missing')
     if (output !== undefined) await checkWritable(output)
@@ -43,13 +48,18 @@ export const run: Command = {
       const [name, path] = splitInput(item, () => onlyInput(graph))
       inputs[name] = await readNpy(path)
     }
-    await using session = await Session.create(graph, { threads })
+    await using session = await Session.create(graph, { threads, ...given('precision', precision) })
     const results = await session.run(inputs, { signal })
+    const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
+    const used = session.describe(shapes, inputs)
     const [first] = Object.values(results)
     if (output !== undefined && first) await writeNpy(output, first)
     const wanted = top ?? (output === undefined ? 5 : undefined)
     const outputs = Object.entries(results).map(([name, tensor]) => describeOutput(name, tensor, wanted))
-    print(flag(args, 'json') ? JSON.stringify({ outputs }, null, 2) : outputs.map(outputText).join('\n\n'))
+    if (flag(args, 'json'))
+      return print(JSON.stringify({ precision: used.precision, precisionReason: used.precisionReason, outputs }, null, 2))
+    const note = used.precisionReason === undefined ? [] : [`computed in ${used.precision}: ${used.precisionReason}`]
+    print([...outputs.map(outputText), ...note].join('\n\n'))
   }
 }
 

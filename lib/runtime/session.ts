@@ -145,9 +145,14 @@ export class Session {
     return results.named(this.#outputNames)
   }
 
-  /** What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. */
-  describe(inputShapes: InputShapes = {}): SessionDescription {
-    const { compiled, native, used } = this.#plan(inputShapes, {})
+  /**
+   * What runs for these input shapes (default: those of the graph, with a batch of 1 where it is not fixed), step by step. `inputValues`: of
+   * inputs whose contents determine shapes; others are not looked at.
+   */
+  describe(inputShapes: InputShapes = {}, inputValues: InputValues = {}): SessionDescription {
+    const known = [...this.#constantInputs].filter((name) => inputValues[name] !== undefined)
+    const values = Object.fromEntries(known.map((name) => [name, inputValues[name] as Tensor]))
+    const { compiled, native, used } = this.#plan(inputShapes, values)
     return {
       ...fromNative(() => native.describe()),
       threads: this.#threads,

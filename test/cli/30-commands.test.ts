@@ -4,6 +4,7 @@ import t from 'tap'
 import { readNpy, writeNpy } from '../../lib/formats/npy.js'
 import { readOnnx } from '../../lib/onnx/read.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
+import { cpu } from '../../lib/runtime/cpu.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { polyadic, temporaryFolder } from '../helpers/cli.js'
 import { noise, smallNetwork, writeQuadrants } from '../helpers/networks.js'
@@ -158,4 +159,27 @@ t.test('no temporary files are left', async (t) => {
     ),
     []
   )
+})
+
+t.test('--precision: what was used is told, weights are stored as asked', async (t) => {
+  const run = await polyadic('run', file('model.onnx'), '--input', file('x.npy'), '--precision', 'bf16', '--json')
+  t.equal(run.code, 0, run.stderr)
+  const used = JSON.parse(run.stdout) as { precision: string; precisionReason?: string }
+  const has = cpu().bf16 !== undefined
+  t.equal(used.precision, has ? 'bf16' : 'f32')
+  if (!has) t.match(used.precisionReason, 'no bf16')
+  const seen = JSON.parse((await polyadic('inspect', file('model.onnx'), '--precision', 'bf16', '--json')).stdout)
+  t.equal(seen.precision, used.precision)
+  const args = ['--runs', '2', '--precision', 'f32', '--precision', 'auto', '--json', file('precision.json')]
+  const measured = await polyadic('bench', file('model.onnx'), ...args)
+  t.equal(measured.code, 0, measured.stderr)
+  const { networks, ratio } = JSON.parse(await readFile(file('precision.json'), 'utf8'))
+  t.match(networks, [{ precision: 'f32' }, { precision: /^(f32|bf16)$/ }])
+  t.ok(ratio > 0)
+  t.equal((await polyadic('bench', file('model.onnx'), '--precision', 'f16')).code, 2)
+  const compressed = ['compress', file('model.onnx'), '--rank', 'conv2=6', '-o', file('half.onnx'), '--weights', 'bfloat16']
+  const { code, stderr } = await polyadic(...compressed, '--report', file('half.html'), '--precision', 'auto')
+  t.equal(code, 0, stderr)
+  const { initializers } = await readOnnx(file('half.onnx'))
+  t.equal([...initializers.values()].filter(({ dtype }) => dtype === 'bfloat16').length, 5)
 })
