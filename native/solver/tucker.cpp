@@ -31,8 +31,8 @@ double energy(const std::vector<double>& data) {
 }
 
 // Mode by mode from the shortest that is shortened, each subspace that of what the modes before have left (sequentially
-// truncated). It need not hold much of T, and of a trained kernel it does not: it is a place to find the beginning of the
-// way at a small price, where R components have what they can explain best.
+// truncated). It need not hold much of T, and of a trained kernel it does not: it is a place to find the beginning of
+// the way at a small price, where R components have what they can explain best.
 Core core_of(Problem& problem) {
   const std::int64_t rank = problem.spec().rank;
   Core core{problem.spec().dims, {}, {}};
