@@ -19,8 +19,9 @@ std::int64_t chunk_of(int blocks, int block) {
 
 }  // namespace
 
-Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout)
-    : table_(&kernels()), shape_(shape), direction_(direction), src_(src), dst_(dst), maxout_(maxout) {
+Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout,
+               ChannelOrder order)
+    : table_(&kernels()), shape_(shape), direction_(direction), src_(src), dst_(dst), maxout_(maxout), order_(order) {
   phases_ = direction == Direction::forward ? forward_phases(shape, src.n) : backward_phases(shape, src.n);
   if (src_.image() > std::numeric_limits<std::int32_t>::max() ||
       shape_.weight_count() > std::numeric_limits<std::int32_t>::max()) {
@@ -39,9 +40,15 @@ Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout&
   bias_ = Buffer(bias_source_.size());
 }
 
-// Channel of the convolution's own output (or, backward, input) behind a destination channel.
+// Channel of the convolution's own output (or, backward, input) behind a destination channel; −1: none.
 std::int64_t Gather::destination_channel(std::int64_t channel, std::int64_t piece) const {
-  return direction_ == Direction::forward ? maxout_.channel(channel, piece, shape_.out_channels) : channel;
+  if (direction_ == Direction::backward_data) return channel;
+  return order_.by_pieces() ? order_.channel_at(channel) : maxout_.channel(channel, piece, shape_.out_channels);
+}
+
+// The same of a source channel.
+std::int64_t Gather::source_channel(std::int64_t channel) const {
+  return direction_ == Direction::backward_data ? order_.channel_at(channel) : channel;
 }
 
 std::int64_t Gather::group_of(std::int64_t destination) const {
@@ -115,7 +122,9 @@ void Gather::add_panel(int phase, std::int64_t first_block, int count, std::int6
       for (std::int64_t c = first; c < std::min(first + step, src_.c); ++c) {
         if (!wanted[static_cast<std::size_t>(c / per_group)]) continue;
         panel.offsets.push_back(static_cast<std::int32_t>(src_.channel(c) + src_.pixel(tap.dy, tap.dx)));
-        for (const std::int64_t lane : lanes) source_.push_back(lane < 0 ? -1 : weight_index(lane, c, tap.index));
+        const std::int64_t from = source_channel(c);
+        for (const std::int64_t lane : lanes)
+          source_.push_back(lane < 0 || from < 0 ? -1 : weight_index(lane, from, tap.index));
       }
     }
   }

@@ -43,6 +43,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   spec_.parameters.clear();
   spec_.parameters.shrink_to_fit();
   choose_layouts();
+  if (spec_.training) order_channels();
   choose_direct();
   mark_constants();
   if (spec_.training) {
@@ -227,6 +228,31 @@ void Plan::choose_direct() {
       continue;  // read by nothing but the caller
     values_[i].layout.block = 1;
     direct_[i] = true;
+  }
+}
+
+// Training keeps what goes into a maxout. Where a convolution makes it for nothing else, its channels lie by pieces,
+// unless that would leave many places empty.
+void Plan::order_channels() {
+  std::vector<int> uses(values_.size(), 0);
+  std::vector<const StepSpec*> makers(values_.size(), nullptr);
+  for (const StepSpec& step : spec_.steps) {
+    for (const int value : step_values(step)) ++uses[static_cast<std::size_t>(value)];
+    makers[static_cast<std::size_t>(step.output)] = &step;
+  }
+  for (const int output : spec_.outputs) ++uses[static_cast<std::size_t>(output)];
+  for (const StepSpec& step : spec_.steps) {
+    if (step.op != Op::maxout || step.maxout.pieces < 2) continue;
+    const std::size_t in = static_cast<std::size_t>(step.inputs[0]);
+    const StepSpec* maker = makers[in];
+    if (uses[in] != 1 || !maker || maker->op != Op::convolution || maker->convolution.groups != 1 ||
+        maker->residual >= 0)
+      continue;
+    Value& value = values_[in];
+    const ChannelOrder order{step.maxout, value.layout.c, value.layout.block};
+    if (4 * order.places() > 5 * value.layout.blocks() * value.layout.block) continue;
+    value.order = order;
+    value.layout.c = value.grad_layout.c = order.places();
   }
 }
 

@@ -50,6 +50,7 @@ class Plan {
   void check_kinds(const StepSpec& step) const;
   void choose_layouts();
   void choose_direct();
+  void order_channels();
   void mark_constants();
   void mark_gradients();
   void assign_inference_memory();
