@@ -8,7 +8,7 @@ export { float, int, makeGraph, makeNode, type AttributeValue, type GraphParts, 
 export { decodeOnnx, readOnnx } from './onnx/read.js'
 export { encodeOnnx, writeOnnx, type WriteOptions } from './onnx/write.js'
 export { cost, type Cost, type NodeCost } from './operators/cost.js'
-export type { InputShapes } from './operators/infer.js'
+export type { InputShapes, InputValues } from './operators/infer.js'
 
 export { reconstruct, type Factor } from './decomposition/factors.js'
 export { cpd, type CpdInit, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'

@@ -26,8 +26,8 @@ export interface NativePlan {
     readonly weightBytes: number
     readonly steps: readonly { readonly op: string; readonly kernel: string }[]
   }
-  /** On the calling thread: seconds that each step takes, the least of `runs` (1 to 10⁶) passes of one slice over zeros. */
-  timeSteps(runs: number): Float64Array
+  /** Seconds that each step takes: the least of `runs` (1 to 10⁶) passes of one slice over zeros. */
+  timeSteps(runs: number): NativeJob<Float64Array>
   /** Frees native memory now; later calls throw POLYADIC_ARGUMENT. */
   close(): void
 }

@@ -50,7 +50,7 @@ export function withJobs(raw: RawAddon): NativeAddon {
   }
 
   function plan(own: Raw<NativePlan>): NativePlan {
-    return { ...own, run: (inputs, outputs) => new Job(own.run(inputs, outputs)) }
+    return { ...own, run: (inputs, outputs) => new Job(own.run(inputs, outputs)), timeSteps: (runs) => new Job(own.timeSteps(runs)) }
   }
   function trainer(own: Raw<NativeTrainer>): NativeTrainer {
     return {

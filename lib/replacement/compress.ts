@@ -132,7 +132,7 @@ export async function compressWith(
 ): Promise<CompressResult> {
   const planned = planTasks(graph, options, [])
   options.signal?.throwIfAborted()
-  const latencies = options.whenSlower === 'keep' ? measureTasks(planned, options.inputShapes) : new Map<string, LayerLatency>()
+  const latencies = options.whenSlower === 'keep' ? await measureTasks(planned, options) : new Map<string, LayerLatency>()
   const kept = planned.tasks.flatMap(({ layer: { node }, rank }) => {
     const latency = latencies.get(node.name)
     return latency === undefined || isFaster(latency) ? [] : [{ name: node.name, rank, latency }]
@@ -183,10 +183,11 @@ export async function compressWith(
 }
 
 /** By layer, where it can be told. */
-function measureTasks({ prepared, tasks }: Planned, inputShapes: InputShapes | undefined): Map<string, LayerLatency> {
+async function measureTasks({ prepared, tasks }: Planned, { inputShapes, signal }: CompressOptions): Promise<Map<string, LayerLatency>> {
   const measured = tasks.filter(({ isCheck }) => !isCheck)
+  const latencies = await measureLayers(prepared, measured, inputShapes, signal)
   return new Map(
-    measureLayers(prepared, measured, inputShapes).flatMap((latency, i): [string, LayerLatency][] =>
+    latencies.flatMap((latency, i): [string, LayerLatency][] =>
       latency === undefined ? [] : [[(measured[i] as Task).layer.node.name, latency]]
     )
   )

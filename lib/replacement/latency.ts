@@ -1,7 +1,8 @@
 import { PolyadicError } from '../errors.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { makeGraph, makeNode } from '../graph/rewrite.js'
-import { native } from '../native/binding.js'
+import { type NativePlan, native } from '../native/binding.js'
+import { runJob } from '../native/jobs.js'
 import { constantFinder } from '../operators/constants.js'
 import type { InputShapes } from '../operators/infer.js'
 import { compile } from '../runtime/compile.js'
@@ -34,28 +35,41 @@ export function isFaster({ denseMs, chainMs }: LayerLatency): boolean {
 /**
  * Times each layer as it is and as a chain of its rank, between values of the network's real shape, before anything is decomposed: speed
  * does not depend on weights. `undefined` for a layer whose input's shape is not known, that polyadic does not run, or that takes next to
- * no time.
+ * no time. One after another, as two at a time would slow each other down. Rejects with `signal.reason` when aborted.
  */
-export function measureLayers(
+export async function measureLayers(
   graph: Graph,
   layers: readonly { readonly layer: Layer; readonly shape: KernelShape; readonly rank: number }[],
-  inputShapes: InputShapes | undefined
-): (LayerLatency | undefined)[] {
+  inputShapes: InputShapes | undefined,
+  signal: AbortSignal | undefined
+): Promise<(LayerLatency | undefined)[]> {
   const known = knownShapes(graph, inputShapes)
-  return layers.map(({ layer, shape, rank }) => {
+  const latencies: (LayerLatency | undefined)[] = []
+  for (const { layer, shape, rank } of layers) {
     const dims = oneExample(known.get(layer.node.inputs[0] ?? ''))
-    if (dims === undefined) return undefined
-    try {
-      const dense = layerAlone(graph, layer, dims)
-      const [, node] = dense.nodes as readonly [Node, Node]
-      const chain = replaceLayer(dense, { layer: readLayer(dense, node), stages: someStages(layer, shape, rank) }).graph
-      const latency = race(dense, chain)
-      return latency.denseMs < tooShortMs ? undefined : latency
-    } catch (error) {
-      if (error instanceof PolyadicError) return undefined
-      throw error
-    }
-  })
+    latencies.push(dims && (await measureLayer(graph, layer, someStages(layer, shape, rank), dims, signal)))
+  }
+  return latencies
+}
+
+async function measureLayer(
+  graph: Graph,
+  layer: Layer,
+  stages: readonly Stage[],
+  dims: readonly number[],
+  signal: AbortSignal | undefined
+): Promise<LayerLatency | undefined> {
+  try {
+    const dense = layerAlone(graph, layer, dims)
+    const [, node] = dense.nodes as readonly [Node, Node]
+    const chain = replaceLayer(dense, { layer: readLayer(dense, node), stages }).graph
+    const latency = await race(dense, chain, signal)
+    return latency.denseMs < tooShortMs ? undefined : latency
+  } catch (error) {
+    // What polyadic does not run. An abort rejects with the caller's reason, whatever that is.
+    if (error instanceof PolyadicError && !signal?.aborted) return undefined
+    throw error
+  }
 }
 
 function oneExample(dims: Dims | undefined): readonly number[] | undefined {
@@ -89,7 +103,7 @@ function someStages(layer: Layer, { modes, dims }: KernelShape, rank: number): r
 }
 
 /** In turn, so that a machine that slows down for a while slows both; the least counts, as nothing makes a run faster than it is. */
-function race(dense: Graph, chain: Graph): LayerLatency {
+async function race(dense: Graph, chain: Graph, signal: AbortSignal | undefined): Promise<LayerLatency> {
   const racers = [dense, chain].map((graph) => ({
     plan: native().createPlan(compile(graph).spec),
     least: Number.POSITIVE_INFINITY,
@@ -98,7 +112,7 @@ function race(dense: Graph, chain: Graph): LayerLatency {
   try {
     for (let round = 0; round <= measuring.rounds; round++) {
       for (const racer of racers) {
-        const ms = layerMs(racer.plan, racer.runs)
+        const ms = await layerMs(racer.plan, racer.runs, signal)
         // The first round only says how many runs make one.
         if (round === 0) racer.runs = Math.max(1, Math.min(measuring.mostRuns, Math.ceil(measuring.roundMs / Math.max(ms, 1e-3))))
         else racer.least = Math.min(racer.least, ms)
@@ -112,8 +126,8 @@ function race(dense: Graph, chain: Graph): LayerLatency {
 }
 
 /** All steps but the one before the layer. */
-function layerMs(plan: ReturnType<ReturnType<typeof native>['createPlan']>, runs: number): number {
-  const [before = 0, ...steps] = plan.timeSteps(runs)
+async function layerMs(plan: NativePlan, runs: number, signal: AbortSignal | undefined): Promise<number> {
+  const [before = 0, ...steps] = await runJob(() => plan.timeSteps(runs), signal)
   const others = plan.describe().steps[0]?.op === 'activation' ? 0 : before
   return 1000 * (others + steps.reduce((sum, seconds) => sum + seconds, 0))
 }

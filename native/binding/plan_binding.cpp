@@ -56,6 +56,21 @@ class RunJob : public Job {
   std::vector<float*> outputs_;
 };
 
+class TimeStepsJob : public Job {
+ public:
+  TimeStepsJob(std::shared_ptr<Plan> plan, const Napi::Value& runs)
+      : plan_(std::move(plan)), runs_(runs.IsNumber() ? runs.As<Napi::Number>().DoubleValue() : 0) {
+    if (!(runs_ >= 1 && runs_ <= 1e6)) argument_error("runs", "a number from 1 to 1000000");
+  }
+  void execute(JobControl& control) override { seconds_ = plan_->time_steps(static_cast<int>(runs_), &control); }
+  Napi::Value result(Napi::Env env) override { return to_float64_array(env, seconds_.data(), seconds_.size()); }
+
+ private:
+  std::shared_ptr<Plan> plan_;
+  double runs_;
+  std::vector<double> seconds_;
+};
+
 std::unique_ptr<RunJob> IdleJobs::take() {
   if (jobs_.empty()) return std::make_unique<RunJob>();
   std::unique_ptr<RunJob> job = std::move(jobs_.back());
@@ -135,10 +150,7 @@ Napi::Value create_plan(const Napi::CallbackInfo& info) {
       return describe(call.Env(), *handle->plan.get());
     });
     method(object, "timeSteps", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
-      const double runs = call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : 0;
-      if (!(runs >= 1 && runs <= 1e6)) argument_error("runs", "a number from 1 to 1000000");
-      const std::vector<double> seconds = handle->plan.get()->time_steps(static_cast<int>(runs));
-      return to_float64_array(call.Env(), seconds.data(), seconds.size());
+      return submit(call.Env(), std::make_unique<TimeStepsJob>(handle->plan.get(), call[0]));
     });
     method(object, "close", [handle](const Napi::CallbackInfo& call) {
       handle->close();

@@ -10,6 +10,7 @@
 #include "double_kernels.h"
 #include "layout_kernels.h"
 #include "pool_kernels.h"
+#include "row_kernels.h"
 #include "training_kernels.h"
 #include "winograd_kernels.h"
 
@@ -23,6 +24,7 @@ struct KernelTable {
   LayoutKernels layout;
   WinogradKernels winograd;
   PoolKernels pool;
+  RowKernels row;
 };
 
 extern const KernelTable kernels_scalar;

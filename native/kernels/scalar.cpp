@@ -6,6 +6,7 @@
 #include "float_body.h"
 #include "layout_body.h"
 #include "pool_body.h"
+#include "row_body.h"
 #include "training_body.h"
 #include "winograd_body.h"
 
@@ -17,6 +18,7 @@ const KernelTable kernels_scalar = {"scalar",
                                     training_kernels(),
                                     layout_kernels(),
                                     winograd_kernels(),
-                                    pool_kernels()};
+                                    pool_kernels(),
+                                    row_kernels()};
 
 }  // namespace polyadic

@@ -1,5 +1,7 @@
 // Plain C++: the twin that every vector kernel is compared with, and what other CPUs run.
 // A vector is four floats or two doubles so that the blocked layout is exercised too.
+#include <math.h>
+
 namespace {
 
 struct Vec {
@@ -35,6 +37,14 @@ inline Vec operator-(Vec a, Vec b) {
 }
 inline Vec operator*(Vec a, Vec b) {
   for (int i = 0; i < Vec::kLanes; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+inline Vec operator/(Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] /= b.v[i];
+  return a;
+}
+inline Vec sqrt(Vec a) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] = sqrtf(a.v[i]);
   return a;
 }
 // By lane: test > 0 ? a : b, and x = y ? a : b.

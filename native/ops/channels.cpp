@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "../core/dispatch.h"
 #include "step.h"
 
 namespace polyadic {
@@ -92,9 +93,14 @@ class Lrn : public Step {
         in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
-  std::size_t scratch_floats() const override { return 4 * static_cast<std::size_t>(in_.layout.c) + 64; }
+  std::size_t scratch_floats() const override {
+    const std::int64_t padded = in_.layout.blocks() * in_.layout.block + before_ + after_;
+    return static_cast<std::size_t>(std::max(4 * in_.layout.c, padded)) + 64;
+  }
 
   void forward(const Context& context) override {
+    if (beta_ == 0.75f && in_.layout.block == kernels().f32.block && out_.layout.block == in_.layout.block)
+      return forward_rows(context);
     each_row_of_pixels(context, [&](std::int64_t n, std::int64_t y, std::int64_t x, float* scratch) {
       const Rows rows = rows_of(scratch);
       read(in_.data, in_.layout, n, y, x, rows.x);
@@ -127,6 +133,16 @@ class Lrn : public Step {
   }
 
  private:
+  void forward_rows(const Context& context) const {
+    const Layout& in = in_.layout;
+    const Layout& out = out_.layout;
+    context.parallel(in.n * in.h, [&](std::int64_t index, int thread) {
+      const std::int64_t n = index / in.h, y = index % in.h;
+      kernels().row.lrn({in_.data + pixel_at(in, n, y, 0), out_.data + pixel_at(out, n, y, 0), in.plane(), out.plane(),
+                         in.w, in.c, before_, after_, alpha_, bias_, context.scratch(thread)});
+    });
+  }
+
   struct Rows {
     float *x, *sum, *power, *dy;  // one float a channel: x, s, s^−β, dy
   };

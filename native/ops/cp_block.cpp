@@ -112,7 +112,7 @@ class CpBlock : public Step {
       const Rows chunk{index % chunks * rows, std::min(height, (index % chunks + 1) * rows)};
       run_chunk(image, std::min(images_, out_.layout.n - image), chunk, context.scratch(thread));
     });
-    epilogue_.finish(context);
+    if (!finishes_bands()) epilogue_.finish(context);
   }
 
   std::string kernel() const override {
@@ -326,11 +326,29 @@ class CpBlock : public Step {
         next = run_narrow(parts, next, images, {0, blocks, 0, 0});
         continue;
       }
-      const int options = next == last ? epilogue_.fused_options() : 0;
-      if (part.rows > 0) stage.run(part.src, part.dst, images, part.rows, options, scratch);
+      if (part.rows > 0 && next == last) {
+        expand(part, image, images, band.begin, scratch);
+      } else if (part.rows > 0) {
+        stage.run(part.src, part.dst, images, part.rows, 0, scratch);
+      }
       ++next;
     }
   }
+
+  // The last stage: what its kernels cannot do is done to a few pixels at a time, while they are in the cache.
+  void expand(const Part& part, std::int64_t image, std::int64_t images, std::int64_t first_row, float* scratch) const {
+    const Stage& stage = stages_.back();
+    const int options = epilogue_.fused_options();
+    if (!finishes_bands()) return stage.run(part.src, part.dst, images, part.rows, options, scratch);
+    stage.each_range(images, part.rows, [&](std::int64_t first, std::int64_t end) {
+      for (std::int64_t at = first; at < end; at += kBand) {
+        const std::int64_t stop = std::min(at + kBand, end);
+        stage.wide.run_range(part.src, part.dst, at, stop, options, scratch);
+        epilogue_.finish_pixels(image, first_row, stage.capacity, at, stop);
+      }
+    });
+  }
+  bool finishes_bands() const { return !epilogue_.is_done_by_kernels() && out_.layout.block == block_; }
 
   // Some channel blocks of a depthwise stage, and of the next one where the two are a pair; returns the stage after.
   std::size_t run_narrow(const std::array<Part, kMaxStages>& parts, std::size_t i, std::int64_t images,

@@ -2,8 +2,10 @@
 // pass.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
+#include "../core/dispatch.h"
 #include "activation.h"
 #include "gather.h"
 #include "step.h"
@@ -25,17 +27,28 @@ class Epilogue {
 
   // What the kernels could not do.
   void finish(const Context& context) const {
-    const bool activate = activation_.kind != ActivationSpec::Kind::none && fused_options() == 0;
-    if (!residual_ && !activate) return;
+    if (is_done_by_kernels()) return;
     const Layout& other = residual_ ? residual_->layout : out_.layout;
-    each_row(context, out_.layout, other, [&](std::int64_t out, std::int64_t from, std::int64_t count) {
-      float* y = out_.data + out;
-      if (residual_) {
-        const float* r = residual_->data + from;
-        for (std::int64_t i = 0; i < count; ++i) y[i] += r[i];
-      }
-      if (activate) apply_activation(activation_, y, y, count);
-    });
+    each_row(context, out_.layout, other,
+             [&](std::int64_t out, std::int64_t from, std::int64_t count) { finish_row(out, from, count); });
+  }
+
+  // The same for pixels [begin, end) of a step that works band by band, while they are in the cache: counted over
+  // `rows` rows an image from row `first` of some images on.
+  void finish_pixels(std::int64_t image, std::int64_t first, std::int64_t rows, std::int64_t begin,
+                     std::int64_t end) const {
+    const Layout& out = out_.layout;
+    const Layout& other = residual_ ? residual_->layout : out;
+    for (std::int64_t p = begin; p < end;) {
+      const std::int64_t n = image + p / (rows * out.w), y = first + p / out.w % rows, x = p % out.w;
+      const std::int64_t count = std::min(end - p, out.w - x);
+      for (std::int64_t b = 0; b < out.blocks(); ++b)
+        finish_row(out.at(n, b) + out.pixel(y, x), other.at(n, b) + other.pixel(y, x), count * out.block);
+      p += count;
+    }
+  }
+  bool is_done_by_kernels() const {
+    return !residual_ && (activation_.kind == ActivationSpec::Kind::none || fused_options() != 0);
   }
 
   // The activation alone, in one pass.
@@ -55,6 +68,15 @@ class Epilogue {
   }
 
  private:
+  // `count` floats of the output from `out` on; the residual's begin at `from`.
+  void finish_row(std::int64_t out, std::int64_t from, std::int64_t count) const {
+    float* y = out_.data + out;
+    const bool relu = activation_.kind == ActivationSpec::Kind::relu;
+    if (residual_) kernels().row.add(residual_->data + from, y, count, relu);
+    if (activation_.kind != ActivationSpec::Kind::none && !(residual_ && relu) && fused_options() == 0)
+      apply_activation(activation_, y, y, count);
+  }
+
   ActivationSpec activation_;
   std::int64_t pieces_;
   Value& out_;

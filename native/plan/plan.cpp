@@ -419,7 +419,7 @@ void Plan::run_step(std::size_t i) {
   steps_[i]->forward(*context_);
 }
 
-std::vector<double> Plan::time_steps(int runs) {
+std::vector<double> Plan::time_steps(int runs, const JobControl* control) {
   const std::lock_guard<std::mutex> guard(mutex_);
   std::vector<Buffer> memory;  // of the values that lie in the caller's
   const auto lend = [&](int index) {
@@ -432,10 +432,11 @@ std::vector<double> Plan::time_steps(int runs) {
   for (const int input : spec_.inputs) inputs.push_back(lend(input));
   for (const int output : spec_.outputs) lend(output);
   std::vector<double> least(steps_.size(), 0);
-  forward(inputs, nullptr);
+  forward(inputs, control);
   for (int run = 0; run < runs; ++run) {
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       if (once_[i]) continue;
+      if (control) control->check();
       const auto begin = std::chrono::steady_clock::now();
       run_step(i);
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -20,7 +20,7 @@ class Plan {
   void run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control);
 
   // Seconds that each step takes: the least of `runs` forward passes of one slice over inputs of zeros.
-  std::vector<double> time_steps(int runs);
+  std::vector<double> time_steps(int runs, const JobControl* control);
 
   // For the trainer: the same in steps. The caller holds lock().
   void forward(const std::vector<const float*>& inputs, const JobControl* control);

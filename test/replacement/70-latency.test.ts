@@ -64,20 +64,18 @@ void t.test('replaced all the same: on demand, as a check, where no shape is kno
   })
 })
 
-void t.test('matrix products are measured too', (t) => {
+void t.test('matrix products are measured too', async (t) => {
   const b = new NetworkBuilder()
   const y = b.node('MatMul', [b.input(['n', 512], 'x'), b.weight(512, 512)])
   const graph = b.graph(y)
   const layer = readLayer(graph, findLayer(graph, y))
   const shape = kernelShape(layer)
-  const [small, large] = measureLayers(
-    graph,
-    [1, 4096].map((rank) => ({ layer, shape, rank })),
-    undefined
-  )
+  const layers = [1, 4096].map((rank) => ({ layer, shape, rank }))
+  const [small, large] = await measureLayers(graph, layers, undefined, undefined)
   t.ok(small && isFaster(small))
   t.ok(large && !isFaster(large))
-  t.end()
+  const reason = new Error('enough')
+  await t.rejects(measureLayers(graph, layers, undefined, AbortSignal.abort(reason)), reason)
 })
 
 void t.test('a gain within the noise is none', (t) => {
