@@ -27,6 +27,8 @@ export interface BenchCase {
   readonly peak_fraction?: number
   /** Largest absolute difference between our result and the peer's. */
   readonly max_abs_diff?: number
+  /** Largest absolute value of our result, which that difference is to be seen against. */
+  readonly scale?: number
   /** Of a solver: least relative error over starts, and from how many of them the target was reached, ours and the peer's. */
   readonly error?: number
   readonly reached?: number
@@ -46,19 +48,22 @@ export interface Suite {
 export interface SuiteContext {
   readonly threads: number
   readonly isa: string
+  /** Runtimes that inference is compared with, of `peerNames`. */
+  readonly peers: readonly string[]
   /** Fewer samples, to see that a suite works. */
   readonly quick: boolean
   /** Measured multiply-add peak of one thread in GFLOP/s, when the addon can tell. */
   readonly peakGflops: number | undefined
-  /** Of suite cpd: the cases whose names hold `only`, with one peer or all, from so many starts, and the seconds that a peer gets at most for each. */
+  /** Of inference and of suite cpd: only cases whose names (with their form, such as `AlexNet cp`) hold this. */
   readonly only: string
+  /** Of suite cpd: one peer or all, so many starts, and the seconds that a peer gets at most for each. */
   readonly peer: string | undefined
   readonly starts: number
   readonly patience: number
 }
 
 const solverFields = ['error', 'reached', 'peer_error', 'peer_reached', 'starts', 'peer_stopped'] as const
-const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff', ...solverFields] as const
+const optional = ['form', 'peer', 'peer_ms', 'ratio', 'gflops', 'peak_fraction', 'max_abs_diff', 'scale', ...solverFields] as const
 const required = ['suite', 'name', 'threads', 'isa', 'precision', 'ours_ms'] as const
 
 /** Checks a case before it is written; a bench file that lies about its format is worse than none. */

@@ -19,6 +19,8 @@ export interface Comparison {
   readonly macs?: number
   /** Largest absolute difference between our result and each peer's, in the order of `peers`. */
   readonly maxAbsDiff?: readonly number[]
+  /** Largest absolute value of our result. */
+  readonly scale?: number
 }
 
 /** Times ours and every peer in turn and makes one case a peer (one without a peer when there is none). */
@@ -48,7 +50,8 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
       peer,
       peer_ms: peerMs,
       ratio: peerMs / ours,
-      ...(difference !== undefined && { max_abs_diff: difference })
+      ...(difference !== undefined && { max_abs_diff: difference }),
+      ...(comparison.scale !== undefined && { scale: comparison.scale })
     })
   })
 }

@@ -8,16 +8,20 @@ import { cpdSuite } from './cpd.js'
 import { layerSuite } from './layers.js'
 import { networkSuite } from './networks.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
+import { peerNames } from './inference-peers.js'
 import { benchReport, peakGflops } from './harness.js'
 import { training } from './training.js'
 
 // A new suite is one file that exports a Suite, and its name here.
 const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
 
-const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--quick]
-       cpd also takes [--only TEXT] [--peer NAME] [--starts N] [--patience SECONDS]
+const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--only TEXT] [--quick]
+       inference also takes [--peers NAMES]
+       cpd also takes [--peer NAME] [--starts N] [--patience SECONDS]
 
-Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)`
+Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)
+Peers of inference, with commas between (default: onnxruntime): ${peerNames.join(', ')}
+--only: the cases of inference and of cpd that hold this, such as "AlexNet cp"`
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -26,6 +30,7 @@ async function main(): Promise<void> {
       threads: { type: 'string', default: '1' },
       isa: { type: 'string' },
       json: { type: 'string' },
+      peers: { type: 'string', default: 'onnxruntime' },
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
       peer: { type: 'string' },
@@ -39,11 +44,15 @@ async function main(): Promise<void> {
   const [starts, patience] = [positive('starts', values.starts), positive('patience', values.patience)]
   const chosen = positionals.map((name) => suites.find((suite) => suite.name === name) ?? unknownSuite(name))
   if (values.isa !== undefined) native().setIsa(values.isa)
+  const peers = values.peers.split(',').filter((name) => name !== '')
+  const unknown = peers.find((name) => !peerNames.includes(name))
+  if (unknown !== undefined) throw new RangeError(`there is no peer ${unknown}; there are: ${peerNames.join(', ')}`)
   const context: SuiteContext = {
     threads,
     isa: native().cpu().isa,
     quick: values.quick,
     peakGflops: peakGflops(),
+    peers,
     only: values.only,
     peer: values.peer,
     starts,

@@ -75,7 +75,7 @@ export function vgg16(form: 'dense' | 'cp'): Graph {
 }
 
 /** ResNet-18 with its batch normalisations. */
-function resNet18(form: 'dense' | 'cp'): Graph {
+export function resNet18(form: 'dense' | 'cp'): Graph {
   const b = new GraphBuilder(form)
   const convNorm = (name: string, x: string, shape: ConvolutionShape): string => b.norm(name, b.convolution(name, x, shape), shape.outputs)
   let x = b.node('Relu', [convNorm('stem', b.input, { inputs: 3, outputs: 64, kernel: 7, stride: 2, pad: 3 })])

@@ -6,7 +6,7 @@ import { findPyTorch, PyTorchPeer } from '../../bench/pytorch/peer.js'
 import { cost, encodeOnnx, floatTensor, type Graph, Session } from '../../lib/index.js'
 import { median } from '../../lib/report/measure.js'
 import type { CellContext } from '../framework/experiment.js'
-import { findOpenVino, OpenVinoPeer } from './openvino.js'
+import { findOpenVino, OpenVinoPeer } from '../../bench/openvino/peer.js'
 
 export const runtimes = ['polyadic', 'onnxruntime', 'PyTorch', 'OpenVINO float32', 'OpenVINO default'] as const
 export type Runtime = (typeof runtimes)[number]

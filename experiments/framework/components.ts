@@ -15,7 +15,7 @@ const components = {
   decomposition: ['lib/decomposition', 'lib/replacement', 'native/solver'],
   training: ['lib/training', 'lib/operators', 'native/plan', 'native/ops', 'native/kernels'],
   inference: ['lib/runtime', 'lib/operators', 'native/plan', 'native/ops', 'native/kernels', 'native/core'],
-  'peer runtimes': ['bench/onnxruntime.ts', 'bench/pytorch'],
+  'peer runtimes': ['bench/onnxruntime.ts', 'bench/pytorch', 'bench/openvino', 'bench/line-process.ts'],
   files: ['lib/onnx'],
   networks: ['bench/networks.ts', 'bench/graphs.ts']
 } as const satisfies Readonly<Record<string, readonly string[]>>

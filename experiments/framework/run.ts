@@ -1,11 +1,12 @@
-import { mkdirSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { currentCommit, peerVersions } from '../../bench/harness.js'
 import { formatClock } from '../../lib/report/format.js'
 import { machine } from '../../lib/report/machine.js'
 import { createProgress } from '../../lib/report/progress.js'
 import { packageVersion } from '../../lib/report/version.js'
-import type { Config, Experiment, Finished, Scale } from './experiment.js'
+import type { CellContext, Config, Experiment, Finished, Scale } from './experiment.js'
 import { scratchFolder, Store } from './store.js'
 
 export interface RunOptions {
@@ -47,7 +48,7 @@ export async function runExperiment<C extends Config, R>(experiment: Experiment<
     }
     const started = performance.now()
     log(`${experiment.name}, cell ${index + 1} of ${cells.length}: ${key}`)
-    const result = await runCell(experiment, config, key, options).catch((error: unknown) => {
+    const result = await runCell(store, config, key, options).catch((error: unknown) => {
       if (signal.aborted) return undefined
       throw error
     })
@@ -77,17 +78,30 @@ export async function finishedCells<C extends Config, R>(experiment: Experiment<
   })
 }
 
-async function runCell<C extends Config, R>(experiment: Experiment<C, R>, config: C, key: string, options: RunOptions): Promise<R> {
+async function runCell<C extends Config, R>(store: Store<C, R>, config: C, key: string, { scale, signal }: RunOptions): Promise<R> {
   const progress = createProgress()
-  const folder = scratchFolder(experiment.name, options.scale)
+  // What was left by other sources or another configuration is never gone on from.
+  const folder = path.join(scratchFolder(store.experiment.name, scale), digest(store.hashes))
   mkdirSync(folder, { recursive: true })
-  const scratch = (name: string): string => path.join(folder, `${key.replace(/[^\w.+-]+/g, '_')}.${name}`)
-  const shared = (name: string): string => path.join(folder, name)
+  const own = `${key.replace(/[^\w.+-]+/g, '_')}.${digest(config)}.`
+  const context: CellContext = {
+    scale,
+    progress,
+    signal,
+    scratch: (name) => path.join(folder, own + name),
+    shared: (name) => path.join(folder, name)
+  }
   try {
-    return await experiment.run(config, { scale: options.scale, progress, signal: options.signal, scratch, shared })
+    const result = await store.experiment.run(config, context)
+    for (const name of readdirSync(folder)) if (name.startsWith(own)) rmSync(path.join(folder, name))
+    return result
   } finally {
     progress.clear()
   }
+}
+
+function digest(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8)
 }
 
 function provenance() {

@@ -5,7 +5,7 @@ import type { Experiment } from '../framework/experiment.js'
 import { run, type SecondConfig, type SecondResult } from './compute.js'
 import { report } from './report.js'
 
-const ranks = [64, 16, 32, 128, 8, 192, 96]
+const ranks = [8, 16, 32, 64, 96, 128, 192]
 /** The same for every cell: one epoch, so that the start still matters if it ever does. */
 const tuning: Tuning = { images: 10_000, epochs: 1, learningRate: 0.005, weightDecay: 1e-4 }
 
@@ -16,7 +16,9 @@ export const secondLayer: Experiment<SecondConfig, SecondResult> = {
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const used = isQuick ? { ...tuning, images: 256 } : tuning
-    return (isQuick ? [8, 16] : ranks).flatMap((rank) => starts.map((start) => ({ rank, start, seed: 1, tuning: used })))
+    return (isQuick ? [1] : [1, 2, 3]).flatMap((seed) =>
+      (isQuick ? [8, 16] : ranks).flatMap((rank) => starts.map((start) => ({ rank, start, seed, tuning: used })))
+    )
   },
   key: ({ rank, start, seed }) => `rank ${rank}, ${start}, seed ${seed}`,
   run,

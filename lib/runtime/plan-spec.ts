@@ -78,6 +78,12 @@ export interface PlanConvolution extends PlanWindow {
 }
 
 /**
+ * How a convolution is computed: directly, or, where it is 3×3 with stride and dilation 1, by Winograd's F(2×2, 3×3) or F(4×4, 3×3).
+ * `automatic` takes what is expected to be fastest, by the shape of one image: neither batch nor threads change the choice.
+ */
+export type ConvolutionAlgorithm = 'automatic' | 'direct' | 'winograd2' | 'winograd4'
+
+/**
  * How channels are grouped by maxout: output channel o is the maximum over j < pieces of input channel
  * o·pieces + j (`adjacent`) or j·C/pieces + o (`strided`).
  */
@@ -95,6 +101,8 @@ export type PlanStep =
       readonly maxout?: PlanMaxout
       readonly activation?: PlanActivation
       readonly residual?: number
+      /** Default: automatic. Training is always direct. */
+      readonly algorithm?: ConvolutionAlgorithm
     })
   /**
    * A chain of convolutions whose intermediate values never reach memory: reduce 1×1 → depthwise kH×1 → depthwise

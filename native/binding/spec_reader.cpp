@@ -42,9 +42,22 @@ Window read_window(const Napi::Object& object) {
           read_array<2>(object, "dilations", 1)};
 }
 
+Algorithm read_algorithm(const Napi::Object& object) {
+  static const std::pair<const char*, Algorithm> kAlgorithms[] = {{"automatic", Algorithm::automatic},
+                                                                  {"direct", Algorithm::direct},
+                                                                  {"winograd2", Algorithm::winograd2},
+                                                                  {"winograd4", Algorithm::winograd4}};
+  if (!has_property(object, "algorithm")) return Algorithm::automatic;
+  const std::string name = string_property(object, "algorithm");
+  for (const auto& [key, algorithm] : kAlgorithms) {
+    if (name == key) return algorithm;
+  }
+  argument_error("algorithm", "\"automatic\", \"direct\", \"winograd2\" or \"winograd4\", got \"" + name + "\"");
+}
+
 ConvolutionSpec read_convolution(const Napi::Object& object) {
   return {read_window(object), bounded(integer_property(object, "groups"), 1, "groups"), read_index(object, "weight"),
-          read_index(object, "bias")};
+          read_index(object, "bias"), read_algorithm(object)};
 }
 
 Maxout read_maxout(const Napi::Object& object) {

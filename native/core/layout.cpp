@@ -19,7 +19,7 @@ void clear_halo(const Layout& layout, float* data) {
   const std::int64_t row = layout.row();
   const std::int64_t left = halo.left * layout.block;
   const std::int64_t right = halo.right * layout.block;
-  for (std::int64_t plane = 0; plane < layout.n * layout.blocks(); ++plane) {
+  for (std::int64_t plane = 0; plane < layout.planes(); ++plane) {
     float* at = data + plane * layout.plane();
     zero(at, halo.top * row);
     at += halo.top * row;
@@ -46,43 +46,37 @@ struct Lines {
 
 }  // namespace
 
-void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t n0, std::int64_t n1) {
+void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t plane) {
   const std::int64_t area = layout.h * layout.w;
   const std::int64_t block = layout.block;
   const Lines lines(layout);
-  for (std::int64_t n = n0; n < n1; ++n) {
-    for (std::int64_t b = 0; b < layout.blocks(); ++b) {
-      const std::int64_t channels = std::min(block, layout.c - b * block);
-      const float* from = src + (n * layout.c + b * block) * area;
-      float* to = dst + layout.at(n, b);
-      for (std::int64_t y = 0; y < lines.count; ++y, from += lines.pixels, to += layout.row()) {
-        if (block == 1) {
-          std::memcpy(to, from, static_cast<std::size_t>(lines.pixels) * sizeof(float));
-          continue;
-        }
-        kernels().layout.to_blocked(from, area, channels, lines.pixels, to);
-      }
+  const std::int64_t n = plane / layout.blocks(), b = plane % layout.blocks();
+  const std::int64_t channels = std::min(block, layout.c - b * block);
+  const float* from = src + (n * layout.c + b * block) * area;
+  float* to = dst + layout.at(n, b);
+  for (std::int64_t y = 0; y < lines.count; ++y, from += lines.pixels, to += layout.row()) {
+    if (block == 1) {
+      std::memcpy(to, from, static_cast<std::size_t>(lines.pixels) * sizeof(float));
+      continue;
     }
+    kernels().layout.to_blocked(from, area, channels, lines.pixels, to);
   }
 }
 
-void to_nchw(const Layout& layout, const float* src, float* dst, std::int64_t n0, std::int64_t n1) {
+void to_nchw(const Layout& layout, const float* src, float* dst, std::int64_t plane) {
   const std::int64_t area = layout.h * layout.w;
   const std::int64_t block = layout.block;
   const Lines lines(layout);
-  for (std::int64_t n = n0; n < n1; ++n) {
-    for (std::int64_t b = 0; b < layout.blocks(); ++b) {
-      const std::int64_t channels = std::min(block, layout.c - b * block);
-      const float* from = src + layout.at(n, b);
-      float* to = dst + (n * layout.c + b * block) * area;
-      for (std::int64_t y = 0; y < lines.count; ++y, from += layout.row(), to += lines.pixels) {
-        if (block == 1) {
-          std::memcpy(to, from, static_cast<std::size_t>(lines.pixels) * sizeof(float));
-          continue;
-        }
-        kernels().layout.from_blocked(from, lines.pixels, channels, to, area);
-      }
+  const std::int64_t n = plane / layout.blocks(), b = plane % layout.blocks();
+  const std::int64_t channels = std::min(block, layout.c - b * block);
+  const float* from = src + layout.at(n, b);
+  float* to = dst + (n * layout.c + b * block) * area;
+  for (std::int64_t y = 0; y < lines.count; ++y, from += layout.row(), to += lines.pixels) {
+    if (block == 1) {
+      std::memcpy(to, from, static_cast<std::size_t>(lines.pixels) * sizeof(float));
+      continue;
     }
+    kernels().layout.from_blocked(from, lines.pixels, channels, to, area);
   }
 }
 

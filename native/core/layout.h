@@ -34,6 +34,8 @@ struct Layout {
     const std::int64_t floats = (halo.top + h + halo.bottom) * row();
     return block > 1 && floats % kPage == 0 ? floats + kLine : floats;
   }
+  // Channel blocks of all images.
+  std::int64_t planes() const { return n * blocks(); }
   std::int64_t image() const { return blocks() * plane(); }
   std::int64_t size() const { return n * image(); }
   // Of pixel (0, 0) of channel 0 of image 0.
@@ -49,8 +51,8 @@ struct Layout {
 // Zeroes the halo of every image and channel block.
 void clear_halo(const Layout& layout, float* data);
 
-// Between dense NCHW (as JavaScript gives it) and a layout; images [n0, n1) only.
-void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t n0, std::int64_t n1);
-void to_nchw(const Layout& layout, const float* src, float* dst, std::int64_t n0, std::int64_t n1);
+// Between dense NCHW (as JavaScript gives it) and a layout: one channel block of one image, counted in memory's order.
+void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t plane);
+void to_nchw(const Layout& layout, const float* src, float* dst, std::int64_t plane);
 
 }  // namespace polyadic

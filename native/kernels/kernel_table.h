@@ -9,7 +9,9 @@
 #include "float_kernels.h"
 #include "double_kernels.h"
 #include "layout_kernels.h"
+#include "pool_kernels.h"
 #include "training_kernels.h"
+#include "winograd_kernels.h"
 
 namespace polyadic {
 
@@ -19,6 +21,8 @@ struct KernelTable {
   DoubleKernels f64;  // the CP solver
   TrainingKernels training;
   LayoutKernels layout;
+  WinogradKernels winograd;
+  PoolKernels pool;
 };
 
 extern const KernelTable kernels_scalar;

@@ -1,5 +1,6 @@
 // Convolution: forward with its epilogue, backward to data, weights and bias.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "epilogue.h"
 #include "gather.h"
 #include "step.h"
+#include "winograd.h"
 
 namespace polyadic {
 
@@ -36,8 +38,9 @@ class Convolution : public Step {
         residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]),
         relu_(spec.activation.kind == ActivationSpec::Kind::relu),
         epilogue_(spec, resources),
-        shape_(convolution_shape(spec.convolution, in_.layout, out_.layout.c * spec.maxout.pieces, out_.layout.h,
-                                 out_.layout.w)) {
+        shape_(convolution_shape(spec.convolution, in_.layout,
+                                 out_.order.by_pieces() ? out_.order.channels : out_.layout.c * spec.maxout.pieces,
+                                 out_.layout.h, out_.layout.w)) {
     if (static_cast<std::int64_t>(weight_.data.size()) != shape_.weight_count() ||
         (bias_ && static_cast<std::int64_t>(bias_->data.size()) != shape_.out_channels)) {
       throw Error(ErrorCode::shape, "convolution: weight or bias has the wrong number of elements");
@@ -47,9 +50,12 @@ class Convolution : public Step {
     if (depthwise_) {
       narrow_ = Depthwise(shape_, Direction::forward, in_.layout, out_.layout);
       if (in_.needs_grad) narrow_back_ = Depthwise(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout);
+    } else if (const int m = winograd_tile(spec, resources.training)) {
+      fast_ = std::make_unique<Winograd>(shape_, in_.layout, out_.layout, m, resources.threads);
     } else {
-      wide_ = Gather(shape_, Direction::forward, in_.layout, out_.layout, spec.maxout);
-      if (in_.needs_grad) wide_back_ = Gather(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout);
+      wide_ = Gather(shape_, Direction::forward, in_.layout, out_.layout, spec.maxout, out_.order);
+      if (in_.needs_grad)
+        wide_back_ = Gather(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout, {}, out_.order);
       if (resources.training) keep_packed();
     }
   }
@@ -59,6 +65,8 @@ class Convolution : public Step {
     if (depthwise_) {
       narrow_.pack(weight_.data.data(), bias);
       if (in_.needs_grad) narrow_back_.pack(weight_.data.data(), nullptr);
+    } else if (fast_) {
+      fast_->pack(context, weight_.data.data(), bias);
     } else if (weight_.packing != &wide_) {
       wide_.pack(context, weight_.data.data(), bias);
       if (in_.needs_grad) wide_back_.pack(context, weight_.data.data(), nullptr);
@@ -73,6 +81,7 @@ class Convolution : public Step {
   void packed_for_good() override { wide_.release_indices(); }
 
   void forward(const Context& context) override {
+    if (fast_) return forward_fast(context);
     const int options = epilogue_.fused_options();
     if (depthwise_) {
       narrow_.run(context, in_.data, out_.data, options);
@@ -102,13 +111,36 @@ class Convolution : public Step {
 
   std::string kernel() const override {
     if (depthwise_) return "depthwise " + window_name(shape_.window);
+    if (fast_) return fast_->name() + epilogue_.name();
     return "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.panel_blocks()) + " blocks" +
            epilogue_.name();
   }
-  std::size_t weight_bytes() const override { return depthwise_ ? narrow_.weight_bytes() : wide_.weight_bytes(); }
-  std::size_t scratch_floats() const override { return Gather::scratch_floats(); }
+  std::size_t weight_bytes() const override {
+    return depthwise_ ? narrow_.weight_bytes() : fast_ ? fast_->weight_bytes() : wide_.weight_bytes();
+  }
+  std::size_t scratch_floats() const override { return fast_ ? fast_->scratch_floats() : Gather::scratch_floats(); }
 
  private:
+  int winograd_tile(const StepSpec& spec, bool training) const {
+    const Algorithm algorithm = training ? Algorithm::direct : spec.convolution.algorithm;
+    if (algorithm == Algorithm::automatic) return Winograd::choose(shape_, in_.layout, out_.layout);
+    if (algorithm == Algorithm::direct) return 0;
+    if (!Winograd::applies(shape_, in_.layout, out_.layout))
+      throw Error(ErrorCode::argument, "convolution: this one has no Winograd form");
+    return algorithm == Algorithm::winograd2 ? 2 : 4;
+  }
+
+  void forward_fast(const Context& context) {
+    WinogradEnd end;
+    end.relu = relu_;
+    if (residual_) {
+      end.residual = residual_->data;
+      end.residual_layout = &residual_->layout;
+    }
+    fast_->run(context, in_.data, out_.data, end);
+    if (!relu_) epilogue_.activate(context);
+  }
+
   // Weights of this step alone stay in the order in which the forward gather reads them: nothing is packed or scattered
   // between steps but what the backward gather needs.
   void keep_packed() {
@@ -162,7 +194,9 @@ class Convolution : public Step {
       }
       for (std::int64_t c = b * layout.block; with_bias && c < std::min<std::int64_t>((b + 1) * layout.block, layout.c);
            ++c) {
-        bias_->grad[static_cast<std::size_t>(c)] += static_cast<float>(sums[c - b * layout.block]);
+        const std::int64_t channel = out_.order.channel_at(c);
+        if (channel >= 0)
+          bias_->grad[static_cast<std::size_t>(channel)] += static_cast<float>(sums[c - b * layout.block]);
       }
     });
   }
@@ -181,6 +215,7 @@ class Convolution : public Step {
   std::vector<std::int32_t> shared_order_;  // of weights that several steps read
   Buffer shared_gradient_;
   Depthwise narrow_, narrow_back_;
+  std::unique_ptr<Winograd> fast_;
 };
 
 }  // namespace

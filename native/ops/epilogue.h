@@ -38,6 +38,14 @@ class Epilogue {
     });
   }
 
+  // The activation alone, in one pass.
+  void activate(const Context& context) const {
+    if (activation_.kind == ActivationSpec::Kind::none) return;
+    each_row(context, out_.layout, out_.layout, [&](std::int64_t out, std::int64_t, std::int64_t count) {
+      apply_activation(activation_, out_.data + out, out_.data + out, count);
+    });
+  }
+
   std::string name() const {
     std::string text;
     if (pieces_ > 1) text += " + maxout " + std::to_string(pieces_);

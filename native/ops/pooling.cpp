@@ -1,10 +1,11 @@
 // Maximum and average pooling over windows, and the average over a whole map.
 #include <algorithm>
-#include <limits>
+#include <string>
 #include <vector>
 
 #include "../core/dispatch.h"
 #include "../core/status.h"
+#include "epilogue.h"
 #include "step.h"
 
 namespace polyadic {
@@ -14,14 +15,19 @@ namespace {
 struct Span {
   std::int64_t begin, end, step;  // input positions
   std::int64_t padded;            // positions that count with count_include_pad: those within the padded input
+  bool cut = false;               // by an edge: its first position is not the window's
   std::int64_t inside() const { return end > begin ? (end - 1 - begin) / step + 1 : 0; }
+  // Whether windows from this one to `other`, its neighbours, have the same shape and begin a stride after each other.
+  bool goes_on(const Span& other) const {
+    return !cut && !other.cut && inside() == other.inside() && padded == other.padded;
+  }
 };
 
 Span window_span(const Window& window, std::size_t axis, std::int64_t out, std::int64_t extent) {
   const std::int64_t step = window.dilations[axis];
   const std::int64_t first = out * window.strides[axis] - window.pads[axis];
   const std::int64_t last = first + (window.kernel[axis] - 1) * step;
-  Span span{first, std::min(last, extent - 1) + 1, step, 0};
+  Span span{first, std::min(last, extent - 1) + 1, step, 0, first < 0};
   const std::int64_t padded_last = std::min(last, extent - 1 + window.pads[axis + 2]);
   span.padded = (padded_last - first) / step + 1;
   if (span.begin < 0) span.begin += (-span.begin + step - 1) / step * step;
@@ -38,108 +44,104 @@ class Pool : public Step {
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {
     if (in_.layout.block != out_.layout.block || in_.layout.c != out_.layout.c)
       throw Error(ErrorCode::shape, "pool: channels differ");
+    rows_ = spans(window_, 0, out_.layout.h, in_.layout.h);
+    columns_ = spans(window_, 1, out_.layout.w, in_.layout.w);
   }
 
   void forward(const Context& context) override {
-    const int block = in_.layout.block;
-    each_window(context,
-                [&](const float* x, float* y, std::int64_t, const Span& rows, const Span& columns, float count) {
-                  for (int lane = 0; lane < block; ++lane)
-                    y[lane] = maximum_ ? -std::numeric_limits<float>::infinity() : 0.0f;
-                  for (std::int64_t iy = rows.begin; iy < rows.end; iy += rows.step) {
-                    for (std::int64_t ix = columns.begin; ix < columns.end; ix += columns.step) {
-                      const float* pixel = x + in_.layout.pixel(iy, ix);
-                      if (maximum_) {
-                        for (int lane = 0; lane < block; ++lane)
-                          y[lane] = pixel[lane] > y[lane] ? pixel[lane] : y[lane];
-                      } else {
-                        for (int lane = 0; lane < block; ++lane) y[lane] += pixel[lane];
-                      }
-                    }
-                  }
-                  if (!maximum_) {
-                    for (int lane = 0; lane < block; ++lane) y[lane] /= count;
-                  }
-                });
+    const auto run = maximum_ ? kernels().pool.maximum : kernels().pool.average;
+    const std::int64_t blocks = in_.layout.blocks(), rows = out_.layout.h;
+    context.parallel(in_.layout.n * blocks * rows, [&](std::int64_t index, int) {
+      const std::int64_t plane = index / rows, n = plane / blocks, b = plane % blocks;
+      each_run(index % rows, [&](PoolArgs& args, const Run& at) {
+        args.x = in_.data + in_.layout.at(n, b) + in_.layout.pixel(at.y, at.x);
+        args.y = out_.data + out_.layout.at(n, b) + out_.layout.pixel(at.out_y, at.out_x);
+        run(args);
+      });
+    });
   }
 
-  // Windows overlap, so a plane (image, channel block) belongs to one job and is cleared first.
+  // Where windows overlap, a plane (image, channel block) is cleared first and each adds its part.
   void backward(const Context& context) override {
     if (!in_.needs_grad) return;
     const Layout& dx_layout = in_.grad_layout;
     const Layout& dy_layout = out_.grad_layout;
-    const int block = in_.layout.block;
-    if (!accumulate[0]) {
+    const bool overlap = overlaps(0) || overlaps(1);
+    if (!accumulate[0] && (overlap || !covers(0) || !covers(1))) {
       each_row(context, dx_layout, dx_layout, [&](std::int64_t at, std::int64_t, std::int64_t count) {
         std::fill(in_.grad + at, in_.grad + at + count, 0.0f);
       });
     }
-    const std::vector<Span> rows = spans(0, out_.layout.h, in_.layout.h),
-                            columns = spans(1, out_.layout.w, in_.layout.w);
-    const TrainingKernels& kernel = kernels().training;
-    const auto run = maximum_ ? kernel.max_pool_gradient : kernel.average_pool_gradient;
+    const auto run = maximum_ ? kernels().pool.maximum_gradient : kernels().pool.average_gradient;
     const std::int64_t blocks = in_.layout.blocks();
     context.parallel(in_.layout.n * blocks, [&](std::int64_t plane, int) {
       const std::int64_t n = plane / blocks, b = plane % blocks;
-      const float* x = in_.data + in_.layout.at(n, b);
-      const float* y = out_.data + out_.layout.at(n, b);
-      const float* dy = out_.grad + dy_layout.at(n, b);
-      float* dx = in_.grad + dx_layout.at(n, b);
-      PoolGradientArgs args{};
-      args.x_column = window_.dilations[1] * block;
-      args.dx_column = window_.dilations[1] * block;
-      args.x_row = window_.dilations[0] * in_.layout.row();
-      args.dx_row = window_.dilations[0] * dx_layout.row();
       for (std::int64_t oy = 0; oy < out_.layout.h; ++oy) {
-        const Span& row = rows[static_cast<std::size_t>(oy)];
-        for (std::int64_t ox = 0; ox < out_.layout.w; ++ox) {
-          const Span& column = columns[static_cast<std::size_t>(ox)];
-          args.rows = row.inside();
-          args.columns = column.inside();
-          args.x = x + in_.layout.pixel(row.begin, column.begin);
-          args.dx = dx + dx_layout.pixel(row.begin, column.begin);
-          args.y = y + out_.layout.pixel(oy, ox);
-          args.dy = dy + dy_layout.pixel(oy, ox);
-          args.scale =
-              1.0f / static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
+        each_run(oy, [&](PoolArgs& args, const Run& at) {
+          args.x = in_.data + in_.layout.at(n, b) + in_.layout.pixel(at.y, at.x);
+          args.y = out_.data + out_.layout.at(n, b) + out_.layout.pixel(at.out_y, at.out_x);
+          args.dx = in_.grad + dx_layout.at(n, b) + dx_layout.pixel(at.y, at.x);
+          args.dy = out_.grad + dy_layout.at(n, b) + dy_layout.pixel(at.out_y, at.out_x);
+          args.add = accumulate[0] || overlap;
           run(args);
-        }
+        });
       }
     });
   }
 
+  std::string kernel() const override { return "windows " + window_name(window_); }
+
  private:
-  std::vector<Span> spans(std::size_t axis, std::int64_t count, std::int64_t extent) const {
+  struct Run {
+    std::int64_t y, x, out_y, out_x;  // first pixel of its first window, and that window's place
+  };
+
+  static std::vector<Span> spans(const Window& window, std::size_t axis, std::int64_t count, std::int64_t extent) {
     std::vector<Span> list;
-    for (std::int64_t i = 0; i < count; ++i) list.push_back(window_span(window_, axis, i, extent));
+    for (std::int64_t i = 0; i < count; ++i) list.push_back(window_span(window, axis, i, extent));
     return list;
   }
 
-  // f(plane of the input, output pixel, index of the plane, rows, columns, divisor of the average)
+  bool overlaps(std::size_t axis) const {
+    return (window_.kernel[axis] - 1) * window_.dilations[axis] + 1 > window_.strides[axis];
+  }
+  // Whether every pixel is in a window; of windows that do not overlap.
+  bool covers(std::size_t axis) const {
+    const std::int64_t count = axis == 0 ? out_.layout.h : out_.layout.w;
+    const std::int64_t extent = axis == 0 ? in_.layout.h : in_.layout.w;
+    return window_.kernel[axis] == window_.strides[axis] && window_.dilations[axis] == 1 &&
+           count * window_.strides[axis] >= extent + window_.pads[axis];
+  }
+
+  // f(what a kernel needs but the pointers, where they go) for runs of neighbouring windows of the same shape in row
+  // `oy` of the output. A copy of its own for every call: f fills it in.
   template <class F>
-  void each_window(const Context& context, F&& f) const {
-    const Layout& in = in_.layout;
-    const Layout& out = out_.layout;
-    context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
-      const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
-      const float* x = in_.data + in.at(n, b);
-      float* y = out_.data + out.at(n, b);
-      for (std::int64_t oy = 0; oy < out.h; ++oy) {
-        const Span rows = window_span(window_, 0, oy, in.h);
-        for (std::int64_t ox = 0; ox < out.w; ++ox) {
-          const Span columns = window_span(window_, 1, ox, in.w);
-          const auto inside = [](const Span& s) { return s.end > s.begin ? (s.end - 1 - s.begin) / s.step + 1 : 0; };
-          const std::int64_t count = count_include_pad_ ? rows.padded * columns.padded : inside(rows) * inside(columns);
-          f(x, y + out.pixel(oy, ox), plane, rows, columns, static_cast<float>(count));
-        }
-      }
-    });
+  void each_run(std::int64_t oy, F&& f) const {
+    const int block = in_.layout.block;
+    PoolArgs shared{};
+    shared.x_column = shared.dx_column = window_.dilations[1] * block;
+    shared.x_window = shared.dx_window = window_.strides[1] * block;
+    shared.x_row = window_.dilations[0] * in_.layout.row();
+    shared.dx_row = window_.dilations[0] * in_.grad_layout.row();
+    const Span& row = rows_[static_cast<std::size_t>(oy)];
+    for (std::int64_t ox = 0, end = 0; ox < out_.layout.w; ox = end) {
+      const Span& column = columns_[static_cast<std::size_t>(ox)];
+      for (end = ox + 1; end < out_.layout.w && column.goes_on(columns_[static_cast<std::size_t>(end)]);) ++end;
+      PoolArgs args = shared;
+      args.windows = end - ox;
+      args.rows = row.inside();
+      args.columns = column.inside();
+      args.scale =
+          1.0f / static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
+      f(args, Run{row.begin, column.begin, oy, ox});
+    }
   }
 
   Window window_;
   bool maximum_, count_include_pad_;
   Value& in_;
   Value& out_;
+  std::vector<Span> rows_, columns_;
 };
 
 class GlobalAveragePool : public Step {

@@ -14,7 +14,8 @@ namespace polyadic {
 
 // A value of a plan and, in training, the gradient of the loss with respect to it.
 struct Value {
-  Layout layout;
+  Layout layout;       // with order.places() channels where they lie by pieces
+  ChannelOrder order;  // of a convolution's output and its gradient
   float* data = nullptr;
   Layout grad_layout;
   float* grad = nullptr;
@@ -68,6 +69,7 @@ struct StepResources {
   std::vector<Value>& values;
   std::vector<Parameter>& parameters;
   bool training;
+  int threads;
 };
 
 std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources);

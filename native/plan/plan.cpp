@@ -21,6 +21,7 @@ const ConvolutionSpec& first_convolution(const StepSpec& step) {
 
 Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   check_indices();
+  slice_inputs_.resize(spec_.inputs.size());
   batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
   slice_ = images_at_a_time(spec_);
   if (slice_ < batch_) {
@@ -41,6 +42,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   spec_.parameters.clear();
   spec_.parameters.shrink_to_fit();
   choose_layouts();
+  if (spec_.training) order_channels();
   choose_direct();
   mark_constants();
   if (spec_.training) {
@@ -228,6 +230,31 @@ void Plan::choose_direct() {
   }
 }
 
+// Training keeps what goes into a maxout. Where a convolution makes it for nothing else, its channels lie by pieces,
+// unless that would leave many places empty.
+void Plan::order_channels() {
+  std::vector<int> uses(values_.size(), 0);
+  std::vector<const StepSpec*> makers(values_.size(), nullptr);
+  for (const StepSpec& step : spec_.steps) {
+    for (const int value : step_values(step)) ++uses[static_cast<std::size_t>(value)];
+    makers[static_cast<std::size_t>(step.output)] = &step;
+  }
+  for (const int output : spec_.outputs) ++uses[static_cast<std::size_t>(output)];
+  for (const StepSpec& step : spec_.steps) {
+    if (step.op != Op::maxout || step.maxout.pieces < 2) continue;
+    const std::size_t in = static_cast<std::size_t>(step.inputs[0]);
+    const StepSpec* maker = makers[in];
+    if (uses[in] != 1 || !maker || maker->op != Op::convolution || maker->convolution.groups != 1 ||
+        maker->residual >= 0)
+      continue;
+    Value& value = values_[in];
+    const ChannelOrder order{step.maxout, value.layout.c, value.layout.block};
+    if (4 * order.places() > 5 * value.layout.blocks() * value.layout.block) continue;
+    value.order = order;
+    value.layout.c = value.grad_layout.c = order.places();
+  }
+}
+
 void Plan::mark_gradients() {
   for (const StepSpec& step : spec_.steps) {
     bool needs = false;
@@ -281,7 +308,7 @@ void Plan::assign_training_memory() {
 void Plan::make_steps() {
   std::size_t scratch = 0;
   for (const StepSpec& step : spec_.steps) {
-    steps_.push_back(make_step(step, {values_, parameters_, spec_.training}));
+    steps_.push_back(make_step(step, {values_, parameters_, spec_.training, spec_.threads}));
     steps_.back()->accumulate.assign(step.inputs.size(), false);
     scratch = std::max(scratch, steps_.back()->scratch_floats());
   }
@@ -333,6 +360,17 @@ void Plan::release_packed_parameters() {
   }
 }
 
+// Small values are not worth waking threads.
+template <class F>
+void Plan::each_plane(const Layout& layout, F&& f) const {
+  constexpr std::int64_t kSmall = 1 << 14;
+  const std::int64_t planes = layout.planes(), size = layout.size();
+  const std::int64_t parts = size < kSmall ? 1 : std::min<std::int64_t>(planes, size / (kSmall / 4));
+  context_->parallel(parts, [&](std::int64_t part, int) {
+    for (std::int64_t plane = planes * part / parts; plane < planes * (part + 1) / parts; ++plane) f(plane);
+  });
+}
+
 void Plan::forward(const std::vector<const float*>& inputs, const JobControl* control) {
   context_->attach(control);
   if (!packed_) pack();
@@ -343,8 +381,7 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
       continue;
     }
     clear_halo(value.layout, value.data);
-    context_->parallel(value.layout.n,
-                       [&](std::int64_t n, int) { from_nchw(inputs[i], value.layout, value.data, n, n + 1); });
+    each_plane(value.layout, [&](std::int64_t plane) { from_nchw(inputs[i], value.layout, value.data, plane); });
   }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (control) control->check();
@@ -359,22 +396,22 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
 
 void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  std::vector<const float*> from(inputs.size());
   for (std::int64_t done = 0; done < batch_; done += slice_) {
     // The last slice goes over images of the one before it again, where the batch is no multiple.
     const std::int64_t first = std::min(done, batch_ - slice_);
-    for (std::size_t i = 0; i < inputs.size(); ++i) from[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      slice_inputs_[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
     const auto target = [&](std::size_t i) { return outputs[i] + first * dense_size(spec_.outputs[i]) / slice_; };
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])])
         values_[static_cast<std::size_t>(spec_.outputs[i])].data = target(i);
     }
-    forward(from, control);
+    forward(slice_inputs_, control);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])]) continue;
       const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];
       float* to = target(i);
-      context_->parallel(value.layout.n, [&](std::int64_t n, int) { to_nchw(value.layout, value.data, to, n, n + 1); });
+      each_plane(value.layout, [&](std::int64_t plane) { to_nchw(value.layout, value.data, to, plane); });
     }
   }
 }

@@ -47,6 +47,7 @@ class Plan {
   void check_kinds(const StepSpec& step) const;
   void choose_layouts();
   void choose_direct();
+  void order_channels();
   void mark_constants();
   void mark_gradients();
   void assign_inference_memory();
@@ -55,6 +56,8 @@ class Plan {
   void find_backward_path();
   void release_packed_parameters();
   void pack();
+  template <class F>
+  void each_plane(const Layout& layout, F&& f) const;
   // Elements of a value: of a slice, and of the whole batch.
   std::int64_t dense_size(int value) const;
   std::size_t whole_size(int value) const;
@@ -62,6 +65,7 @@ class Plan {
   PlanSpec spec_;  // its values are those of a slice
   // A run takes the batch in slices of so many images, see slices.h.
   std::int64_t batch_ = 1, slice_ = 1;
+  std::vector<const float*> slice_inputs_;  // of the slice that runs
   std::vector<Value> values_;
   std::vector<bool> direct_;  // inputs and outputs that lie in the caller's memory
   std::vector<Parameter> parameters_;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "../ops/gather.h"
+#include "../ops/channel_order.h"
 #include "../ops/geometry.h"
 #include "dense_spec.h"
 
@@ -39,10 +39,14 @@ struct ActivationSpec {
   float alpha = 0, beta = 0;
 };
 
+// How a convolution is computed; automatic: by what is expected to be fastest.
+enum class Algorithm { automatic, direct, winograd2, winograd4 };
+
 struct ConvolutionSpec {
   Window window;
   std::int64_t groups = 1;
   int weight = -1, bias = -1;
+  Algorithm algorithm = Algorithm::automatic;  // not of a CP block's stage
 };
 
 enum class Op {

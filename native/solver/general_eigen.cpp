@@ -19,7 +19,8 @@ constexpr double kSingular = 1e-13;  // of the largest entry: a pivot that is no
 // A = Q·H·Qᴴ with H upper triangular at the end (Schur form); both n×n row-major.
 class Schur {
  public:
-  Schur(std::int64_t n, const double* a, const JobControl& control) : n_(n), control_(control), h_(a, a + n * n), q_(static_cast<std::size_t>(n * n)) {
+  Schur(std::int64_t n, const double* a, const JobControl& control)
+      : n_(n), control_(control), h_(a, a + n * n), q_(static_cast<std::size_t>(n * n)) {
     for (std::int64_t i = 0; i < n; ++i) q(i, i) = 1;
     for (const Complex& entry : h_) norm_ += std::norm(entry);
     norm_ = std::sqrt(norm_);

@@ -128,7 +128,8 @@ Factors gevd_factors(Problem& problem) {
   for (double& entry : core) entry *= problem.scale();
   core = arranged(core, dims, modes);
   const std::int64_t slices = static_cast<std::int64_t>(core.size()) / rank / rank;
-  const std::vector<double> vectors = pencil_vectors(leading_slices(gemm, core, slices, spec.seed + 1), rank, problem.control());
+  const std::vector<double> vectors =
+      pencil_vectors(leading_slices(gemm, core, slices, spec.seed + 1), rank, problem.control());
   std::vector<double> lower = vectors;
   if (vectors.empty() || !solve_general(rank, lower, rank * slices, core, problem.control())) return {};
 

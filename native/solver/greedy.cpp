@@ -68,8 +68,7 @@ StopReason greedy(Problem& problem, Factors& factors) {
   Factors term(factors.dims(), 1);
   factors.fill(0);
   for (std::int64_t r = 0; r < rank; ++r) {
-    const auto [weight, sweeps] =
-        best_rank_one(problem.gemm, mttkrp, residual, problem.spec().max_iterations, term);
+    const auto [weight, sweeps] = best_rank_one(problem.gemm, mttkrp, residual, problem.spec().max_iterations, term);
     if (sweeps == 0) return StopReason::exact;
     if (!(weight > 0)) return StopReason::stalled;
     const double share = std::pow(weight, 1.0 / static_cast<double>(factors.order()));

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
@@ -96,6 +97,43 @@ t.test('a cell whose configuration has changed is stale', async (t) => {
     report: () => []
   }
   t.strictSame((await runExperiment(other, options(folder))).stale, [{ key: 'seed 1', changed: ['configuration'] }])
+})
+
+t.test('what an interrupted cell leaves is for the same cell only, and gone when it is done', async (t) => {
+  const folder = t.testdir()
+  const files: string[] = []
+  const leaving = (epochs: number, end: () => void): Experiment<{ readonly epochs: number }, { readonly found: boolean }> => ({
+    name: 'leaving',
+    title: 'Leaving',
+    components: [],
+    cells: () => [{ epochs }],
+    key: () => 'cell',
+    run: async (_, { scratch }) => {
+      const file = scratch('checkpoint')
+      files.push(file)
+      const found = existsSync(file)
+      await writeFile(file, '')
+      end()
+      return { found }
+    },
+    report: () => []
+  })
+  const fail = (): never => {
+    throw new Error('as if killed')
+  }
+  const found = async (): Promise<unknown> => JSON.parse(await readFile(path.join(folder, 'leaving.json'), 'utf8')).cells.cell.result.found
+  await t.rejects(runExperiment(leaving(1, fail), options(folder)), /as if killed/)
+  await runExperiment(
+    leaving(2, () => undefined),
+    options(folder)
+  )
+  t.equal(await found(), false, 'of another configuration')
+  await runExperiment(
+    leaving(1, () => undefined),
+    options(folder, { refresh: true })
+  )
+  t.equal(await found(), true, 'of the same')
+  for (const file of files) t.notOk(existsSync(file))
 })
 
 t.test('cells of the same name are a mistake', async (t) => {

@@ -6,7 +6,7 @@ import { GraphBuilder } from '../../bench/graphs.js'
 import { compareMethods } from '../../experiments/imagenet/compare.js'
 import { decode, imageBatches, type LabelledFile, listImages, type Preprocessing, thinned } from '../../experiments/imagenet/images.js'
 import { float, fineTune, type Graph, initialise, int } from '../../lib/index.js'
-import { random } from '../../lib/random.js'
+import { permutation, random } from '../../lib/random.js'
 
 const classes = 6
 const shape = [3, 32, 32] as const
@@ -90,17 +90,11 @@ t.test('NLS, ALS and greedy before and after tuning, end to end', async (t) => {
   await makePictures(trainFolder, 24, 1)
   await makePictures(validationFolder, 10, 2)
   const [train, validation] = [await listImages(trainFolder), await listImages(validationFolder)]
-  const shuffled = (epoch: number): LabelledFile[] => {
-    const generator = random(epoch, 1)
-    return train
-      .map((file) => ({ file, key: generator.next() }))
-      .sort((a, b) => a.key - b.key)
-      .map(({ file }) => file)
-  }
+  const shuffled = (epoch: number): LabelledFile[] => [...permutation(train.length, random(1, epoch))].map((i) => train[i] as LabelledFile)
   const dense = await fineTune(network(), {
     train: (epoch: number) => imageBatches(shuffled(epoch), 16, preprocessing),
     stepsPerEpoch: 9,
-    epochs: 12,
+    epochs: 16,
     batchSize: 16,
     learningRate: 0.02,
     clipNorm: 10,

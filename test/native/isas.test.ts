@@ -7,7 +7,9 @@ import { native } from '../../lib/native/binding.js'
 const runs = [
   { file: 'forward.ts', cache: undefined },
   { file: 'forward.ts', cache: '2' },
-  { file: 'gradients.ts', cache: undefined }
+  { file: 'gradients.ts', cache: undefined },
+  { file: 'winograd.ts', cache: undefined },
+  { file: 'winograd.ts', cache: '64' }
 ]
 
 t.setTimeout(0) // a child takes as long as it takes; the kernels are compared thousands of times

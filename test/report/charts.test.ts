@@ -91,3 +91,31 @@ t.test('bars begin at zero and grow with their value', async (t) => {
   t.ok(Math.abs((widths[0] ?? 0) - 2 * (widths[1] ?? 0)) < 0.05)
   t.match(barChart([], { title: 'Latency', xLabel: 'ms' }), 'nothing was measured')
 })
+
+t.test('a legend that is too long goes on below, and the chart moves down', async (t) => {
+  const chart = (count: number): string =>
+    lineChart(
+      Array.from({ length: count }, (_, i) => ({
+        name: `a curve of number ${i}`,
+        points: [
+          [0, i],
+          [1, i + 1]
+        ] as const
+      })),
+      { title: 'Curves', xLabel: 'x', yLabel: 'y' }
+    )
+  const height = (svg: string): number => Number(/viewBox="0 0 720 (\d+)"/.exec(svg)?.[1])
+  const entries = (svg: string): [number, number][] =>
+    [...svg.matchAll(/<rect x="([\d.]+)" y="([\d.]+)" width="12"/g)].map(([, x, y]) => [Number(x), Number(y)])
+  t.notMatch(chart(2), '<g ')
+  const six = chart(6)
+  t.equal(entries(six).length, 6)
+  t.ok(
+    entries(six).every(([x]) => x + 32 + 7 * 'a curve of number 0'.length <= 720 + 20),
+    'inside'
+  )
+  const lines = new Set(entries(six).map(([, y]) => y)).size
+  t.ok(lines > 1)
+  t.equal(height(six) - height(chart(2)), 18 * (lines - 1))
+  t.match(six, `translate(0 ${18 * (lines - 1)})`)
+})

@@ -20,7 +20,7 @@ class Peer:
         self.dims = request["dims"]
         self.request = compiled.create_infer_request()
         precision = compiled.get_property("INFERENCE_PRECISION_HINT")
-        return {"version": openvino.__version__.split("-")[0], "precision": str(precision)}
+        return {"version": openvino.__version__.split("-")[0], "precision": precision.to_string()}
 
     def load(self, request):
         inputs = np.fromfile(request["inputs"], dtype="<f4").reshape(self.dims)

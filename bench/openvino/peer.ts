@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
-import { LineProcess } from '../../bench/line-process.js'
 import { root } from '../../examples/charnet/paths.js'
+import { LineProcess } from '../line-process.js'
 
-/** The Python that has OpenVINO (POLYADIC_OPENVINO_PYTHON, else the system's); `undefined` when there is none. */
+/** The Python that has OpenVINO: POLYADIC_OPENVINO_PYTHON, that of bench/peers/setup.sh, or the system's; `undefined` when none has. */
 export function findOpenVino(): string | undefined {
-  const candidates = [process.env.POLYADIC_OPENVINO_PYTHON ?? 'python3', 'python3']
+  const candidates = [process.env.POLYADIC_OPENVINO_PYTHON ?? path.join(root, '.cache', 'peers', 'bin', 'python'), 'python3']
   return candidates.find((python) => spawnSync(python, ['-c', 'import openvino'], { stdio: 'ignore' }).status === 0)
 }
 
@@ -21,17 +21,20 @@ export interface OpenVinoOptions {
 export class OpenVinoPeer {
   readonly #process: LineProcess
   version = ''
+  /** The type that it computes in, as it says: `f32`, `bf16`. */
+  precision = ''
 
   private constructor(process: LineProcess) {
     this.#process = process
   }
 
   static async start(python: string, model: Uint8Array, { precision, dims, threads }: OpenVinoOptions): Promise<OpenVinoPeer> {
-    const child = await LineProcess.start('OpenVINO', python, [path.join(root, 'experiments', 'common', 'openvino_peer.py')])
+    const child = await LineProcess.start('OpenVINO', python, [path.join(root, 'bench', 'openvino', 'peer.py')])
     const peer = new OpenVinoPeer(child)
     const file = await child.write('model.onnx', model)
-    const { version } = await child.ask<{ version: string }>({ do: 'compile', model: file, precision, dims, threads })
-    peer.version = version
+    const answer = await child.ask<{ version: string; precision: string }>({ do: 'compile', model: file, precision, dims, threads })
+    peer.version = answer.version
+    peer.precision = answer.precision
     return peer
   }
 
