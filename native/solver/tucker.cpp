@@ -12,10 +12,10 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr std::int64_t kLeast = 1 << 15; // entries of a tensor whose iterations take long enough to save some
-constexpr double kSmaller = 0.15;        // of the tensor's size: a core that pays
-constexpr double kLoosest = 1e-4;        // tolerance of the iterations on the core: they need not converge
-constexpr std::int64_t kMostSteps = 50;  // of them
+constexpr std::int64_t kLeast = 1 << 15;  // entries of a tensor whose iterations take long enough to save some
+constexpr double kSmaller = 0.15;         // of the tensor's size: a core that pays
+constexpr double kLoosest = 1e-4;         // tolerance of the iterations on the core: they need not converge
+constexpr std::int64_t kMostSteps = 50;   // of them
 
 // Length of the core along a mode: as much as R components can span.
 std::int64_t core_width(std::int64_t dim, std::int64_t rank) { return std::min(dim, rank); }
@@ -32,8 +32,8 @@ double energy(const std::vector<double>& data) {
 }
 
 // Mode by mode from the shortest that is shortened, each subspace that of what the modes before have left (sequentially
-// truncated). It need not hold much of T, and of a trained kernel it does not: it is a place to find the beginning of the
-// way at a small price, where R components have what they can explain best.
+// truncated). It need not hold much of T, and of a trained kernel it does not: it is a place to find the beginning of
+// the way at a small price, where R components have what they can explain best.
 Core core_of(Problem& problem) {
   const std::int64_t rank = problem.spec().rank;
   Core core{problem.spec().dims, {}, {}};
