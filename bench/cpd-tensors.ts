@@ -1,4 +1,5 @@
-import { charnetFile } from '../examples/charnet/paths.js'
+import path from 'node:path'
+import { charnetFile, root } from '../examples/charnet/paths.js'
 import { type Factor, reconstruct } from '../lib/decomposition/factors.js'
 import { readOnnx, type Tensor } from '../lib/index.js'
 import { elementCount } from '../lib/tensor.js'
@@ -18,6 +19,7 @@ export const cpdProblems: readonly CpdProblem[] = [
   ...['conv2', 'conv3'].flatMap((layer) =>
     [16, 64, 128].map((rank) => ({ name: `${layer} R=${rank}`, rank, tensor: () => trainedKernel(layer) }))
   ),
+  ...[16, 48].map((rank) => ({ name: `detector 24×96×3×3 R=${rank}`, rank, tensor: detectorKernel })),
   ...[256, 512].flatMap((channels) =>
     [128, 256].map((rank) => ({
       name: `smooth ${channels}×${channels}×3×3 R=${rank}`,
@@ -35,6 +37,15 @@ async function trainedKernel(layer: string): Promise<Tensor> {
   const tensor = (await readOnnx(charnetFile)).initializers.get(`${layer}.weight`)
   if (tensor === undefined) throw new TypeError(`CharNet has no ${layer}.weight`)
   return tensor
+}
+
+// The largest kernel that is no 1×1 and no depthwise one of PP-OCR's text detector.
+async function detectorKernel(): Promise<Tensor> {
+  const file = path.join(root, 'node_modules', '@gutenye', 'ocr-models', 'assets', 'ch_PP-OCRv4_det_infer.onnx')
+  const node = (await readOnnx(file)).nodes.find(({ outputs }) => outputs[0] === 'conv2d_159.w_0')
+  const value = node?.attributes.get('value')
+  if (value?.kind !== 'tensor') throw new TypeError('the text detector has no conv2d_159.w_0')
+  return value.value
 }
 
 // What no decomposition fits: the hardest for second-order methods, whose model of the objective is wrong there.

@@ -13,8 +13,8 @@ import { benchReport } from './harness.js'
 
 type Row = Readonly<Record<string, string | number>>
 
-const kernels = cpdProblems.filter(({ name }) => /^(?:conv|smooth)/.test(name))
-const sections = { products, stability, swamps, aware, memory, abort } as const
+const kernels = cpdProblems.filter(({ name }) => /^(?:conv|detector|smooth)/.test(name))
+const sections = { products, stability, chance, swamps, aware, memory, abort } as const
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -63,6 +63,19 @@ async function* stability(starts: number, only: string): AsyncGenerator<Row> {
         const { relativeError, sensitivity, congruence, componentNorm } = await cpd(tensor, { rank: problem.rank, seed, ...options })
         yield { name: problem.name, way, seed, relativeError, sensitivity, congruence, componentNorm }
       }
+    }
+  }
+}
+
+/** Accuracy of CharNet before any fine-tuning at a rank so low that the local minimum decides it, not its error. */
+async function* chance(seeds: number): AsyncGenerator<Row> {
+  const graph = await readOnnx(charnetFile)
+  const test = await createCharacters({ split: 'test', count: 6000 })
+  for (const method of ['nls', 'als'] as const) {
+    for (let seed = 0; seed < seeds; seed++) {
+      const result = await compress(graph, { layers: { conv2: 8 }, method, seed })
+      const relativeError = result.layers[0]?.relativeError ?? Number.NaN
+      yield { name: 'conv2 R=8', method, seed, relativeError, accuracy: (await evaluate(result.graph, test)).accuracy }
     }
   }
 }
@@ -138,16 +151,20 @@ async function largest(): Promise<void> {
   )
 }
 
-/** Milliseconds from abort() until the promise has rejected, at a random moment of the longest jobs there are. */
-async function* abort(starts: number): AsyncGenerator<Row> {
-  for (const problem of kernels.slice(-2)) {
+/** Milliseconds from abort() until the promise has rejected, at random moments of the longest jobs there are. */
+async function* abort(starts: number, only: string): AsyncGenerator<Row> {
+  for (const problem of kernels.slice(-2).filter(({ name }) => name.includes(only))) {
     const tensor = await problem.tensor()
     for (const init of ['random', 'svd'] as const) {
+      const options = { rank: problem.rank, init, maxIterations: 20 } as const
+      const whole = performance.now()
+      await cpd(tensor, options)
+      const duration = performance.now() - whole
       let longest = 0
       for (let i = 0; i < starts; i++) {
         const controller = new AbortController()
-        const running = cpd(tensor, { rank: problem.rank, init, signal: controller.signal }).catch(() => undefined)
-        await new Promise((resolve) => setTimeout(resolve, 50 + 97 * i))
+        const running = cpd(tensor, { ...options, signal: controller.signal }).catch(() => undefined)
+        await new Promise((resolve) => setTimeout(resolve, ((i + Math.random()) / starts) * duration))
         const begin = performance.now()
         controller.abort()
         await running

@@ -101,11 +101,27 @@ function aware() {
   return markdown(['layer', 'seeds', 'output error', 'accuracy', 'least gain, points', 'seconds'], rows)
 }
 
+function chance() {
+  const percent = (value) => (100 * value).toFixed(1)
+  const rows = groups(rowsOf('chance'), ({ method }) => method).map(([method, all]) => {
+    const [errors, accuracies] = ['relativeError', 'accuracy'].map((key) => all.map((row) => row[key]))
+    return [
+      method,
+      all.length,
+      `${digits(Math.min(...errors), 4)}…${digits(Math.max(...errors), 4)}`,
+      `${percent(Math.min(...accuracies))}…${percent(Math.max(...accuracies))} %`,
+      `${percent(mean(accuracies))} %`
+    ]
+  })
+  return markdown(['method', 'seeds', 'error', 'accuracy', 'mean accuracy'], rows)
+}
+
 const plain = (section, titles, cells) => () => markdown(titles, rowsOf(section).map(cells))
 const tables = {
   speed,
   products,
   stability,
+  chance,
   swamps,
   aware,
   abort: plain('abort', ['kernel', 'start', 'longest, ms'], (row) => [row.name, row.init, digits(row.longestMs)])

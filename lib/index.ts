@@ -11,7 +11,8 @@ export { cost, type Cost, type NodeCost } from './operators/cost.js'
 export type { InputShapes, InputValues } from './operators/infer.js'
 
 export { reconstruct, type Factor } from './decomposition/factors.js'
-export { cpd, type CpdInit, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
+export { cpd, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
+export type { CpdInit, CpdMethod } from './decomposition/options.js'
 export type { NativeCpdTrace as CpdTrace } from './native/binding.js'
 export {
   compress,

@@ -1,6 +1,7 @@
 import path from 'node:path'
-import { cpd, cpdInits, cpdMethods, type CpdOptions, type CpdResult } from '../decomposition/cpd.js'
+import { cpd, type CpdOptions, type CpdResult } from '../decomposition/cpd.js'
 import type { Factor } from '../decomposition/factors.js'
+import { cpdInits, cpdMethods } from '../decomposition/options.js'
 import { PolyadicError, show } from '../errors.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
 import { readNpy } from '../formats/npy.js'

@@ -1,14 +1,10 @@
-import { PolyadicError, argumentError, checkChoice, checkInteger, checkNumber, show } from '../errors.js'
+import { PolyadicError, argumentError, checkInteger, checkNumber, show } from '../errors.js'
 import { native, type NativeCpdResult, type NativeCpdSpec, type NativeCpdTrace } from '../native/binding.js'
 import { runJob } from '../native/jobs.js'
 import { checkDims, elementCount, type Tensor } from '../tensor.js'
 import { checkFactors, componentWeights, type Factor } from './factors.js'
+import { checkedOptions, cpdInits, type CpdInit, type CpdMethod, maxSeed } from './options.js'
 import { searchRank } from './rank-search.js'
-
-export type CpdMethod = 'nls' | 'als' | 'greedy'
-
-/** Where the iterations begin, unless factors are given. */
-export type CpdInit = 'random' | 'svd' | 'gevd'
 
 export interface CpdOptions {
   /**
@@ -113,24 +109,7 @@ export interface CpdResult {
   readonly ranksTried?: readonly { readonly rank: number; readonly relativeError: number }[]
 }
 
-const defaults = {
-  method: 'nls',
-  init: 'random',
-  restarts: 1,
-  seed: 0,
-  maxIterations: 200,
-  tolerance: 1e-5,
-  ridge: 1e-4,
-  correction: 'none',
-  threads: 1
-} as const
-
-export const cpdMethods: readonly CpdMethod[] = ['nls', 'als', 'greedy']
-export const cpdInits: readonly CpdInit[] = ['random', 'svd', 'gevd']
-
-const epcDefault = 1.005
 const deadWeight = 1e-9
-const maxSeed = 2 ** 53 - 1
 
 /**
  * Canonical polyadic decomposition of a float32 or float64 tensor of order 2 to 6:
@@ -176,33 +155,21 @@ function merit(result: NativeCpdResult, spec: NativeCpdSpec): number {
 }
 
 function nativeSpec(tensor: Tensor, options: CpdOptions & { readonly rank: number }): NativeCpdSpec {
-  const { method, init, seed, maxIterations, tolerance, ridge, correction, threads } = { ...defaults, ...definedOnly(options) }
   const data = checkTensor(tensor)
   const rank = checkInteger('rank', options.rank, 1, 2 ** 31 - 1)
   const given = options.factors === undefined ? {} : { factors: givenFactors(options, tensor.dims, rank) }
   checkSignal(options)
   const metric = checkMetric(options, tensor.dims)
+  const { restarts: _, init, ...numbers } = checkedOptions('', options, cpdInits)
   return {
     tensor: data,
     dims: [...tensor.dims],
     rank,
-    method: checkChoice('method', method, cpdMethods),
-    init: options.factors === undefined ? checkChoice('init', init, cpdInits) : 'given',
+    ...numbers,
+    init: options.factors === undefined ? init : 'given',
     ...given,
-    ...metric,
-    seed: checkInteger('seed', seed, 0, maxSeed),
-    maxIterations: checkInteger('maxIterations', maxIterations, 1),
-    tolerance: checkNumber('tolerance', tolerance, 0, 1),
-    ridge: checkNumber('ridge', ridge, 0, 1e6),
-    maxWeight: checkMaxWeight('maxWeight', options),
-    correction: correctionFactor(correction),
-    threads: checkInteger('threads', threads, 1, 1024)
+    ...metric
   }
-}
-
-// An option that is explicitly undefined counts as absent.
-function definedOnly(options: CpdOptions): Partial<CpdOptions> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 
 // A float64 copy: the caller may go on writing to the tensor while native code reads.
@@ -248,23 +215,6 @@ function givenFactors(options: CpdOptions, dims: readonly number[], rank: number
   })
 }
 
-/** The bound, 0 for none. `argument` is what an error calls it. */
-export function checkMaxWeight(
-  argument: string,
-  { maxWeight, method = defaults.method }: Pick<CpdOptions, 'maxWeight' | 'method'>
-): number {
-  if (maxWeight === undefined) return 0
-  if (method !== 'nls') throw argumentError(argument, "no value unless method is 'nls'", maxWeight)
-  return checkNumber(argument, maxWeight, Number.MIN_VALUE, 1e12)
-}
-
-function correctionFactor(correction: NonNullable<CpdOptions['correction']>): number {
-  if (correction === 'none') return 0
-  if (correction === 'epc') return epcDefault
-  if (correction !== null && typeof correction === 'object') return checkNumber('correction.epc', correction.epc, 1, 10)
-  throw argumentError('correction', "'none', 'epc' or { epc: 1.005 }", correction)
-}
-
 // Not copied, large as it is: the caller leaves it alone until the promise settles.
 function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly number[]): { covariance?: Float64Array } {
   if (metric === undefined) return {}
@@ -282,7 +232,7 @@ function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly 
 }
 
 function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {
-  const restarts = checkInteger('restarts', options.restarts ?? defaults.restarts, 1, 10_000)
+  const { restarts } = checkedOptions('', options, cpdInits)
   const seeded = spec.init !== 'given' && spec.init !== 'gevd' && spec.method !== 'greedy' && spec.dims.length > 2
   if (restarts > 1 && !seeded)
     throw argumentError('restarts', '1 where nothing is random (given factors, gevd, greedy, a matrix)', restarts)

@@ -1,5 +1,5 @@
-import { checkMaxWeight, cpd, type CpdInit, cpdMethods, type CpdOptions } from '../decomposition/cpd.js'
-import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
+import { cpd, type CpdOptions } from '../decomposition/cpd.js'
+import { checkedOptions, type CpdInit } from '../decomposition/options.js'
 import type { Solve } from './decompose.js'
 
 /** How kernels are decomposed, as in `cpd` and with its defaults; the same for every layer unless a layer says otherwise. */
@@ -15,20 +15,7 @@ const inits: readonly CpdInit[] = ['random', 'svd']
 
 /** Throws POLYADIC_ARGUMENT naming the option (with `prefix`) that is out of range, before anything is computed. */
 export function checkSolverOptions(prefix: string, options: SolverOptions): void {
-  const { method, init, restarts, seed, maxIterations, tolerance, ridge, correction, threads } = options
-  if (method !== undefined) checkChoice(`${prefix}method`, method, cpdMethods)
-  if (init !== undefined) checkChoice(`${prefix}init`, init, inits)
-  if (restarts !== undefined) checkInteger(`${prefix}restarts`, restarts, 1, 10_000)
-  if (seed !== undefined) checkInteger(`${prefix}seed`, seed, 0, 0xffffffff)
-  if (maxIterations !== undefined) checkInteger(`${prefix}maxIterations`, maxIterations, 1)
-  if (tolerance !== undefined) checkNumber(`${prefix}tolerance`, tolerance, 0, 1)
-  if (ridge !== undefined) checkNumber(`${prefix}ridge`, ridge, 0, 1e6)
-  checkMaxWeight(`${prefix}maxWeight`, options)
-  if (threads !== undefined) checkInteger(`${prefix}threads`, threads, 1, 1024)
-  if (correction === undefined || correction === 'none' || correction === 'epc') return
-  if (typeof correction !== 'object' || correction === null)
-    throw argumentError(`${prefix}correction`, "'none', 'epc' or { epc: 1.005 }", correction)
-  checkNumber(`${prefix}correction.epc`, correction.epc, 1, 10)
+  checkedOptions(prefix, options, inits)
 }
 
 /**

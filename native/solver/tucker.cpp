@@ -12,9 +12,10 @@
 namespace polyadic::solver {
 namespace {
 
-constexpr double kSmaller = 0.15;        // of the tensor's size: a core that pays
-constexpr double kLoosest = 1e-4;        // tolerance of the iterations on the core: they need not converge
-constexpr std::int64_t kMostSteps = 50;  // of them
+constexpr std::int64_t kLeast = 1 << 15;  // entries of a tensor whose iterations take long enough to save some
+constexpr double kSmaller = 0.15;         // of the tensor's size: a core that pays
+constexpr double kLoosest = 1e-4;         // tolerance of the iterations on the core: they need not converge
+constexpr std::int64_t kMostSteps = 50;   // of them
 
 // Length of the core along a mode: as much as R components can span.
 std::int64_t core_width(std::int64_t dim, std::int64_t rank) { return std::min(dim, rank); }
@@ -56,7 +57,7 @@ Core core_of(Problem& problem) {
 }  // namespace
 
 bool compression_pays(const std::vector<std::int64_t>& dims, std::int64_t rank) {
-  if (dims.size() < 3) return false;
+  if (dims.size() < 3 || product(dims, 0, dims.size()) < kLeast) return false;
   double share = 1;
   for (const std::int64_t dim : dims) share *= static_cast<double>(core_width(dim, rank)) / static_cast<double>(dim);
   return share < kSmaller;
