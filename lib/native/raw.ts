@@ -11,7 +11,7 @@ type Raw<T> = { readonly [K in keyof T]: T[K] extends (...args: infer A) => Nati
 /** The addon as it is loaded. */
 export interface RawAddon extends Omit<NativeAddon, 'createPlan' | 'createTrainer' | 'cpd' | 'patchMoments'> {
   createPlan(spec: PlanSpec): Raw<NativePlan>
-  createTrainer(spec: PlanSpec): Raw<NativeTrainer>
+  createTrainer(...args: Parameters<NativeAddon['createTrainer']>): Raw<NativeTrainer>
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): JobNumber
   patchMoments(spec: NativeMomentsSpec): JobNumber
   /** `settled` is called once for each job, on this thread, when native code has let go of its buffers. */
@@ -62,7 +62,7 @@ export function withJobs(raw: RawAddon): NativeAddon {
   }
   return Object.assign(Object.create(raw) as RawAddon, {
     createPlan: (spec: PlanSpec) => plan(raw.createPlan(spec)),
-    createTrainer: (spec: PlanSpec) => trainer(raw.createTrainer(spec)),
+    createTrainer: (...args: Parameters<NativeAddon['createTrainer']>) => trainer(raw.createTrainer(...args)),
     cpd: (...args: Parameters<RawAddon['cpd']>) => new Job<never>(raw.cpd(...args)),
     patchMoments: (spec: NativeMomentsSpec) => new Job<never>(raw.patchMoments(spec))
   })

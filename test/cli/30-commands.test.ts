@@ -155,7 +155,10 @@ t.test('bench measures, compares and fails on a regression', async (t) => {
 t.test('no temporary files are left', async (t) => {
   t.strictSame(
     (await readdir(folder)).filter(
-      (name) => !/^(model|small|tuned|again|trained)\.onnx$|^(x|y)\.npy$|^report\.html$|^bench\.json$|^data$/.test(name)
+      (name) =>
+        !/^(model|small|tuned|again|trained|distilled|resumed)\.onnx$|^(x|y)\.npy$|^report\.html$|^bench\.json$|^data$|^checkpoint$/.test(
+          name
+        )
     ),
     []
   )
