@@ -42,7 +42,7 @@ export function report(cells: readonly Cell[]): Section[] {
   return [
     {
       kind: 'text',
-      text: `Every network is tuned with the same budget (${epochs} epochs of ${images.toLocaleString('en')} images), the dense one too: otherwise a decomposed network would be credited with what more training does. One seed. ${verdict(cells)}`
+      text: `Every network is tuned with the same budget (${epochs} epochs of ${images.toLocaleString('en')} images), the dense one too: otherwise a decomposed network would be credited with what more training does. One seed. ${verdict(cells)} The table past the paper has decomposed networks ahead of the dense one as it is, after more images; its row \`dense, tuned as long\`, where it is computed, says what of that more training does by itself.`
     },
     { kind: 'table', columns, rows },
     {
