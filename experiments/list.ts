@@ -6,6 +6,7 @@ import { memory } from './memory/experiment.js'
 import { pastThePaper } from './past-the-paper/experiment.js'
 import { regularisation } from './regularisation/experiment.js'
 import { secondLayer } from './second-layer/experiment.js'
+import { spatiallyVarying } from './spatially-varying/experiment.js'
 import { wholeNetwork } from './whole-network/experiment.js'
 
 /** In the order of the document. */
@@ -17,5 +18,6 @@ export const experiments: readonly Experiment[] = [
   alexnetCharacters,
   memory,
   deepNetwork,
-  regularisation
+  regularisation,
+  spatiallyVarying
 ]

@@ -24,6 +24,11 @@ export { compressibleLayers, type CompressibleLayer } from './replacement/layers
 export type { Augment, Batch, Batches, BatchSource, ExampleSet, Targets } from './training/batches.js'
 export { evaluate, type EvaluateOptions } from './training/evaluate.js'
 export { fineTune, type CheckpointOptions, type FineTuneOptions, type FineTuneResult } from './training/fine-tune.js'
+export {
+  compressLayerByLayer,
+  type LayerByLayerOptions,
+  type LayerByLayerResult
+} from './training/layer-by-layer.js'
 export type { Random } from './random.js'
 export type { Rollback } from './training/guard.js'
 export { initialise, type InitialiseOptions } from './training/initialise.js'
@@ -36,9 +41,11 @@ export type { CompiledValue } from './runtime/compile.js'
 export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
 export type { Feeds } from './runtime/feeds.js'
 export type { Precision, PrecisionChoice } from './runtime/precision.js'
-export { Session, type RunOptions, type SessionDescription, type SessionOptions } from './runtime/session.js'
+export { Session, type RunOptions, type RunSyncOptions, type SessionDescription, type SessionOptions } from './runtime/session.js'
+export type { ResultMemory } from './runtime/results.js'
 export { defaultThreads } from './runtime/threads.js'
 
+export { imageFolder, type ImageDecoder, type ImageFit, type ImageFolder, type ImageFolderOptions } from './formats/image-folder.js'
 export { readDataset, type Dataset, type LabelledData } from './formats/dataset.js'
 export { decodeNpy, encodeNpy, readNpy, writeNpy } from './formats/npy.js'
 export { decodeNpz, encodeNpz, readNpz, writeNpz, type Arrays } from './formats/npz.js'

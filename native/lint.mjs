@@ -1,4 +1,4 @@
-// clang-format over every C++ file, and clang-tidy where a compilation database is (npx cmake-js compile makes one).
+// clang-format 14 over every C++ file, and clang-tidy where a compilation database is (npx cmake-js compile makes one).
 //   node native/lint.mjs [--write] [--require]     --require fails when a tool is missing
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
@@ -9,9 +9,9 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const write = process.argv.includes('--write')
 const required = process.argv.includes('--require')
 
-function has(command) {
-  const result = spawnSync(command, ['--version'], { stdio: 'ignore' })
-  return !result.error && result.status === 0
+// Other versions format otherwise: the one that the sources are formatted with comes first, under the name that Debian gives it.
+function find(tool) {
+  return [`${tool}-14`, tool].find((command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0)
 }
 
 function sources() {
@@ -23,14 +23,15 @@ function sources() {
 }
 
 function missing(tool) {
-  console.log(`lint:native: ${tool} is not installed, so this check is left out (Debian: apt-get install ${tool})`)
+  console.log(`lint:native: ${tool} is not installed, so this check is left out (Debian: apt-get install ${tool}-14)`)
   return required ? 1 : 0
 }
 
 function format(files) {
-  if (!has('clang-format')) return missing('clang-format')
+  const command = find('clang-format')
+  if (command === undefined) return missing('clang-format')
   const mode = write ? ['-i'] : ['--dry-run', '--Werror']
-  return spawnSync('clang-format', [...mode, ...files], { cwd: root, stdio: 'inherit' }).status ?? 1
+  return spawnSync(command, [...mode, ...files], { cwd: root, stdio: 'inherit' }).status ?? 1
 }
 
 function tidy(files) {
@@ -39,9 +40,10 @@ function tidy(files) {
     console.log('lint:native: no compile_commands.json, so clang-tidy is left out (npx cmake-js compile -O build-cmake makes one)')
     return 0
   }
-  if (!has('clang-tidy')) return missing('clang-tidy')
+  const command = find('clang-tidy')
+  if (command === undefined) return missing('clang-tidy')
   const units = files.filter((name) => name.endsWith('.cpp'))
-  return spawnSync('clang-tidy', ['-p', database, '--quiet', ...units], { cwd: root, stdio: 'inherit' }).status ?? 1
+  return spawnSync(command, ['-p', database, '--quiet', ...units], { cwd: root, stdio: 'inherit' }).status ?? 1
 }
 
 const files = sources()

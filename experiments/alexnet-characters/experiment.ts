@@ -17,17 +17,19 @@ export const alexnetCharacters: Experiment<GroupedConfig, GroupedResult> = {
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)
-    const cp = (method: CpdMethod, rank: number): GroupedConfig => ({
+    const cp = (method: CpdMethod, rank: number, seed: number): GroupedConfig => ({
       kind: 'cp',
       method,
       rank,
-      seed: 1,
+      seed,
       budget: small(tuning),
       dense: small(dense)
     })
     return [
       { kind: 'dense', budget: small(dense) },
-      ...(isQuick ? [8] : [16, 64]).flatMap((rank) => methods.map((method) => cp(method, rank)))
+      ...(isQuick ? [1] : [1, 2, 3]).flatMap((seed) =>
+        (isQuick ? [8] : [16, 64]).flatMap((rank) => methods.map((method) => cp(method, rank, seed)))
+      )
     ]
   },
   key: (config) => (config.kind === 'dense' ? 'dense' : `rank ${config.rank}, ${config.method}, seed ${config.seed}`),

@@ -40,6 +40,12 @@ export async function testAccuracy(graph: Graph, context: CellContext): Promise<
   return 100 * (await evaluate(graph, test)).accuracy
 }
 
+/** In percent: what choices are made by. */
+export async function validationAccuracy(graph: Graph, context: CellContext): Promise<number> {
+  const validation = await characters('validation', sizes[context.scale].validation, context)
+  return percent((await evaluate(graph, validation)).accuracy)
+}
+
 /** Multiply-adds and parameters for one patch. */
 export function size(graph: Graph): { macs: number; parameters: number } {
   const { macs, parameters } = cost(graph, { image: [1, 1, patch, patch] })

@@ -10,7 +10,8 @@ import {
   type Start,
   testAccuracy,
   tune,
-  type Tuning
+  type Tuning,
+  validationAccuracy
 } from '../common/charnet.js'
 import { type Contestant, measureLatency, runtimes, type Timing } from '../common/latency.js'
 import type { CellContext } from '../framework/experiment.js'
@@ -18,11 +19,18 @@ import type { CellContext } from '../framework/experiment.js'
 /** A way from the dense network to the decomposed one. */
 export interface Recipe {
   readonly start: Start
-  readonly tuning: Tuning
+  readonly tuning: LongTuning
+}
+
+export interface LongTuning extends Tuning {
+  /** Of a moving average of the weights, which then is what is judged. */
+  readonly averageDecay?: number
 }
 
 export type PastConfig =
   | { readonly kind: 'dense' }
+  /** The dense network with the budget of the decomposed ones: what more training alone does. */
+  | { readonly kind: 'dense, tuned'; readonly seed: number; readonly tuning: Tuning }
   | { readonly kind: 'recipe'; readonly recipe: string; readonly ranks: Ranks; readonly seed: number; readonly settings: Recipe }
   | { readonly kind: 'ranks'; readonly ranks: Ranks; readonly seed: number; readonly settings: Recipe }
   | { readonly kind: 'time'; readonly batch: number; readonly ranks: readonly Ranks[] }
@@ -42,6 +50,7 @@ export interface Trained {
 }
 
 export interface Dense {
+  readonly validation: number
   readonly test: number
   readonly macs: number
   readonly parameters: number
@@ -55,13 +64,14 @@ export type PastResult = Trained | Dense | Timed
 
 export async function run(config: PastConfig, context: CellContext): Promise<PastResult> {
   const dense = await denseCharNet()
-  if (config.kind === 'dense') return { test: await testAccuracy(dense, context), ...size(dense) }
+  if (config.kind === 'dense')
+    return { validation: await validationAccuracy(dense, context), test: await testAccuracy(dense, context), ...size(dense) }
   if (config.kind === 'time') return { timings: await time(dense, config, context) }
-  const { start, tuning } = config.settings
-  const decomposed = await decompose(dense, config.ranks, start, config.seed, context)
-  const testBefore = await testAccuracy(decomposed.graph, context)
-  const { graph, ...tuned } = await tune(decomposed.graph, tuning, config.seed, context)
-  return { ...size(graph), errors: decomposed.errors, testBefore, test: await testAccuracy(graph, context), ...tuned }
+  const isDense = config.kind === 'dense, tuned'
+  const begin = isDense ? { graph: dense, errors: {} } : await decompose(dense, config.ranks, config.settings.start, config.seed, context)
+  const testBefore = await testAccuracy(begin.graph, context)
+  const { graph, ...tuned } = await tune(begin.graph, isDense ? config.tuning : config.settings.tuning, config.seed, context)
+  return { ...size(graph), errors: begin.errors, testBefore, test: await testAccuracy(graph, context), ...tuned }
 }
 
 // Speed does not depend on the weights: a few iterations make the chains.

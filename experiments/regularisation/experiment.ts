@@ -5,7 +5,7 @@ import type { Experiment } from '../framework/experiment.js'
 import { type RegularConfig, type RegularResult, run } from './compute.js'
 import { report } from './report.js'
 
-const tuning: Tuning = { images: 100_000, epochs: 2, learningRate: 0.002, weightDecay: 0.01, optimiser: 'adamw' }
+const tuning: Tuning = { images: 50_000, epochs: 2, learningRate: 0.002, weightDecay: 0.01, optimiser: 'adamw' }
 const ranks = [32, 64, 128, 192]
 
 export const regularisation: Experiment<RegularConfig, RegularResult> = {

@@ -49,6 +49,9 @@ export function analyse(graph: Graph, inputShapes: InputShapes = {}, inputValues
   return new Analyser(graph, inputShapes, inputValues, evaluate).run()
 }
 
+/** Elements that a network may compute from constants and shapes besides eight for each that its initializers have: those cost the file bytes. */
+const foldedBesides = 2 ** 29
+
 class Analyser {
   readonly #graph: Graph
   readonly #evaluate: Evaluate | undefined
@@ -60,6 +63,8 @@ class Analyser {
   /** Nodes that stood for others so far, and how deep in each other those are now. */
   #expanded = 0
   #depth = 0
+  /** Elements that may still be computed while the plan is made. */
+  #folded: number
 
   constructor(graph: Graph, inputShapes: InputShapes, inputValues: InputValues, evaluate: Evaluate | undefined) {
     this.#graph = graph
@@ -75,6 +80,7 @@ class Analyser {
       const value = inputValues[name]
       if (value !== undefined) this.#constants.set(name, value)
     }
+    this.#folded = [...graph.initializers.values()].reduce((sum, { dims }) => sum + 8 * elementCount(dims), foldedBesides)
     this.#live = new Set(graph.outputs.map((output) => output.name))
     addLive(graph.nodes, this.#live)
   }
@@ -137,9 +143,21 @@ class Analyser {
     const analysed = { node, operator, context, outputDims }
     const known = folded ?? this.#empty(outputDims, dtypes) ?? this.#evaluated(analysed, dtypes)
     if (known === undefined) this.#nodes.push(analysed)
+    else this.#spend(context, known)
     node.outputs.forEach((name, i) => {
       if (known?.[i] !== undefined && name !== '') this.#constants.set(name, known[i])
     })
+  }
+
+  /** Many tensors of a size that is allowed are too much even so. */
+  #spend(context: NodeContext, tensors: readonly Tensor[]): void {
+    this.#folded -= tensors.reduce((sum, { dims }) => sum + elementCount(dims), 0)
+    if (this.#folded < 0)
+      throw unsupported(
+        context,
+        'a network that computes so much from its constants',
+        `8 elements for each of theirs and ${foldedBesides} besides`
+      )
   }
 
   /** Tensors without elements are known. */

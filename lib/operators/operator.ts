@@ -197,8 +197,11 @@ export function integersInput(context: NodeContext, index: number, what: string)
 /** Elements of a tensor that a plan can hold: native code counts in 32 bits. */
 const maximumElements = 2 ** 31 - 1
 
-/** Elements of a tensor that is computed while a plan is made: files are not trusted, and a few bytes may ask for terabytes. */
-export const maximumFolded = 2 ** 26
+/**
+ * Elements of a tensor that is computed while a plan is made: files are not trusted, and a few bytes may ask for terabytes. The largest
+ * layers that are known, VGG's first after its convolutions, have 1.03e8.
+ */
+export const maximumFolded = 2 ** 28
 
 /** How many elements tensors of `dims` have. Throws `POLYADIC_SHAPE` for dims that are none, `POLYADIC_UNSUPPORTED` for more than `most`. */
 export function checkedCount(context: NodeContext, dims: readonly number[], most = maximumElements): number {

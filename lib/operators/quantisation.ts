@@ -1,6 +1,6 @@
-import type { Attribute, Body } from '../graph/graph.js'
+import type { Attribute, Body, Node } from '../graph/graph.js'
 import { int, intAttribute, makeNode } from '../graph/rewrite.js'
-import type { DataType } from '../tensor.js'
+import { type DataType, elementCount, floatTensor, int64Tensor, type Tensor } from '../tensor.js'
 import { dataType } from './casting.js'
 import { apply, type Dense, refOf, reshape, scalar, take } from './dense.js'
 import { dequantized, quantized, ranges } from './quantised-constants.js'
@@ -60,15 +60,12 @@ const quantize: Operator = {
   }
 }
 
-/**
- * Operators of quantised values as what they mean: dequantised inputs, the operator itself, a quantised output. Inputs: value, scale and zero
- * point of each operand, scale and zero point of the output, of a convolution its bias, of the product of the scales.
- */
-function quantizedForm(opType: string, inner: string, bodyOf: (context: NodeContext) => Body): Operator {
+/** An operator that nodes stand for. */
+function quantizedForm(opType: string, limits: string, bodyOf: (context: NodeContext) => Body, first = 10): Operator {
   return {
     opType,
-    limits: `computed as DequantizeLinear, ${inner} and QuantizeLinear`,
-    opsets: [10, newestOpset],
+    limits,
+    opsets: [first, newestOpset],
     hasGradient: false,
     body: bodyOf,
     // Never asked: the body stands for the node.
@@ -77,6 +74,10 @@ function quantizedForm(opType: string, inner: string, bodyOf: (context: NodeCont
   }
 }
 
+/*
+ * Operators of quantised values as what they mean: dequantised inputs, the operator itself, a quantised output. Inputs: value, scale and zero
+ * point of each operand, scale and zero point of the output, of a convolution its bias, of the product of the scales.
+ */
 const operands = ['x', 'x_scale', 'x_zero', 'w', 'w_scale', 'w_zero', 'y_scale', 'y_zero'] as const
 
 function quantizedConvolution({ node }: NodeContext): Body {
@@ -118,9 +119,86 @@ function quantizedProduct(context: NodeContext): Body {
   }
 }
 
+/** Of TensorProto.DataType, for Cast. */
+const [toFloat32, toUint8, toInt32] = [{ to: int(1) }, { to: int(2) }, { to: int(6) }] as const
+
+/**
+ * An operator of whole numbers as what it means: operands less their zero points, the operator itself, whole numbers. Inputs: both operands, then
+ * their zero points, each of which is given the dims that `zeroDims` says, for those of x and w to broadcast.
+ */
+function integerForm(context: NodeContext, opType: string, zeroDims: (index: number, dims: readonly number[]) => readonly number[]): Body {
+  const initializers = new Map<string, Tensor>()
+  const nodes = ['x', 'w'].flatMap((name, index) => {
+    const cast = makeNode({ opType: 'Cast', inputs: [name], outputs: [`${name}_float`], attributes: toFloat32 })
+    const zero = context.inputs[2 + index]
+    if (zero === undefined) return [cast]
+    const dims = elementCount(zero.dims) === 1 ? [] : zeroDims(index, zero.dims)
+    initializers.set(`${name}_dims`, int64Tensor(dims, [dims.length]))
+    return [
+      cast,
+      makeNode({ opType: 'Cast', inputs: [`${name}_zero`], outputs: [`${name}_zero_float`], attributes: toFloat32 }),
+      makeNode({ opType: 'Reshape', inputs: [`${name}_zero_float`, `${name}_dims`], outputs: [`${name}_spread`] }),
+      makeNode({ opType: 'Sub', inputs: [`${name}_float`, `${name}_spread`], outputs: [`${name}_shifted`] })
+    ]
+  })
+  const operand = (name: string, index: number): string => (context.inputs[2 + index] === undefined ? `${name}_float` : `${name}_shifted`)
+  const inputs = ['x', 'w'].map(operand)
+  return {
+    inputs: ['x', 'w', 'x_zero', 'w_zero'],
+    outputs: ['y'],
+    initializers,
+    nodes: [
+      ...nodes,
+      makeNode({ opType, inputs, outputs: ['products'], attributes: Object.fromEntries(context.node.attributes) }),
+      makeNode({ opType: 'Cast', inputs: ['products'], outputs: ['y'], attributes: toInt32 })
+    ]
+  }
+}
+
+/** The zero point of the weights may be one for each output channel. */
+function integerConvolution(context: NodeContext): Body {
+  const spatial = requiredInput(context, 1).dims.slice(1)
+  return integerForm(context, 'Conv', (index, dims) => (index === 1 ? [...dims, ...spatial.map(() => 1)] : dims))
+}
+
+/** Zero points may be one for each row of the left side, or each column of the right: vectors, or of the rank of their side. */
+function integerProduct(context: NodeContext): Body {
+  return integerForm(context, 'MatMul', (index, dims) => (index === 0 && dims.length === 1 ? [...dims, 1] : dims))
+}
+
+/** x by 255 steps from its least to its greatest element, 0 among them. Outputs: the levels, their scale and their zero point. */
+function dynamicQuantization(): Body {
+  const node = (opType: string, inputs: readonly string[], output: string, attributes: Record<string, Attribute> = {}): Node =>
+    makeNode({ opType, inputs, outputs: [output], attributes })
+  return {
+    inputs: ['x'],
+    outputs: ['y', 'scale', 'zero'],
+    initializers: new Map([0, 1, 255].map((value) => [String(value), floatTensor(Float32Array.of(value), [])])),
+    nodes: [
+      node('ReduceMin', ['x'], 'min', { keepdims: int(0) }),
+      node('ReduceMax', ['x'], 'max', { keepdims: int(0) }),
+      node('Min', ['min', '0'], 'low'),
+      node('Max', ['max', '0'], 'high'),
+      node('Sub', ['high', 'low'], 'range'),
+      node('Div', ['range', '255'], 'step'),
+      // Of nothing but zeros; any scale does.
+      node('Equal', ['range', '0'], 'is_flat'),
+      node('Where', ['is_flat', '1', 'step'], 'scale'),
+      node('Div', ['low', 'scale'], 'below'),
+      node('Neg', ['below'], 'above'),
+      node('Round', ['above'], 'level'),
+      node('Cast', ['level'], 'zero', toUint8),
+      node('QuantizeLinear', ['x', 'scale', 'zero'], 'y')
+    ]
+  }
+}
+
 export const quantisations: readonly Operator[] = [
   dequantize,
   quantize,
-  quantizedForm('QLinearConv', 'Conv', quantizedConvolution),
-  quantizedForm('QLinearMatMul', 'MatMul', quantizedProduct)
+  quantizedForm('QLinearConv', 'computed as DequantizeLinear, Conv and QuantizeLinear', quantizedConvolution),
+  quantizedForm('QLinearMatMul', 'computed as DequantizeLinear, MatMul and QuantizeLinear', quantizedProduct),
+  quantizedForm('ConvInteger', 'computed in float32', integerConvolution),
+  quantizedForm('MatMulInteger', 'computed in float32', integerProduct),
+  quantizedForm('DynamicQuantizeLinear', '', dynamicQuantization, 11)
 ]

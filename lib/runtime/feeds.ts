@@ -70,7 +70,7 @@ function checkFeed({ name, dtype }: ValueInfo, tensor: Tensor): CheckedFeed {
  * The elements as memory that stays where it is while native code reads it: a copy where it is shared or resizable, or where the array is of
  * another realm (a vm context, a test runner) or a subclass.
  */
-function readable(subject: () => string, dtype: DataType, data: unknown): TensorData {
+export function readable(subject: () => string, dtype: DataType, data: unknown): TensorData {
   const type = arrayType(dtype)
   if (!ArrayBuffer.isView(data) || !(Symbol.toStringTag in data) || data[Symbol.toStringTag] !== type.name) {
     throw argumentError(`${subject()}: data`, `${/^[AEIOU]/.test(type.name) ? 'an' : 'a'} ${type.name}`, data)

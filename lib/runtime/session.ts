@@ -3,12 +3,13 @@ import type { Graph, ValueInfo } from '../graph/graph.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
-import { elementCount, fromFloat32, type Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor.js'
 import { type Compiled, type CompiledValue, compile } from './compile.js'
 import { fasterPlan, fasterPlanSync } from './contest.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
 import { makePlan, type Plan, type PlanRequest } from './plan.js'
 import { checkPrecision, type Precision, type PrecisionChoice, type UsedPrecision, usable } from './precision.js'
+import { type ResultMemory, Results } from './results.js'
 import { checkThreads } from './threads.js'
 
 export interface SessionOptions {
@@ -24,7 +25,16 @@ export interface SessionOptions {
   readonly precision?: PrecisionChoice
 }
 
-export interface RunOptions {
+export interface RunSyncOptions {
+  /**
+   * Tensors that results are written to, by output name, each of its output's dims and type: a caller who is done with a result gives it
+   * again, as fresh memory of megabytes costs as much as a fast network. They are what the run returns; not to be touched, nor given to another
+   * run, before it has. Outputs left out get memory of their own.
+   */
+  readonly outputs?: ResultMemory
+}
+
+export interface RunOptions extends RunSyncOptions {
   /** Aborting rejects with its reason, once native code has let go of the tensors. */
   readonly signal?: AbortSignal
 }
@@ -53,8 +63,7 @@ export interface SessionDescription {
 interface Prepared {
   readonly plan: Plan
   readonly inputs: readonly Float32Array[]
-  /** Where the outputs go, in the plan's order. */
-  readonly buffers: readonly Float32Array[]
+  readonly results: Results
 }
 
 const defaults = { threads: 1, maxPlans: 4, precision: 'f32' } as const
@@ -69,6 +78,7 @@ export class Session {
   readonly inputs: readonly ValueInfo[]
   readonly outputs: readonly ValueInfo[]
   readonly #graph: Graph
+  readonly #outputNames: readonly string[]
   /** Inputs whose contents, not only their shapes, determine a plan. */
   readonly #constantInputs: ReadonlySet<string>
   readonly #threads: number
@@ -87,6 +97,7 @@ export class Session {
 
   private constructor(graph: Graph, options: Required<SessionOptions>) {
     this.#graph = graph
+    this.#outputNames = graph.outputs.map(({ name }) => name)
     this.#constantInputs = constantInputs(graph)
     this.#threads = options.threads
     this.#maxPlans = options.maxPlans
@@ -122,16 +133,16 @@ export class Session {
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
     if (this.#used === undefined) await this.#measureFor(feeds, options.signal)
-    const { plan, inputs, buffers } = this.#prepare(feeds)
-    await this.#whileRunning(runJob(() => plan.native.run(inputs, buffers), options.signal))
-    return this.#named(plan.compiled, buffers)
+    const { plan, inputs, results } = this.#prepare(feeds, options.outputs)
+    await this.#whileRunning(runJob(() => plan.native.run(inputs, results.buffers), options.signal))
+    return results.named(this.#outputNames)
   }
 
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
-  runSync(feeds: Feeds): Record<string, Tensor> {
-    const { plan, inputs, buffers } = this.#prepare(feeds)
-    fromNative(() => plan.native.runSync(inputs, buffers))
-    return this.#named(plan.compiled, buffers)
+  runSync(feeds: Feeds, options: RunSyncOptions = {}): Record<string, Tensor> {
+    const { plan, inputs, results } = this.#prepare(feeds, options.outputs)
+    fromNative(() => plan.native.runSync(inputs, results.buffers))
+    return results.named(this.#outputNames)
   }
 
   /**
@@ -166,12 +177,12 @@ export class Session {
     if (this.#running > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  #prepare(feeds: Feeds): Prepared {
+  #prepare(feeds: Feeds, memory: ResultMemory | undefined): Prepared {
     this.#checkOpen()
     const checked = checkFeeds(this.#graph, feeds)
     const plan = this.#planFor(checked)
-    const buffers = plan.compiled.outputs.map(({ dims }) => unwritten(elementCount(dims)))
-    return { plan, inputs: plan.feedOf.map((i) => (checked[i] as CheckedFeed).floats), buffers }
+    const inputs = plan.feedOf.map((i) => (checked[i] as CheckedFeed).floats)
+    return { plan, inputs, results: new Results(plan.compiled, memory, inputs) }
   }
 
   #planFor(checked: readonly CheckedFeed[]): Plan {
@@ -185,12 +196,6 @@ export class Session {
     const shapes = Object.fromEntries(checked.map(({ name, tensor }) => [name, [...tensor.dims]]))
     const values = Object.fromEntries([...this.#constantInputs].map((name) => [name, tensors.get(name) as Tensor]))
     return [shapes, values]
-  }
-
-  /** Every output of the graph by name, in its order. */
-  #named({ outputs, constants }: Compiled, results: readonly Float32Array[]): Record<string, Tensor> {
-    const computed = new Map(outputs.map(({ name, dims, dtype }, i) => [name, fromFloat32(results[i] as Float32Array, dims, dtype)]))
-    return Object.fromEntries(this.outputs.map(({ name }) => [name, computed.get(name) ?? copyOf(constants.get(name) as Tensor)]))
   }
 
   #checkOpen(): void {
@@ -264,17 +269,6 @@ export class Session {
 
 function keyOf({ inputShapes, inputValues }: PlanRequest): string {
   return JSON.stringify([[...inputShapes.values()], Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))])
-}
-
-/** Memory that a run fills: not zeroed first, which would cost as much as writing the result. It is the array's own and can be transferred. */
-function unwritten(count: number): Float32Array {
-  const bytes = Buffer.allocUnsafeSlow(count * Float32Array.BYTES_PER_ELEMENT)
-  return new Float32Array(bytes.buffer, bytes.byteOffset, count)
-}
-
-/** Callers own what they get. */
-function copyOf(tensor: Tensor): Tensor {
-  return { ...tensor, data: tensor.data.slice() }
 }
 
 function sameDims(expected: readonly (readonly number[])[], feeds: readonly CheckedFeed[]): boolean {

@@ -21,8 +21,19 @@ export interface ExampleSet {
   readonly count: number
 }
 
-/** Makes an epoch's batches (of any size; they are regrouped). Its buffers are copied, so it may use one again and again. */
-export type BatchSource = (epoch: number) => Iterable<Batch> | AsyncIterable<Batch>
+/**
+ * Makes an epoch's batches (of any size; they are regrouped). Its buffers are copied, so it may use one again and again. What it tells of
+ * itself is checked against the network.
+ */
+export interface BatchSource {
+  (epoch: number): Iterable<Batch> | AsyncIterable<Batch>
+  /** Names of the classes that targets count. */
+  readonly classes?: readonly string[]
+  /** Examples an epoch, which lets the schedule know its length. */
+  readonly count?: number
+  /** C×H×W of an example. */
+  readonly dims?: readonly number[]
+}
 
 export type Batches = BatchSource | ExampleSet
 
@@ -54,7 +65,16 @@ export interface BatchLayout {
 
 /** How many full batches an epoch has, where that is known beforehand. */
 export function batchesPerEpoch(batches: Batches, batchSize: number): number | undefined {
-  return typeof batches === 'function' ? undefined : Math.floor(batches.count / batchSize)
+  return batches.count === undefined ? undefined : Math.floor(batches.count / batchSize)
+}
+
+/** Throws POLYADIC_SHAPE or POLYADIC_ARGUMENT when a source says that its examples or classes are not the network's. */
+export function checkSource(name: string, batches: Batches, example: readonly number[], classes?: number): void {
+  if (typeof batches !== 'function') return
+  if (batches.dims !== undefined && batches.dims.join() !== example.join())
+    throw sizeError(name, `examples of ${example.join('×')} as the network's input`, batches.dims)
+  if (batches.classes === undefined || classes === undefined || batches.classes.length === classes) return
+  throw argumentError(name, `${classes} classes, one an output of the network`, batches.classes)
 }
 
 /** An ExampleSet, checked and made a source: shuffled by seed and epoch, or in order without a seed. */
@@ -177,6 +197,6 @@ function checkClass(name: string, value: unknown, classes: number): void {
   throw argumentError(`${name} target`, `a class index from 0 to ${classes - 1}`, value)
 }
 
-function sizeError(subject: string, expected: string, actual: number): PolyadicError {
+function sizeError(subject: string, expected: string, actual: unknown): PolyadicError {
   return new PolyadicError('POLYADIC_SHAPE', `${subject}: expected ${expected}, got ${show(actual)}`, { subject })
 }

@@ -2,7 +2,7 @@ import { checkInteger, PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { Session } from '../runtime/session.js'
 import { type FloatTensor, elementCount, floatTensor } from '../tensor.js'
-import { type Batches, type FullBatch, fullBatches, sourceOf } from './batches.js'
+import { type Batches, checkSource, type FullBatch, fullBatches, sourceOf } from './batches.js'
 import type { Evaluation } from './loop.js'
 import { exampleDims, singleInput, withLogits } from './network.js'
 import { prefetched } from './prefetch.js'
@@ -31,6 +31,7 @@ export async function evaluate(graph: Graph, batches: Batches, options: Evaluate
   const fixed = input.dims?.[0]
   const batchSize = checkInteger('batchSize', options.batchSize ?? (typeof fixed === 'number' ? fixed : 64), 1)
   const exampleSize = elementCount(example)
+  checkSource('batches', batches, example)
   const source = sourceOf('batches', batches, exampleSize, batchSize)
   await using session = await Session.create(withLogits(graph, logits), { threads })
   const run = async (batch: FullBatch): Promise<FloatTensor> => {

@@ -3,7 +3,7 @@ import type { Graph } from '../graph/graph.js'
 import type { NativeOptimiser } from '../native/binding.js'
 import { defaultThreads } from '../runtime/threads.js'
 import { elementCount } from '../tensor.js'
-import { batchesPerEpoch, sourceOf } from './batches.js'
+import { batchesPerEpoch, checkSource, sourceOf } from './batches.js'
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { DivergenceGuard, type Rollback } from './guard.js'
 import { type EpochRecord, type Evaluation, type LoopSettings, type Progress, TrainingLoop } from './loop.js'
@@ -85,6 +85,10 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
 function loopData({ example, classes, outputSize, planInputs }: Training, options: FineTuneOptions, { isRegression }: Objective) {
   const { batchSize, seed, augment } = withDefaults(options)
   const exampleSize = elementCount(example)
+  for (const name of ['train', 'validation'] as const) {
+    const batches = options[name]
+    if (batches !== undefined) checkSource(name, batches, example, isRegression ? undefined : classes)
+  }
   return {
     train: sourceOf('train', options.train, exampleSize, batchSize, seed),
     validation: options.validation && sourceOf('validation', options.validation, exampleSize, batchSize),

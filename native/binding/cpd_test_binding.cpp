@@ -20,6 +20,8 @@ namespace {
 using solver::Factors;
 using solver::Gemm;
 
+const JobControl kNever;  // is never cancelled
+
 struct Arguments {
   explicit Arguments(const Napi::CallbackInfo& info) : object(info[0].As<Napi::Object>()) {}
   Napi::Object object;
@@ -50,7 +52,7 @@ Napi::Value gemm(const Napi::CallbackInfo& info) {
     const std::vector<double> a = in.values("a", m * k), b = in.values("b", k * n);
     const bool ta = bool_property(in.object, "transposeA"), tb = bool_property(in.object, "transposeB");
     std::vector<double> c(static_cast<std::size_t>(m * n));
-    Gemm(static_cast<int>(in.integer("threads")))
+    Gemm(static_cast<int>(in.integer("threads")), kNever)
         .multiply(m, n, k, ta ? solver::row_major(a.data(), m).transposed() : solver::row_major(a.data(), k),
                   tb ? solver::row_major(b.data(), k).transposed() : solver::row_major(b.data(), n), c.data(), n);
     return array(info.Env(), c.data(), m * n);
@@ -65,7 +67,7 @@ Napi::Value mttkrp(const Napi::CallbackInfo& info) {
     const std::int64_t rank = in.integer("rank");
     const Factors factors = in.factors("factors", dims, rank);
     const std::vector<double> tensor = in.values("tensor", solver::product(dims, 0, dims.size()));
-    Gemm product(static_cast<int>(in.integer("threads")));
+    Gemm product(static_cast<int>(in.integer("threads")), kNever);
     solver::Mttkrp tree(dims, rank);
     Factors result(dims, rank);
     if (bool_property(in.object, "packed")) {
@@ -90,7 +92,7 @@ Napi::Value product_seconds(const Napi::CallbackInfo& info) {
     Factors factors(dims, rank);
     factors.fill(0.5);
     const std::vector<double> tensor(static_cast<std::size_t>(solver::product(dims, 0, dims.size())), 0.25);
-    Gemm gemm(static_cast<int>(in.integer("threads")));
+    Gemm gemm(static_cast<int>(in.integer("threads")), kNever);
     solver::Mttkrp tree(dims, rank);
     const solver::PanelMatrix panels = tree.panels(gemm, tensor.data(), 1);
     double best = 0;
@@ -114,8 +116,7 @@ Napi::Value gradient(const Napi::CallbackInfo& info) {
     spec.rank = in.integer("rank");
     spec.ridge = number_property(in.object, "ridge");
     const std::vector<double> tensor = in.values("tensor", solver::product(spec.dims, 0, spec.dims.size()));
-    const JobControl control;
-    solver::Problem problem(tensor.data(), 1, spec, control);
+    solver::Problem problem(tensor.data(), 1, spec, kNever);
     const Factors result = solver::nls_gradient(problem, in.factors("factors", spec.dims, spec.rank));
     return array(info.Env(), result.data(), result.size());
   });
@@ -129,7 +130,7 @@ Napi::Value jacobian_product(const Napi::CallbackInfo& info) {
     const std::int64_t rank = in.integer("rank");
     const Factors factors = in.factors("factors", dims, rank);
     const Factors direction = in.factors("direction", dims, rank);
-    Gemm product(1);
+    Gemm product(1, kNever);
     solver::Gramians gramians(factors);
     gramians.update(product, factors);
     gramians.prepare(product, factors);
@@ -145,7 +146,7 @@ Napi::Value eigen(const Napi::CallbackInfo& info) {
     const Arguments in(info);
     const std::int64_t n = in.integer("n");
     std::vector<double> values, vectors;
-    solver::symmetric_eigen(n, in.values("a", n * n).data(), values, vectors);
+    solver::symmetric_eigen(n, in.values("a", n * n).data(), kNever, values, vectors);
     const Napi::Array pair = Napi::Array::New(info.Env(), 2);
     pair.Set(0u, array(info.Env(), values.data(), n));
     pair.Set(1u, array(info.Env(), vectors.data(), n * n));

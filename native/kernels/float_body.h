@@ -130,25 +130,6 @@ void depthwise_tile(const TileArgs& given) {
   for (int p = 0; p < Pixels; ++p) tile_end(args, p, 0, 1, acc[p]);
 }
 
-template <int Taps>
-void depthwise_grad_tile(const GradArgs& args) {
-  std::ptrdiff_t offset[Taps];
-  Vec acc[Taps];
-#pragma GCC unroll 8
-  for (int j = 0; j < Taps; ++j) {
-    offset[j] = args.src_offset + args.offsets[j];
-    acc[j] = Vec::load(args.grad + j * Vec::kLanes);
-  }
-  for (std::int64_t p = 0; p < args.pixels; ++p) {
-    const float* x = args.src[p];
-    const Vec d = Vec::load(args.diff[p] + args.diff_offset);
-#pragma GCC unroll 8
-    for (int j = 0; j < Taps; ++j) acc[j] = fma(Vec::load(x + offset[j]), d, acc[j]);
-  }
-#pragma GCC unroll 8
-  for (int j = 0; j < Taps; ++j) acc[j].store(args.grad + j * Vec::kLanes);
-}
-
 float peak_loop(std::int64_t rounds) {
   constexpr int kChains = 12;
   Vec acc[kChains];
@@ -182,7 +163,6 @@ constexpr polyadic::FloatKernels float_kernels() {
           Preferred,
           {P1, P2, P3, P4},
           8,
-          8,
           {POLYADIC_ROW(conv_tile, P1, 1), POLYADIC_ROW(conv_tile, P2, 2), POLYADIC_ROW(conv_tile, P3, 3),
            POLYADIC_ROW(conv_tile, P4, 4)},
           {POLYADIC_ROW(conv_grad_tile, P1, 1), POLYADIC_ROW(conv_grad_tile, P2, 2),
@@ -191,8 +171,6 @@ constexpr polyadic::FloatKernels float_kernels() {
            depthwise_tile<6>, depthwise_tile<7>, depthwise_tile<8>},
           depthwise_rows,
           depthwise_pair,
-          {depthwise_grad_tile<1>, depthwise_grad_tile<2>, depthwise_grad_tile<3>, depthwise_grad_tile<4>,
-           depthwise_grad_tile<5>, depthwise_grad_tile<6>, depthwise_grad_tile<7>, depthwise_grad_tile<8>},
           peak_loop};
 }
 

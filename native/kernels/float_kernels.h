@@ -49,7 +49,7 @@ struct GradArgs {
   std::ptrdiff_t diff_block;  // floats between channel blocks of diff
   std::int64_t pixels;
   const std::int32_t* offsets;  // one a tap of the tile
-  float* grad;                  // convolution: [taps][blocks][block]; depthwise: [taps][block]; added to
+  float* grad;                  // [taps][blocks][block], added to
 };
 
 // Weight-gradient tile: for j < taps, m < blocks, lane l:
@@ -82,9 +82,6 @@ using DepthwiseRows = void (*)(const RowArgs&);
 // is between them stays in these few rows of memory.
 using DepthwisePair = void (*)(const RowArgs& first, const RowArgs& second);
 
-// Depthwise weight gradient: for j < taps, lane l: grad[j][l] += Σ_p src[p][offsets[j] + l] · diff[p][l]
-using DepthwiseGradTile = void (*)(const GradArgs&);
-
 // Independent fused multiply-adds in registers, `rounds` of 12 each; returns their sum so that none is optimised away.
 using PeakLoop = float (*)(std::int64_t rounds);
 
@@ -94,14 +91,12 @@ struct FloatKernels {
   int blocks;                                      // preferred number of blocks of a convolution panel
   int taps[kMaxBlocks];                            // taps of a full weight-gradient tile with m + 1 blocks
   int depthwise_pixels;                            // pixels of a full depthwise tile
-  int depthwise_taps;                              // taps of a full depthwise weight-gradient tile
   ConvTile conv[kMaxBlocks][kMaxPixels];           // [blocks − 1][pixels − 1], null beyond `pixels`
   ConvGradTile conv_grad[kMaxBlocks][kMaxPixels];  // [blocks − 1][taps − 1]
   DepthwiseTile depthwise[kMaxPixels];             // [pixels − 1]
   DepthwiseRows depthwise_rows;
   DepthwisePair depthwise_pair;
-  DepthwiseGradTile depthwise_grad[kMaxPixels];  // [taps − 1]
-  PeakLoop peak;                                 // 12 · 2 · block operations a round
+  PeakLoop peak;  // 12 · 2 · block operations a round
 };
 
 }  // namespace polyadic

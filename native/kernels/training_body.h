@@ -46,10 +46,12 @@ void deposit_row(const float* from, float* to, std::int64_t count, bool add) {
   }
 }
 
-void scale_rows(const float* x, float* y, std::int64_t pixels, const float* scale, const float* shift, bool relu) {
+void scale_rows(const float* x, const float* other, float* y, std::int64_t pixels, const float* scale,
+                const float* shift, bool relu) {
   const Vec a = Vec::load(scale), b = Vec::load(shift);
   for (std::int64_t p = 0; p < pixels; ++p, x += kLanes, y += kLanes) {
-    const Vec value = fma(a, Vec::load(x), b);
+    Vec value = fma(a, Vec::load(x), b);
+    if (other) value = value + Vec::load(other + p * kLanes);
     (relu ? max(Vec::zero(), value) : value).store(y);
   }
 }
@@ -148,26 +150,59 @@ void maxout_gradient(const polyadic::MaxoutArgs& args, bool add) {
   }
 }
 
-void max_pool_gradient(const polyadic::PoolGradientArgs& args) {
-  const Vec best = Vec::load(args.y), zero = Vec::zero();
-  Vec rest = Vec::load(args.dy);  // a lane's gradient until its maximum is found, then 0
-  for (std::int64_t r = 0; r < args.rows; ++r) {
-    const float* x = args.x + r * args.x_row;
-    float* dx = args.dx + r * args.dx_row;
-    for (std::int64_t c = 0; c < args.columns; ++c, x += args.x_column, dx += args.dx_column) {
-      const Vec value = Vec::load(x);
-      (Vec::load(dx) + if_equal(value, best, rest, zero)).store(dx);
+void maxout_blocks(const polyadic::MaxoutBlocksArgs& given) {
+  const polyadic::MaxoutBlocksArgs args = given;
+  for (std::int64_t p = 0; p < args.pixels * kLanes; p += kLanes) {
+    Vec best = Vec::load(args.x + p);
+    // What comes second is kept where it is NaN.
+    for (std::int64_t j = 1; j < args.count; ++j) best = max(best, Vec::load(args.x + p + j * args.x_piece));
+    best.store(args.y + p);
+  }
+}
+
+void maxout_blocks_gradient(const polyadic::MaxoutBlocksArgs& given) {
+  const polyadic::MaxoutBlocksArgs args = given;
+  const Vec zero = Vec::zero();
+  for (std::int64_t p = 0; p < args.pixels * kLanes; p += kLanes) {
+    const Vec best = Vec::load(args.y + p);
+    Vec rest = Vec::load(args.dy + p);  // a lane's gradient until its maximum is found, then 0
+    for (std::int64_t j = 0; j < args.count; ++j) {
+      const Vec value = Vec::load(args.x + p + j * args.x_piece);
+      if_equal(value, best, rest, zero).store(args.dx + p + j * args.dx_piece);
       rest = if_equal(value, best, zero, rest);
     }
   }
 }
 
-void average_pool_gradient(const polyadic::PoolGradientArgs& args) {
-  const Vec part = Vec::load(args.dy) * Vec::broadcast(args.scale);
-  for (std::int64_t r = 0; r < args.rows; ++r) {
-    float* dx = args.dx + r * args.dx_row;
-    for (std::int64_t c = 0; c < args.columns; ++c, dx += args.dx_column) (Vec::load(dx) + part).store(dx);
+template <int Taps>
+void depthwise_grad_taps(const polyadic::DepthwiseGradArgs& given) {
+  const polyadic::DepthwiseGradArgs args = given;
+  std::ptrdiff_t offset[Taps];
+  Vec acc[Taps];
+#pragma GCC unroll 12
+  for (int j = 0; j < Taps; ++j) {
+    offset[j] = args.offsets[j];
+    acc[j] = Vec::load(args.grad + j * kLanes);
   }
+  for (std::int64_t y = 0; y < args.rows; ++y) {
+    const float* x = args.src + y * args.src_row;
+    const float* diff = args.diff + y * args.diff_row;
+    for (std::int64_t p = 0; p < args.pixels; ++p, x += args.src_pixel, diff += kLanes) {
+      const Vec d = Vec::load(diff);
+#pragma GCC unroll 12
+      for (int j = 0; j < Taps; ++j) acc[j] = fma(Vec::load(x + offset[j]), d, acc[j]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int j = 0; j < Taps; ++j) acc[j].store(args.grad + j * kLanes);
+}
+
+void depthwise_grad(const polyadic::DepthwiseGradArgs& args) {
+  constexpr void (*by_taps[polyadic::kMaxGradTaps])(const polyadic::DepthwiseGradArgs&) = {
+      depthwise_grad_taps<1>, depthwise_grad_taps<2>,  depthwise_grad_taps<3>,  depthwise_grad_taps<4>,
+      depthwise_grad_taps<5>, depthwise_grad_taps<6>,  depthwise_grad_taps<7>,  depthwise_grad_taps<8>,
+      depthwise_grad_taps<9>, depthwise_grad_taps<10>, depthwise_grad_taps<11>, depthwise_grad_taps<12>};
+  by_taps[args.taps - 1](args);
 }
 
 void sgd(const polyadic::UpdateArgs& given) {
@@ -234,10 +269,23 @@ void transpose(const float* src, std::ptrdiff_t src_row, int rows, float* dst, s
 }
 
 constexpr polyadic::TrainingKernels training_kernels() {
-  return {relu_rows,       relu_gradient,     deposit_row,           scale_rows,
-          moments,         products,          combine_rows,          maxout,
-          maxout_gradient, max_pool_gradient, average_pool_gradient, sgd,
-          adamw,           square_sum,        average_values,        transpose};
+  return {relu_rows,
+          relu_gradient,
+          deposit_row,
+          scale_rows,
+          moments,
+          products,
+          combine_rows,
+          maxout,
+          maxout_gradient,
+          maxout_blocks,
+          maxout_blocks_gradient,
+          depthwise_grad,
+          sgd,
+          adamw,
+          square_sum,
+          average_values,
+          transpose};
 }
 
 }  // namespace

@@ -36,15 +36,29 @@ struct MaxoutArgs {
   const std::int32_t* dx_pieces;
 };
 
-struct PoolGradientArgs {
-  const float* x;   // first pixel of the window in the input
-  float* dx;        // the same in the input's gradient
-  const float* y;   // maximum: the window's result
-  const float* dy;  // its gradient
-  std::int64_t rows, columns;
-  std::ptrdiff_t x_row, x_column, dx_row, dx_column;  // floats from a row or column of the window to the next
-  float scale;                                        // average: 1 / count
+// The same where the pieces are blocks of their own: piece j of a pixel begins j·x_piece floats after piece 0.
+struct MaxoutBlocksArgs {
+  const float* x;
+  std::ptrdiff_t x_piece;
+  std::int64_t count, pixels;
+  float* y;
+  const float* dy;
+  float* dx;
+  std::ptrdiff_t dx_piece;
 };
+
+// Weight gradient of one channel block of a depthwise convolution, over rows of pixels.
+struct DepthwiseGradArgs {
+  const float* src;
+  const float* diff;
+  std::int64_t rows, pixels;
+  std::ptrdiff_t src_row, src_pixel, diff_row;  // floats; the pixels of diff lie side by side
+  const std::int32_t* offsets;                  // one a tap, from a pixel of src
+  int taps;                                     // at most kMaxGradTaps
+  float* grad;                                  // [taps][block], added to
+};
+
+constexpr int kMaxGradTaps = 12;
 
 struct TrainingKernels {
   // dy ← dy·slope with slope 1 where y > 0, else alpha; sums[lane] += Σ dy. Without y: the sums alone.
@@ -53,8 +67,9 @@ struct TrainingKernels {
   void (*relu_gradient)(const float* y, const float* dy, float* dx, std::int64_t count, float alpha, bool add);
   // to ← from, or to += from.
   void (*deposit)(const float* from, float* to, std::int64_t count, bool add);
-  // y = scale·x + shift by lane, with max(·, 0) where relu.
-  void (*scale_rows)(const float* x, float* y, std::int64_t pixels, const float* scale, const float* shift, bool relu);
+  // y = scale·x + shift by lane, plus `other` unless null, with max(·, 0) where relu.
+  void (*scale_rows)(const float* x, const float* other, float* y, std::int64_t pixels, const float* scale,
+                     const float* shift, bool relu);
   // sums[lane] += Σ (x − mean), squares[lane] += Σ (x − mean)².
   void (*moments)(const float* x, std::int64_t pixels, const float* mean, float* sums, float* squares);
   // sums[lane] += Σ dy, products[lane] += Σ dy·(x − mean).
@@ -66,9 +81,10 @@ struct TrainingKernels {
   void (*maxout)(const MaxoutArgs& args);
   // The gradient goes to the first piece that holds the maximum; the others' are cleared unless `add`.
   void (*maxout_gradient)(const MaxoutArgs& args, bool add);
-  // One window: to its first maximum, and to all of it evenly. Both add.
-  void (*max_pool_gradient)(const PoolGradientArgs& args);
-  void (*average_pool_gradient)(const PoolGradientArgs& args);
+  void (*maxout_blocks)(const MaxoutBlocksArgs& args);
+  void (*maxout_blocks_gradient)(const MaxoutBlocksArgs& args);
+  // For j < taps, lane l: grad[j][l] += Σ over pixels of src[offsets[j] + l] · diff[l].
+  void (*depthwise_grad)(const DepthwiseGradArgs& args);
   // v ← momentum·v + g + decay·w;  w ← w − rate·v, or with Nesterov w ← w − rate·(g + decay·w + momentum·v).
   void (*sgd)(const UpdateArgs& args);
   // m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;  w ← w − rate·(decay·w + m̂ / (√v̂ + ε)).

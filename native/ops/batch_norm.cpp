@@ -58,15 +58,9 @@ class BatchNorm : public Step {
         shift[l] = bias[l] - mean[l] * factor[l];
       }
       each_row_of(b, [&](std::int64_t n, std::int64_t y) {
-        float* to = out_.data + at(out_.layout, n, b, y);
-        kernel.scale_rows(in_.data + at(in_.layout, n, b, y), to, in_.layout.w, factor.data(), shift.data(),
-                          relu_ && !residual_);
-        if (!residual_) return;
-        const float* other = residual_->data + at(residual_->layout, n, b, y);
-        for (std::int64_t i = 0; i < in_.layout.w * in_.layout.block; ++i) {
-          const float sum = to[i] + other[i];
-          to[i] = relu_ && sum < 0 ? 0.0f : sum;
-        }
+        const float* other = residual_ ? residual_->data + at(residual_->layout, n, b, y) : nullptr;
+        kernel.scale_rows(in_.data + at(in_.layout, n, b, y), other, out_.data + at(out_.layout, n, b, y), in_.layout.w,
+                          factor.data(), shift.data(), relu_);
       });
     });
   }
@@ -79,7 +73,15 @@ class BatchNorm : public Step {
     context.parallel(in_.layout.blocks(), [&](std::int64_t b, int) {
       const Lanes& mean = batch_mean_[static_cast<std::size_t>(b)];
       const Lanes& variance = batch_variance_[static_cast<std::size_t>(b)];
+      const Lanes scale = lanes_of(scale_.data, b, 0.0f);
       std::array<double, 16> by_bias{}, by_scale{};
+      Lanes of_dy{}, of_x{}, constant{};
+      for (std::size_t l = 0; l < of_dy.size(); ++l) of_dy[l] = scale[l] * inverse(variance[l]);
+      const auto to_input = [&](std::int64_t n, std::int64_t y) {
+        kernel.combine_rows(in_.data + at(in_.layout, n, b, y), out_.grad + at(out_.grad_layout, n, b, y),
+                            in_.grad + at(in_.grad_layout, n, b, y), in_.layout.w, of_dy.data(), of_x.data(),
+                            constant.data(), accumulate[0]);
+      };
       each_row_of(b, [&](std::int64_t n, std::int64_t y) {
         float* dy = out_.grad + at(out_.grad_layout, n, b, y);
         Lanes sums{}, products{};
@@ -95,26 +97,19 @@ class BatchNorm : public Step {
           by_bias[l] += static_cast<double>(sums[l]);
           by_scale[l] += static_cast<double>(products[l]);
         }
+        // Running statistics do not depend on x: what goes to the input is known row by row.
+        if (!noted_ && in_.needs_grad) to_input(n, y);
       });
-      const Lanes scale = lanes_of(scale_.data, b, 0.0f);
-      Lanes of_dy{}, of_x{}, constant{};
       for (std::size_t l = 0; l < of_dy.size(); ++l) {
         const double sigma = static_cast<double>(inverse(variance[l]));
         by_scale[l] *= sigma;
-        const double factor = static_cast<double>(scale[l]) * sigma;
-        of_dy[l] = static_cast<float>(factor);
-        if (!noted_) continue;
+        const double factor = static_cast<double>(of_dy[l]);
         of_x[l] = static_cast<float>(-factor * by_scale[l] * sigma / count);
         constant[l] = static_cast<float>(-factor * by_bias[l] / count) - of_x[l] * mean[l];
       }
       deposit_lanes(scale_, by_scale, b);
       deposit_lanes(bias_, by_bias, b);
-      if (!in_.needs_grad) return;
-      each_row_of(b, [&](std::int64_t n, std::int64_t y) {
-        kernel.combine_rows(in_.data + at(in_.layout, n, b, y), out_.grad + at(out_.grad_layout, n, b, y),
-                            in_.grad + at(in_.grad_layout, n, b, y), in_.layout.w, of_dy.data(), of_x.data(),
-                            constant.data(), accumulate[0]);
-      });
+      if (noted_ && in_.needs_grad) each_row_of(b, to_input);
     });
   }
 

@@ -38,8 +38,9 @@ class Convolution : public Step {
         residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]),
         relu_(spec.activation.kind == ActivationSpec::Kind::relu),
         epilogue_(spec, resources),
-        shape_(convolution_shape(spec.convolution, in_.layout, out_.layout.c * spec.maxout.pieces, out_.layout.h,
-                                 out_.layout.w)) {
+        shape_(convolution_shape(spec.convolution, in_.layout,
+                                 out_.order.by_pieces() ? out_.order.channels : out_.layout.c * spec.maxout.pieces,
+                                 out_.layout.h, out_.layout.w)) {
     if (static_cast<std::int64_t>(weight_.data.size()) != shape_.weight_count() ||
         (bias_ && static_cast<std::int64_t>(bias_->data.size()) != shape_.out_channels)) {
       throw Error(ErrorCode::shape, "convolution: weight or bias has the wrong number of elements");
@@ -52,8 +53,9 @@ class Convolution : public Step {
     } else if (const int m = winograd_tile(spec, resources.training)) {
       fast_ = std::make_unique<Winograd>(shape_, in_.layout, out_.layout, m, resources.threads);
     } else {
-      wide_ = Gather(shape_, Direction::forward, in_.layout, out_.layout, spec.maxout);
-      if (in_.needs_grad) wide_back_ = Gather(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout);
+      wide_ = Gather(shape_, Direction::forward, in_.layout, out_.layout, spec.maxout, out_.order);
+      if (in_.needs_grad)
+        wide_back_ = Gather(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout, {}, out_.order);
       if (resources.training) keep_packed();
     }
   }
@@ -192,7 +194,9 @@ class Convolution : public Step {
       }
       for (std::int64_t c = b * layout.block; with_bias && c < std::min<std::int64_t>((b + 1) * layout.block, layout.c);
            ++c) {
-        bias_->grad[static_cast<std::size_t>(c)] += static_cast<float>(sums[c - b * layout.block]);
+        const std::int64_t channel = out_.order.channel_at(c);
+        if (channel >= 0)
+          bias_->grad[static_cast<std::size_t>(channel)] += static_cast<float>(sums[c - b * layout.block]);
       }
     });
   }

@@ -164,26 +164,32 @@ void Depthwise::run_blocks(const float* src, float* dst, std::int64_t images, st
 
 void Depthwise::weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
                                 float* grad) const {
-  const FloatKernels& f32 = table_->f32;
+  const TrainingKernels& kernel = table_->training;
   const Phase& phase = phases_[0];
+  const PixelGrid& from = phase.gather.src;
+  const PixelGrid& to = phase.gather.dst;
   const std::int64_t taps = static_cast<std::int64_t>(phase.offsets.size());
-  const std::int64_t groups = (taps + f32.depthwise_taps - 1) / f32.depthwise_taps;
-  context.parallel(dst_.blocks() * groups, [&](std::int64_t index, int) {
-    const std::int64_t b = index / groups, first = index % groups * f32.depthwise_taps;
-    const int width = static_cast<int>(std::min<std::int64_t>(f32.depthwise_taps, taps - first));
-    const float* from[kBand];
-    const float* differences[kBand];
-    float sums[kMaxPixels * 16] = {};
-    GradArgs args{from, b * src_.plane(), differences, b * diff_layout.plane(), 0, 0, phase.offsets.data() + first,
-                  sums};
-    for (std::int64_t begin = 0; begin < phase.gather.dst.size(); begin += kBand) {
-      const std::int64_t end = std::min<std::int64_t>(begin + kBand, phase.gather.dst.size());
-      args.pixels = end - begin;
-      list_pixels(phase.gather.src, src_, src, begin, end, from);
-      list_pixels(phase.gather.dst, diff_layout, diff, begin, end, differences);
-      f32.depthwise_grad[width - 1](args);
+  // As many taps at a time as there are sums in registers, evenly.
+  const std::int64_t parts = (taps + kMaxGradTaps - 1) / kMaxGradTaps,
+                     most = (taps + parts - 1) / std::max<std::int64_t>(1, parts);
+  context.parallel(dst_.blocks() * parts, [&](std::int64_t index, int) {
+    const std::int64_t b = index / parts, first = index % parts * most;
+    float sums[kMaxGradTaps * 16] = {};
+    DepthwiseGradArgs args{};
+    args.rows = to.y.count;
+    args.pixels = to.x.count;
+    args.src_row = from.y.step * src_.row();
+    args.src_pixel = from.x.step * src_.block;
+    args.diff_row = to.y.step * diff_layout.row();
+    args.offsets = phase.offsets.data() + first;
+    args.taps = static_cast<int>(std::min(most, taps - first));
+    args.grad = sums;
+    for (std::int64_t n = 0; n < to.images; ++n) {
+      args.src = src + src_.at(n, b) + src_.pixel(from.y.first, from.x.first);
+      args.diff = diff + diff_layout.at(n, b) + diff_layout.pixel(to.y.first, to.x.first);
+      kernel.depthwise_grad(args);
     }
-    for (int j = 0; j < width; ++j) {
+    for (int j = 0; j < args.taps; ++j) {
       const std::int64_t tap = phase.gather.taps[static_cast<std::size_t>(first + j)].index;
       for (std::int64_t c = b * dst_.block; c < std::min<std::int64_t>((b + 1) * dst_.block, dst_.c); ++c) {
         grad[c * taps + tap] += sums[j * dst_.block + (c - b * dst_.block)];

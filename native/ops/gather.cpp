@@ -19,8 +19,9 @@ std::int64_t chunk_of(int blocks, int block) {
 
 }  // namespace
 
-Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout)
-    : table_(&kernels()), shape_(shape), direction_(direction), src_(src), dst_(dst), maxout_(maxout) {
+Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout,
+               ChannelOrder order)
+    : table_(&kernels()), shape_(shape), direction_(direction), src_(src), dst_(dst), maxout_(maxout), order_(order) {
   phases_ = direction == Direction::forward ? forward_phases(shape, src.n) : backward_phases(shape, src.n);
   if (src_.image() > std::numeric_limits<std::int32_t>::max() ||
       shape_.weight_count() > std::numeric_limits<std::int32_t>::max()) {
@@ -28,15 +29,26 @@ Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout&
   }
   by_position_ = direction == Direction::backward_data && prefers_positions(phases_, src.h, src.w);
   for (int phase = 0; phase < static_cast<int>(phases_.size()); ++phase) add_panels(phase);
+  if (by_position_) {
+    list_positions();
+  } else {
+    list_runs();
+  }
   packed_size_ = source_.size();
   packed_ = Buffer(packed_size_);
   weights_ = packed_.data();
   bias_ = Buffer(bias_source_.size());
 }
 
-// Channel of the convolution's own output (or, backward, input) behind a destination channel.
+// Channel of the convolution's own output (or, backward, input) behind a destination channel; −1: none.
 std::int64_t Gather::destination_channel(std::int64_t channel, std::int64_t piece) const {
-  return direction_ == Direction::forward ? maxout_.channel(channel, piece, shape_.out_channels) : channel;
+  if (direction_ == Direction::backward_data) return channel;
+  return order_.by_pieces() ? order_.channel_at(channel) : maxout_.channel(channel, piece, shape_.out_channels);
+}
+
+// The same of a source channel.
+std::int64_t Gather::source_channel(std::int64_t channel) const {
+  return direction_ == Direction::backward_data ? order_.channel_at(channel) : channel;
 }
 
 std::int64_t Gather::group_of(std::int64_t destination) const {
@@ -110,7 +122,9 @@ void Gather::add_panel(int phase, std::int64_t first_block, int count, std::int6
       for (std::int64_t c = first; c < std::min(first + step, src_.c); ++c) {
         if (!wanted[static_cast<std::size_t>(c / per_group)]) continue;
         panel.offsets.push_back(static_cast<std::int32_t>(src_.channel(c) + src_.pixel(tap.dy, tap.dx)));
-        for (const std::int64_t lane : lanes) source_.push_back(lane < 0 ? -1 : weight_index(lane, c, tap.index));
+        const std::int64_t from = source_channel(c);
+        for (const std::int64_t lane : lanes)
+          source_.push_back(lane < 0 || from < 0 ? -1 : weight_index(lane, from, tap.index));
       }
     }
   }
@@ -192,6 +206,44 @@ bool Gather::small_weights(const Context& context) const {
          phases_[0].dst.size() >= std::int64_t{4} * kBand * context.threads();
 }
 
+// Panels that one job takes in order: all pieces of the same blocks.
+void Gather::list_runs() {
+  jobs_ = {0};
+  for (std::size_t i = 0; i < panels_.size();) {
+    std::size_t end = i + 1;
+    while (end < panels_.size() && (panels_[end].flags & kMaxDst)) ++end;
+    runs_.emplace_back(i, end);
+    const std::int64_t pixels = phases_[static_cast<std::size_t>(panels_[i].phase)].dst.size();
+    jobs_.push_back(jobs_.back() + (pixels + kBand - 1) / kBand);
+    i = end;
+  }
+}
+
+// A panel's jobs are the positions of its phase; the ranges of k that are inside there differ from panel to panel only
+// by the channels a tap has.
+void Gather::list_positions() {
+  jobs_ = {0};
+  inside_begin_ = {0};
+  for (const Panel& panel : panels_) {
+    const GatherPhase& phase = phases_[static_cast<std::size_t>(panel.phase)];
+    const std::int64_t channels =
+        phase.taps.empty() ? 0 : static_cast<std::int64_t>(panel.offsets.size() / phase.taps.size());
+    jobs_.push_back(jobs_.back() + phase.dst.y.count * phase.dst.x.count);
+    inside_of_panel_.push_back(inside_begin_.size() - 1);
+    for (std::int64_t y = 0; y < phase.dst.y.count; ++y) {
+      for (std::int64_t x = 0; x < phase.dst.x.count; ++x) {
+        for (const auto& [first, last] : inside_taps(phase, y, x, src_.h, src_.w))
+          inside_.emplace_back(first * channels, last * channels);
+        inside_begin_.push_back(inside_.size());
+      }
+    }
+  }
+}
+
+std::size_t Gather::job_of(std::int64_t index) const {
+  return static_cast<std::size_t>(std::upper_bound(jobs_.begin(), jobs_.end(), index) - jobs_.begin()) - 1;
+}
+
 void Gather::run_bands(const Context& context, const float* src, float* dst, int options) const {
   if (small_weights(context)) {
     const GatherPhase& phase = phases_[0];
@@ -202,31 +254,18 @@ void Gather::run_bands(const Context& context, const float* src, float* dst, int
     });
     return;
   }
-  std::vector<std::pair<std::size_t, std::size_t>> runs;  // panels: all pieces of the same blocks
-  for (std::size_t i = 0; i < panels_.size();) {
-    std::size_t end = i + 1;
-    while (end < panels_.size() && (panels_[end].flags & kMaxDst)) ++end;
-    runs.emplace_back(i, end);
-    i = end;
-  }
   // Bands change fastest: a panel's weights are used for all pixels before the next panel's come in.
-  std::vector<std::int64_t> begins{0};
-  for (const auto& [first, end] : runs) {
-    const std::int64_t pixels = phases_[static_cast<std::size_t>(panels_[first].phase)].dst.size();
-    begins.push_back(begins.back() + (pixels + kBand - 1) / kBand);
-  }
-  context.parallel(begins.back(), [&](std::int64_t index, int thread) {
-    const std::size_t r =
-        static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
-    const GatherPhase& phase = phases_[static_cast<std::size_t>(panels_[runs[r].first].phase)];
-    const std::int64_t begin = (index - begins[r]) * kBand;
+  context.parallel(jobs_.back(), [&](std::int64_t index, int thread) {
+    const std::size_t r = job_of(index);
+    const GatherPhase& phase = phases_[static_cast<std::size_t>(panels_[runs_[r].first].phase)];
+    const std::int64_t begin = (index - jobs_[r]) * kBand;
     const std::int64_t end = std::min(begin + kBand, phase.dst.size());
     const float* from[kBand];
     float* to[kBand];
     list_pixels(phase.src, src_, src, begin, end, from);
     list_pixels(phase.dst, dst_, dst, begin, end, to);
     const Band band{from, to, static_cast<int>(end - begin)};
-    for (std::size_t p = runs[r].first; p < runs[r].second; ++p) {
+    for (std::size_t p = runs_[r].first; p < runs_[r].second; ++p) {
       run_whole(panels_[p], band, options, context.scratch(thread));
     }
   });
@@ -234,24 +273,15 @@ void Gather::run_bands(const Context& context, const float* src, float* dst, int
 
 // One position over all images at a time: all pixels of a band share the taps that are inside.
 void Gather::run_positions(const Context& context, const float* src, float* dst, int options) const {
-  std::vector<std::int64_t> begins{0};
-  for (const Panel& panel : panels_) {
-    const PixelGrid& grid = phases_[static_cast<std::size_t>(panel.phase)].dst;
-    begins.push_back(begins.back() + grid.y.count * grid.x.count);
-  }
-  context.parallel(begins.back(), [&](std::int64_t index, int thread) {
-    const std::size_t p =
-        static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), index) - begins.begin()) - 1;
+  context.parallel(jobs_.back(), [&](std::int64_t index, int thread) {
+    const std::size_t p = job_of(index);
     const Panel& panel = panels_[p];
     const GatherPhase& phase = phases_[static_cast<std::size_t>(panel.phase)];
-    const std::int64_t y = (index - begins[p]) / phase.dst.x.count, x = (index - begins[p]) % phase.dst.x.count;
-    std::vector<Range> ranges = inside_taps(phase, y, x, src_.h, src_.w);
-    const std::int64_t channels =
-        phase.taps.empty() ? 0 : static_cast<std::int64_t>(panel.offsets.size() / phase.taps.size());
-    for (auto& [first, last] : ranges) {
-      first *= channels;
-      last *= channels;
-    }
+    const std::int64_t position = index - jobs_[p];
+    const std::int64_t y = position / phase.dst.x.count, x = position % phase.dst.x.count;
+    const std::size_t at = inside_of_panel_[p] + static_cast<std::size_t>(position);
+    const Range* ranges = inside_.data() + inside_begin_[at];
+    const std::size_t count = inside_begin_[at + 1] - inside_begin_[at];
     const float* from = src + src_.origin() +
                         src_.pixel(phase.src.y.first + y * phase.src.y.step, phase.src.x.first + x * phase.src.x.step);
     float* to = dst + dst_.origin() +
@@ -264,7 +294,7 @@ void Gather::run_positions(const Context& context, const float* src, float* dst,
         sources[i] = from + (n + i) * src_.image();
         targets[i] = to + (n + i) * dst_.image();
       }
-      run_panel(panel, band, ranges.data(), ranges.size(), options, context.scratch(thread));
+      run_panel(panel, band, ranges, count, options, context.scratch(thread));
     }
   });
 }

@@ -7,20 +7,11 @@
 
 #include "../core/buffer.h"
 #include "../core/dispatch.h"
+#include "channel_order.h"
 #include "context.h"
 #include "geometry.h"
 
 namespace polyadic {
-
-// How output channels of a convolution are taken together by maxout: destination channel o is the maximum over
-// j < pieces of convolution channel o·pieces + j (adjacent) or j·C/pieces + o (strided).
-struct Maxout {
-  std::int64_t pieces = 1;
-  bool adjacent = true;
-  std::int64_t channel(std::int64_t o, std::int64_t j, std::int64_t channels) const {
-    return adjacent ? o * pieces + j : j * (channels / pieces) + o;
-  }
-};
 
 class Gather {
  public:
@@ -28,8 +19,11 @@ class Gather {
   enum : int { kAccumulate = 1, kApplyRelu = 2 };
 
   Gather() = default;
-  // src and dst: layouts whose halo is large enough. Maxout only forward.
-  Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout = {});
+  // src and dst: layouts whose halo is large enough. Maxout only forward. `order`: how the convolution's output
+  // channels lie in dst (backward: in src), whose layout then has order.places() channels; by pieces only without
+  // groups and without maxout.
+  Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout = {},
+         ChannelOrder order = {});
 
   // Packs weights [Cout][Cin/groups][kH][kW] and, forward, a bias [Cout] or null.
   void pack(const Context& context, const float* weights, const float* bias);
@@ -114,9 +108,14 @@ class Gather {
                  float* scratch) const;
   void run_whole(const Panel& panel, const Band& band, int options, float* scratch) const;
   bool small_weights(const Context& context) const;
+  void list_runs();
+  void list_positions();
+  // Which of the ranges of jobs an index is in.
+  std::size_t job_of(std::int64_t index) const;
   void run_bands(const Context& context, const float* src, float* dst, int options) const;
   void run_positions(const Context& context, const float* src, float* dst, int options) const;
   std::int64_t destination_channel(std::int64_t channel, std::int64_t piece) const;
+  std::int64_t source_channel(std::int64_t channel) const;
   std::int64_t group_of(std::int64_t destination) const;
   void pack_bias(const float* bias);
   void pack_block(const Panel& panel, const Gather& forward, const float* weights, std::int64_t block);
@@ -127,9 +126,15 @@ class Gather {
   Direction direction_ = Direction::forward;
   Layout src_, dst_;
   Maxout maxout_;
+  ChannelOrder order_;
   std::vector<GatherPhase> phases_;
   bool by_position_ = false;
-  std::vector<Panel> panels_;         // pieces of the same blocks one after another
+  std::vector<Panel> panels_;  // pieces of the same blocks one after another
+  // What is listed once, so that a run allocates nothing.
+  std::vector<std::int64_t> jobs_;                         // where each run's (by position: each panel's) jobs begin
+  std::vector<std::pair<std::size_t, std::size_t>> runs_;  // [first, last) of panels
+  std::vector<Range> inside_;                              // by position: ranges of k, panel by panel
+  std::vector<std::size_t> inside_begin_, inside_of_panel_;
   std::vector<std::int32_t> source_;  // index of the weight of each packed element, −1 for padding
   std::vector<std::int32_t> bias_source_;
   Buffer packed_, bias_;

@@ -13,7 +13,7 @@ constexpr std::int64_t kGradientBytes = 16 * 1024;
 }  // namespace
 
 std::vector<std::int32_t> Gather::packed_order() const {
-  Gather again(shape_, direction_, src_, dst_, maxout_);
+  Gather again(shape_, direction_, src_, dst_, maxout_, order_);
   return std::move(again.source_);
 }
 

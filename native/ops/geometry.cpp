@@ -13,7 +13,7 @@ Span window_span(const Window& window, std::size_t axis, std::int64_t out, std::
   const std::int64_t step = window.dilations[axis];
   const std::int64_t first = out * window.strides[axis] - window.pads[axis];
   const std::int64_t last = first + (window.kernel[axis] - 1) * step;
-  Span span{first, std::min(last, extent - 1) + 1, step, 0};
+  Span span{first, std::min(last, extent - 1) + 1, step, 0, first < 0};
   const std::int64_t padded_last = std::min(last, extent - 1 + window.pads[axis + 2]);
   span.padded = (padded_last - first) / step + 1;
   if (span.begin < 0) span.begin += (-span.begin + step - 1) / step * step;

@@ -26,7 +26,12 @@ std::int64_t output_extent(const Window& window, std::size_t axis, std::int64_t 
 struct Span {
   std::int64_t begin, end, step;  // input positions
   std::int64_t padded;            // positions that count with count_include_pad: those within the padded input
+  bool cut = false;               // by an edge: its first position is not the window's
   std::int64_t inside() const { return end > begin ? (end - 1 - begin) / step + 1 : 0; }
+  // Whether windows from this one to `other`, its neighbours, have the same shape and begin a stride after each other.
+  bool goes_on(const Span& other) const {
+    return !cut && !other.cut && inside() == other.inside() && padded == other.padded;
+  }
 };
 
 // The part of a window along an axis (0: rows, 1: columns) that `extent` inputs hold, for output position `out`.

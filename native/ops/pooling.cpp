@@ -1,10 +1,11 @@
 // Maximum and average pooling over windows, and the average over a whole map.
 #include <algorithm>
-#include <utility>
+#include <string>
 #include <vector>
 
 #include "../core/dispatch.h"
 #include "../core/status.h"
+#include "epilogue.h"
 #include "geometry.h"
 #include "step.h"
 
@@ -21,112 +22,104 @@ class Pool : public Step {
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {
     if (in_.layout.block != out_.layout.block || in_.layout.c != out_.layout.c)
       throw Error(ErrorCode::shape, "pool: channels differ");
-    whole_ = whole_windows(window_, in_.layout.w, out_.layout.w);
+    rows_ = spans(window_, 0, out_.layout.h, in_.layout.h);
+    columns_ = spans(window_, 1, out_.layout.w, in_.layout.w);
   }
 
   void forward(const Context& context) override {
-    const Layout& in = in_.layout;
-    const Layout& out = out_.layout;
-    const PoolRow kernel = maximum_ ? kernels().pool.maximum : kernels().pool.average;
-    const std::int64_t columns = window_.strides[1], before = std::min(whole_.first, out.w);
-    context.parallel(in.planes() * out.h, [&](std::int64_t index, int) {
-      const std::int64_t plane = index / out.h, oy = index % out.h;
-      const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
-      const float* x = in_.data + in.at(n, b);
-      float* y = out_.data + out.at(n, b);
-      const Span rows = window_span(window_, 0, oy, in.h);
-      PoolArgs args{};
-      args.x_row = rows.step * in.row();
-      args.x_column = window_.dilations[1] * in.block;
-      args.x_step = columns * in.block;
-      args.rows = rows.inside();
-      const auto run = [&](std::int64_t ox, std::int64_t pixels) {
-        const Span span = window_span(window_, 1, ox, in.w);
-        args.columns = span.inside();
-        args.x = x + in.pixel(rows.begin, span.begin);
-        args.y = y + out.pixel(oy, ox);
-        args.pixels = pixels;
-        args.scale =
-            1.0f / static_cast<float>(count_include_pad_ ? rows.padded * span.padded : args.rows * args.columns);
-        kernel(args);
-      };
-      for (std::int64_t ox = 0; ox < before; ++ox) run(ox, 1);
-      if (whole_.second > before) run(before, whole_.second - before);
-      for (std::int64_t ox = std::max(before, whole_.second); ox < out.w; ++ox) run(ox, 1);
+    const auto run = maximum_ ? kernels().pool.maximum : kernels().pool.average;
+    const std::int64_t blocks = in_.layout.blocks(), rows = out_.layout.h;
+    context.parallel(in_.layout.n * blocks * rows, [&](std::int64_t index, int) {
+      const std::int64_t plane = index / rows, n = plane / blocks, b = plane % blocks;
+      each_run(index % rows, [&](PoolArgs& args, const Run& at) {
+        args.x = in_.data + in_.layout.at(n, b) + in_.layout.pixel(at.y, at.x);
+        args.y = out_.data + out_.layout.at(n, b) + out_.layout.pixel(at.out_y, at.out_x);
+        run(args);
+      });
     });
   }
 
-  // Windows overlap, so a plane (image, channel block) belongs to one job and is cleared first.
+  // Where windows overlap, a plane (image, channel block) is cleared first and each adds its part.
   void backward(const Context& context) override {
     if (!in_.needs_grad) return;
     const Layout& dx_layout = in_.grad_layout;
     const Layout& dy_layout = out_.grad_layout;
-    const int block = in_.layout.block;
-    if (!accumulate[0]) {
+    const bool overlap = overlaps(0) || overlaps(1);
+    if (!accumulate[0] && (overlap || !covers(0) || !covers(1))) {
       each_row(context, dx_layout, dx_layout, [&](std::int64_t at, std::int64_t, std::int64_t count) {
         std::fill(in_.grad + at, in_.grad + at + count, 0.0f);
       });
     }
-    const std::vector<Span> rows = spans(0, out_.layout.h, in_.layout.h),
-                            columns = spans(1, out_.layout.w, in_.layout.w);
-    const TrainingKernels& kernel = kernels().training;
-    const auto run = maximum_ ? kernel.max_pool_gradient : kernel.average_pool_gradient;
+    const auto run = maximum_ ? kernels().pool.maximum_gradient : kernels().pool.average_gradient;
     const std::int64_t blocks = in_.layout.blocks();
     context.parallel(in_.layout.n * blocks, [&](std::int64_t plane, int) {
       const std::int64_t n = plane / blocks, b = plane % blocks;
-      const float* x = in_.data + in_.layout.at(n, b);
-      const float* y = out_.data + out_.layout.at(n, b);
-      const float* dy = out_.grad + dy_layout.at(n, b);
-      float* dx = in_.grad + dx_layout.at(n, b);
-      PoolGradientArgs args{};
-      args.x_column = window_.dilations[1] * block;
-      args.dx_column = window_.dilations[1] * block;
-      args.x_row = window_.dilations[0] * in_.layout.row();
-      args.dx_row = window_.dilations[0] * dx_layout.row();
       for (std::int64_t oy = 0; oy < out_.layout.h; ++oy) {
-        const Span& row = rows[static_cast<std::size_t>(oy)];
-        for (std::int64_t ox = 0; ox < out_.layout.w; ++ox) {
-          const Span& column = columns[static_cast<std::size_t>(ox)];
-          args.rows = row.inside();
-          args.columns = column.inside();
-          args.x = x + in_.layout.pixel(row.begin, column.begin);
-          args.dx = dx + dx_layout.pixel(row.begin, column.begin);
-          args.y = y + out_.layout.pixel(oy, ox);
-          args.dy = dy + dy_layout.pixel(oy, ox);
-          args.scale =
-              1.0f / static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
+        each_run(oy, [&](PoolArgs& args, const Run& at) {
+          args.x = in_.data + in_.layout.at(n, b) + in_.layout.pixel(at.y, at.x);
+          args.y = out_.data + out_.layout.at(n, b) + out_.layout.pixel(at.out_y, at.out_x);
+          args.dx = in_.grad + dx_layout.at(n, b) + dx_layout.pixel(at.y, at.x);
+          args.dy = out_.grad + dy_layout.at(n, b) + dy_layout.pixel(at.out_y, at.out_x);
+          args.add = accumulate[0] || overlap;
           run(args);
-        }
+        });
       }
     });
   }
 
+  std::string kernel() const override { return "windows " + window_name(window_); }
+
  private:
-  std::vector<Span> spans(std::size_t axis, std::int64_t count, std::int64_t extent) const {
+  struct Run {
+    std::int64_t y, x, out_y, out_x;  // first pixel of its first window, and that window's place
+  };
+
+  static std::vector<Span> spans(const Window& window, std::size_t axis, std::int64_t count, std::int64_t extent) {
     std::vector<Span> list;
-    for (std::int64_t i = 0; i < count; ++i) list.push_back(window_span(window_, axis, i, extent));
+    for (std::int64_t i = 0; i < count; ++i) list.push_back(window_span(window, axis, i, extent));
     return list;
   }
 
-  // [first, last) of the outputs along a row whose windows lie in the input from end to end.
-  static std::pair<std::int64_t, std::int64_t> whole_windows(const Window& window, std::int64_t extent,
-                                                             std::int64_t count) {
-    const auto whole = [&](std::int64_t i) {
-      const std::int64_t first = i * window.strides[1] - window.pads[1];
-      return first >= 0 && first + (window.kernel[1] - 1) * window.dilations[1] < extent;
-    };
-    std::int64_t first = 0;
-    while (first < count && !whole(first)) ++first;
-    std::int64_t last = first;
-    while (last < count && whole(last)) ++last;
-    return {first, last};
+  bool overlaps(std::size_t axis) const {
+    return (window_.kernel[axis] - 1) * window_.dilations[axis] + 1 > window_.strides[axis];
+  }
+  // Whether every pixel is in a window; of windows that do not overlap.
+  bool covers(std::size_t axis) const {
+    const std::int64_t count = axis == 0 ? out_.layout.h : out_.layout.w;
+    const std::int64_t extent = axis == 0 ? in_.layout.h : in_.layout.w;
+    return window_.kernel[axis] == window_.strides[axis] && window_.dilations[axis] == 1 &&
+           count * window_.strides[axis] >= extent + window_.pads[axis];
+  }
+
+  // f(what a kernel needs but the pointers, where they go) for runs of neighbouring windows of the same shape in row
+  // `oy` of the output. A copy of its own for every call: f fills it in.
+  template <class F>
+  void each_run(std::int64_t oy, F&& f) const {
+    const int block = in_.layout.block;
+    PoolArgs shared{};
+    shared.x_column = shared.dx_column = window_.dilations[1] * block;
+    shared.x_window = shared.dx_window = window_.strides[1] * block;
+    shared.x_row = window_.dilations[0] * in_.layout.row();
+    shared.dx_row = window_.dilations[0] * in_.grad_layout.row();
+    const Span& row = rows_[static_cast<std::size_t>(oy)];
+    for (std::int64_t ox = 0, end = 0; ox < out_.layout.w; ox = end) {
+      const Span& column = columns_[static_cast<std::size_t>(ox)];
+      for (end = ox + 1; end < out_.layout.w && column.goes_on(columns_[static_cast<std::size_t>(end)]);) ++end;
+      PoolArgs args = shared;
+      args.windows = end - ox;
+      args.rows = row.inside();
+      args.columns = column.inside();
+      args.scale =
+          1.0f / static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
+      f(args, Run{row.begin, column.begin, oy, ox});
+    }
   }
 
   Window window_;
   bool maximum_, count_include_pad_;
-  std::pair<std::int64_t, std::int64_t> whole_;
   Value& in_;
   Value& out_;
+  std::vector<Span> rows_, columns_;
 };
 
 class GlobalAveragePool : public Step {

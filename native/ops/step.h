@@ -15,7 +15,8 @@ namespace polyadic {
 
 // A value of a plan and, in training, the gradient of the loss with respect to it.
 struct Value {
-  Layout layout;
+  Layout layout;       // with order.places() channels where they lie by pieces
+  ChannelOrder order;  // of a convolution's output and its gradient
   float* data = nullptr;
   Layout grad_layout;
   float* grad = nullptr;

@@ -27,6 +27,7 @@ const ConvolutionSpec& first_convolution(const StepSpec& step) {
 
 Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   check_indices();
+  slice_inputs_.resize(spec_.inputs.size());
   batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
   slice_ = images_at_a_time(spec_);
   if (slice_ < batch_) {
@@ -47,6 +48,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   spec_.parameters.clear();
   spec_.parameters.shrink_to_fit();
   choose_layouts();
+  if (spec_.training) order_channels();
   choose_direct();
   mark_constants();
   if (spec_.training) {
@@ -246,6 +248,31 @@ void Plan::choose_direct() {
   }
 }
 
+// Training keeps what goes into a maxout. Where a convolution makes it for nothing else, its channels lie by pieces,
+// unless that would leave many places empty.
+void Plan::order_channels() {
+  std::vector<int> uses(values_.size(), 0);
+  std::vector<const StepSpec*> makers(values_.size(), nullptr);
+  for (const StepSpec& step : spec_.steps) {
+    for (const int value : step_values(step)) ++uses[static_cast<std::size_t>(value)];
+    makers[static_cast<std::size_t>(step.output)] = &step;
+  }
+  for (const int output : spec_.outputs) ++uses[static_cast<std::size_t>(output)];
+  for (const StepSpec& step : spec_.steps) {
+    if (step.op != Op::maxout || step.maxout.pieces < 2) continue;
+    const std::size_t in = static_cast<std::size_t>(step.inputs[0]);
+    const StepSpec* maker = makers[in];
+    if (uses[in] != 1 || !maker || maker->op != Op::convolution || maker->convolution.groups != 1 ||
+        maker->residual >= 0)
+      continue;
+    Value& value = values_[in];
+    const ChannelOrder order{step.maxout, value.layout.c, value.layout.block};
+    if (4 * order.places() > 5 * value.layout.blocks() * value.layout.block) continue;
+    value.order = order;
+    value.layout.c = value.grad_layout.c = order.places();
+  }
+}
+
 void Plan::mark_gradients() {
   for (const StepSpec& step : spec_.steps) {
     bool needs = false;
@@ -389,17 +416,17 @@ void Plan::forward(const std::vector<const float*>& inputs, const JobControl* co
 
 void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  std::vector<const float*> from(inputs.size());
   for (std::int64_t done = 0; done < batch_; done += slice_) {
     // The last slice goes over images of the one before it again, where the batch is no multiple.
     const std::int64_t first = std::min(done, batch_ - slice_);
-    for (std::size_t i = 0; i < inputs.size(); ++i) from[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      slice_inputs_[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
     const auto target = [&](std::size_t i) { return outputs[i] + first * dense_size(spec_.outputs[i]) / slice_; };
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])])
         values_[static_cast<std::size_t>(spec_.outputs[i])].data = target(i);
     }
-    forward(from, control);
+    forward(slice_inputs_, control);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])]) continue;
       const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];

@@ -47,6 +47,7 @@ class Plan {
   void check_kinds(const StepSpec& step) const;
   void choose_layouts();
   void choose_direct();
+  void order_channels();
   void mark_constants();
   void mark_gradients();
   void assign_inference_memory();
@@ -64,6 +65,7 @@ class Plan {
   PlanSpec spec_;  // its values are those of a slice
   // A run takes the batch in slices of so many images, see slices.h.
   std::int64_t batch_ = 1, slice_ = 1;
+  std::vector<const float*> slice_inputs_;  // of the slice that runs
   std::vector<Value> values_;
   std::vector<bool> direct_;  // inputs and outputs that lie in the caller's memory
   std::vector<Parameter> parameters_;

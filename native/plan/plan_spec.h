@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "../ops/gather.h"
+#include "../ops/channel_order.h"
 #include "../ops/geometry.h"
 #include "dense_spec.h"
 

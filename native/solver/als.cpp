@@ -18,7 +18,7 @@ constexpr std::int64_t kFirstExtrapolation = 4;
 void solve_by_eigen(std::int64_t rows, std::int64_t rank, Gemm& gemm, const double* k, const double* gamma,
                     double ridge, double* dst) {
   std::vector<double> values, vectors;
-  symmetric_eigen(rank, gamma, values, vectors);
+  symmetric_eigen(rank, gamma, gemm.control(), values, vectors);
   const double cutoff = kCutoff * std::max(values.back(), 0.0);
   std::vector<double> rotated(static_cast<std::size_t>(rows * rank));
   gemm.multiply(rows, rank, rank, row_major(k, rank), row_major(vectors.data(), rank), rotated.data(), rank);
@@ -46,8 +46,7 @@ class Als {
         x_(x),
         k_(x.dims(), x.rank()),
         gramians_(x),
-        gamma_(static_cast<std::size_t>(x.rank() * x.rank())),
-        ridge_(problem.spec().ridge) {}
+        gamma_(static_cast<std::size_t>(x.rank() * x.rank())) {}
 
   StopReason run(const AlsLimits& limits);
 
@@ -55,6 +54,7 @@ class Als {
   void update(std::size_t n);
   void sweep();
   double objective(std::size_t n, const Factors& at);  // from K_n; also sets data_
+  double penalty(const Factors& at) const { return 0.5 * ridge_ * squared_norm(at.data(), at.size()); }
   bool extrapolate(const Factors& previous, double value, double step);
 
   Problem& problem_;
@@ -63,8 +63,8 @@ class Als {
   Factors k_;
   Gramians gramians_;
   std::vector<double> gamma_;
-  double ridge_;
-  double data_ = 0;  // ½‖T − M‖²
+  double ridge_ = 0;  // comes in when the factors explain something of T
+  double data_ = 0;   // ½‖T − M‖²
 };
 
 void Als::update(std::size_t n) {
@@ -86,7 +86,7 @@ void Als::sweep() {
 double Als::objective(std::size_t n, const Factors& at) {
   const double inner = dot(k_.mode(n), at.mode(n), at.dim(n) * at.rank());
   data_ = std::max(0.0, 0.5 * (1.0 - 2.0 * inner + gramians_.model_norm_squared()));
-  return data_ + 0.5 * ridge_ * squared_norm(at.data(), at.size());
+  return data_ + penalty(at);
 }
 
 // Goes on along the last change. The partial product made to judge the point is what the next sweep begins with.
@@ -107,8 +107,17 @@ StopReason Als::run(const AlsLimits& limits) {
   balance(x_);
   gramians_.update(gemm_, x_);
   problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), x_);
-  SettledTest test(limits.tolerance, 1.0);
-  double value = 0.5;
+  problem_.mttkrp.contract(gemm_, 0, x_, k_.mode(0));
+  double value = objective(0, x_);
+  SettledTest test(limits.tolerance, std::sqrt(2 * value));
+  const auto begin_ridge = [&] {
+    if (ridge_ == problem_.spec().ridge) return false;
+    ridge_ = problem_.spec().ridge;
+    value = data_ + penalty(x_);
+    test.restart(std::sqrt(2 * value));
+    return true;
+  };
+  if (2 * data_ < kNothing) begin_ridge();
   double reach = 1;  // of the extrapolation
   for (std::int64_t iteration = 1; iteration <= limits.sweeps; ++iteration) {
     const double before = value;
@@ -122,7 +131,7 @@ StopReason Als::run(const AlsLimits& limits) {
     if (iteration >= kFirstExtrapolation && !last) {
       step = reach * std::cbrt(static_cast<double>(iteration));
       if (extrapolate(previous, value, step)) {
-        value = data_ + 0.5 * ridge_ * squared_norm(x_.data(), x_.size());
+        value = data_ + penalty(x_);
         reach = std::min(reach * 1.2, 4.0);
       } else {
         reach = std::max(reach * 0.5, 0.05);
@@ -136,7 +145,11 @@ StopReason Als::run(const AlsLimits& limits) {
     const double error = std::sqrt(2 * data_);
     problem_.record(error, std::sqrt(2 * std::max(0.0, before - value)), step, 0);
     if (error < kCancelled) return StopReason::exact;
-    if (error < limits.error || test.settled(std::sqrt(2 * value))) return StopReason::converged;
+    if (error < limits.error) return StopReason::converged;
+    const bool settled = test.settled(std::sqrt(2 * value));
+    const bool is_time = settled || 2 * data_ < kNothing || iteration == kLongestWait;
+    if (is_time && begin_ridge()) continue;
+    if (settled) return StopReason::converged;
   }
   return StopReason::max_iterations;
 }

@@ -106,7 +106,7 @@ void Correction::update(std::size_t n) {
     for (std::int64_t j = 0; j < rank; ++j) gamma_[i * rank + j] *= shrink[i] * shrink[j];
   }
   std::vector<double> s, q;
-  symmetric_eigen(rank, gamma_.data(), s, q);
+  symmetric_eigen(rank, gamma_.data(), gemm_.control(), s, q);
   if (!(s.back() > 0)) return;
   for (double& value : s) value = value > kFlat * s.back() ? value : 0.0;
   for (std::int64_t i = 0; i < rank; ++i) {
@@ -145,7 +145,6 @@ void Correction::run() {
     gramians_.update(gemm_, x_);
     problem_.mttkrp.prepare_left(gemm_, problem_.tensor(), x_);
     for (std::size_t n = 0; n < x_.order(); ++n) {
-      problem_.control().check();
       if (n == split) problem_.mttkrp.prepare_right(gemm_, problem_.tensor(), x_);
       update(n);
     }

@@ -88,6 +88,15 @@ double dot_strided(const double* x, std::int64_t step_x, const double* y, std::i
 
 }  // namespace
 
+// parallel_for of tasks of a few milliseconds at most, which are left out once the job is cancelled.
+template <class Task>
+void Gemm::run(int threads, std::int64_t count, const Task& task) const {
+  parallel_for(threads, count, [&](std::int64_t index, int thread) {
+    if (!control_->cancelled()) task(index, thread);
+  });
+  control_->check();
+}
+
 double* Gemm::aligned(std::vector<double>& buffer, std::int64_t length) {
   const auto wanted = static_cast<std::size_t>(length) + 8;
   if (buffer.size() < wanted) buffer.resize(wanted);
@@ -113,7 +122,7 @@ void Gemm::pack_right(std::int64_t n, std::int64_t k, Strided b, PackedRight& ds
   dst.k = k;
   double* data = dst.data = aligned(dst.buffer, wide * k);
   const int threads = n * k < kSmallCopy ? 1 : threads_;
-  parallel_for(threads, divide_up(k, kDepth), [&](std::int64_t step, int) {
+  run(threads, divide_up(k, kDepth), [&](std::int64_t step, int) {
     const std::int64_t begin = step * kDepth;
     pack(b.data + begin * b.row, b.column, b.row, n, std::min(kDepth, k - begin), panel, 1.0, data + begin * wide);
   });
@@ -130,7 +139,7 @@ void Gemm::split_depth(std::int64_t m, std::int64_t n, std::int64_t k, std::int6
   const std::int64_t splits = blocks >= 8 ? 1 : std::clamp<std::int64_t>(k / kSplitDepth, 1, kMaxSplits);
   const int threads = m * n * k < kSmall ? 1 : threads_;
   double* partial = splits > 1 ? aligned(partial_, (splits - 1) * m * n) : nullptr;
-  parallel_for(threads, blocks * splits, [&](std::int64_t index, int thread) {
+  run(threads, blocks * splits, [&](std::int64_t index, int thread) {
     const std::int64_t split = index / blocks;
     const std::int64_t first = (index % blocks) * block;
     double* target = split == 0 ? c : partial + (split - 1) * m * n;
@@ -195,7 +204,7 @@ PanelMatrix::PanelMatrix(const double* data, std::int64_t rows, std::int64_t col
 void Gemm::pack_products(std::int64_t n, std::int64_t k, std::int64_t real, std::int64_t depth, const RowProducts& b) {
   const std::int64_t panel = kernels().f64.nr, wide = divide_up(n, panel) * panel;
   double* packed = packed_b_.data = aligned(packed_b_.buffer, wide * k);
-  parallel_for(n * k < kSmallCopy ? 1 : threads_, divide_up(k, depth), [&](std::int64_t step, int) {
+  run(n * k < kSmallCopy ? 1 : threads_, divide_up(k, depth), [&](std::int64_t step, int) {
     const std::int64_t begin = step * depth, there = std::min(depth, k - begin);
     for (std::int64_t j = 0; j < n; j += panel) {
       const std::int64_t used = std::min(panel, n - j);
@@ -227,7 +236,7 @@ void Gemm::multiply(const PanelMatrix& t, std::int64_t n, const RowProducts& b, 
   const double* packed = packed_b_.data;
   const int threads = m * n * k < kSmall ? 1 : threads_;
   const std::int64_t block = std::max<std::int64_t>(1, kRows / mr) * mr;
-  parallel_for(threads, divide_up(m, block), [&](std::int64_t task, int) {
+  run(threads, divide_up(m, block), [&](std::int64_t task, int) {
     const std::int64_t first = task * block, rows = std::min(block, m - first);
     for (std::int64_t begin = 0; begin < k; begin += depth) {
       const std::int64_t there = std::min(depth, k - begin);
@@ -280,7 +289,7 @@ void Gemm::vector_product(std::int64_t m, std::int64_t k, Strided a, Strided b, 
   double* x = aligned(vector_, k);
   for (std::int64_t i = 0; i < k; ++i) x[i] = alpha * b.data[i * b.row];
   if (a.row != 1 || a.column == 1) {
-    parallel_for(threads, divide_up(m, kBlock), [&](std::int64_t task, int) {
+    run(threads, divide_up(m, kBlock), [&](std::int64_t task, int) {
       for (std::int64_t i = task * kBlock; i < std::min(m, (task + 1) * kBlock); ++i) {
         c[i * ldc] += dot_strided(a.data + i * a.row, a.column, x, k);
       }
@@ -289,7 +298,7 @@ void Gemm::vector_product(std::int64_t m, std::int64_t k, Strided a, Strided b, 
   }
   // The columns of A are contiguous: add them up, a stretch of rows a task.
   constexpr std::int64_t kStretch = 512;
-  parallel_for(threads, divide_up(m, kStretch), [&](std::int64_t task, int) {
+  run(threads, divide_up(m, kStretch), [&](std::int64_t task, int) {
     double sum[kStretch] = {};
     const std::int64_t first = task * kStretch;
     const std::int64_t rows = std::min(kStretch, m - first);

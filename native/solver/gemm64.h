@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "../core/job_control.h"
+
 namespace polyadic::solver {
 
 // A matrix that is read: element (i, j) is data[i·row + j·column]. Transposing swaps the two strides.
@@ -58,12 +60,15 @@ class PanelMatrix {
   std::vector<double> buffer_;
 };
 
-// Holds the packing buffers from call to call. One Gemm serves one calling thread.
+// Holds the packing buffers from call to call. One Gemm serves one calling thread. Every call ends with Error(aborted)
+// soon after the job was cancelled: what takes long in the solver goes through here.
 class Gemm {
  public:
-  explicit Gemm(int threads) : threads_(threads) {}
+  // control: kept by the caller
+  Gemm(int threads, const JobControl& control) : threads_(threads), control_(&control) {}
 
   int threads() const { return threads_; }
+  const JobControl& control() const { return *control_; }
 
   // C[m×n] = alpha·A[m×k]·B[k×n], or C += with accumulate. C is row-major with leading dimension ldc.
   // The blocks and the order of summation depend on the shape alone: any number of threads gives the same bits.
@@ -84,11 +89,14 @@ class Gemm {
   void pack_products(std::int64_t n, std::int64_t k, std::int64_t real, std::int64_t depth, const RowProducts& b);
   void vector_product(std::int64_t m, std::int64_t k, Strided a, Strided b, double* c, std::int64_t ldc, double alpha);
   template <class Task>
+  void run(int threads, std::int64_t count, const Task& task) const;
+  template <class Task>
   void split_depth(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t block, double* c, std::int64_t ldc,
                    bool add, const Task& task);
   double* aligned(std::vector<double>& buffer, std::int64_t length);
 
   int threads_;
+  const JobControl* control_;
   std::vector<double> packed_a_;  // one block of A a thread
   PackedRight packed_b_;          // all of B
   std::vector<double> vector_;    // B of one column

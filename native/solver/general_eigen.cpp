@@ -19,7 +19,8 @@ constexpr double kSingular = 1e-13;  // of the largest entry: a pivot that is no
 // A = Q·H·Qᴴ with H upper triangular at the end (Schur form); both n×n row-major.
 class Schur {
  public:
-  Schur(std::int64_t n, const double* a) : n_(n), h_(a, a + n * n), q_(static_cast<std::size_t>(n * n)) {
+  Schur(std::int64_t n, const double* a, const JobControl& control)
+      : n_(n), control_(control), h_(a, a + n * n), q_(static_cast<std::size_t>(n * n)) {
     for (std::int64_t i = 0; i < n; ++i) q(i, i) = 1;
     for (const Complex& entry : h_) norm_ += std::norm(entry);
     norm_ = std::sqrt(norm_);
@@ -38,6 +39,7 @@ class Schur {
         continue;
       }
       if (++steps > kMostSteps) return false;
+      control_.check();
       step(low, high, steps % 12 == 0 ? h(high, high) + std::abs(h(high, high - 1)) : shift(high));
     }
     return true;
@@ -82,6 +84,7 @@ class Schur {
   void reduce() {
     std::vector<Complex> v(static_cast<std::size_t>(n_));
     for (std::int64_t k = 0; k + 2 < n_; ++k) {
+      control_.check();
       double length = 0;
       for (std::int64_t i = k + 1; i < n_; ++i) length += std::norm(v[i] = h(i, k));
       length = std::sqrt(length);
@@ -149,14 +152,15 @@ class Schur {
   }
 
   std::int64_t n_;
+  const JobControl& control_;
   std::vector<Complex> h_, q_;
   double norm_ = 0;
 };
 
 }  // namespace
 
-std::vector<double> real_eigenvectors(std::int64_t n, const double* a) {
-  Schur schur(n, a);
+std::vector<double> real_eigenvectors(std::int64_t n, const double* a, const JobControl& control) {
+  Schur schur(n, a, control);
   if (!schur.run()) return {};
   std::vector<double> columns(static_cast<std::size_t>(n * n));
   std::int64_t next = 0;
@@ -166,6 +170,7 @@ std::vector<double> real_eigenvectors(std::int64_t n, const double* a) {
     ++next;
   };
   for (std::int64_t k = 0; k < n; ++k) {
+    control.check();
     const double imaginary = schur.value(k).imag();
     if (imaginary < -kReal * schur.norm()) continue;  // its conjugate has given both parts
     const std::vector<Complex> v = schur.vector(k);
@@ -175,10 +180,12 @@ std::vector<double> real_eigenvectors(std::int64_t n, const double* a) {
   return next == n ? columns : std::vector<double>{};
 }
 
-bool solve_general(std::int64_t n, std::vector<double>& a, std::int64_t columns, std::vector<double>& b) {
+bool solve_general(std::int64_t n, std::vector<double>& a, std::int64_t columns, std::vector<double>& b,
+                   const JobControl& control) {
   double largest = 0;
   for (const double entry : a) largest = std::max(largest, std::abs(entry));
   for (std::int64_t k = 0; k < n; ++k) {
+    control.check();
     std::int64_t pivot = k;
     for (std::int64_t i = k + 1; i < n; ++i) {
       if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k])) pivot = i;
@@ -196,6 +203,7 @@ bool solve_general(std::int64_t n, std::vector<double>& a, std::int64_t columns,
     }
   }
   for (std::int64_t k = n; k-- > 0;) {
+    control.check();
     for (std::int64_t j = 0; j < columns; ++j) b[k * columns + j] /= a[k * n + k];
     for (std::int64_t i = 0; i < k; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) b[i * columns + j] -= a[i * n + k] * b[k * columns + j];

@@ -87,7 +87,7 @@ std::vector<double> leading_slices(Gemm& gemm, const std::vector<double>& c, std
 }
 
 // R×R eigenvectors of S'·S⁻¹; empty where there are none.
-std::vector<double> pencil_vectors(const std::vector<double>& slices, std::int64_t rank) {
+std::vector<double> pencil_vectors(const std::vector<double>& slices, std::int64_t rank, const JobControl& control) {
   const auto square = static_cast<std::size_t>(rank * rank);
   // (S'·S⁻¹)ᵀ = S⁻ᵀ·S'ᵀ
   std::vector<double> a(square), b(square), pencil(square);
@@ -97,11 +97,11 @@ std::vector<double> pencil_vectors(const std::vector<double>& slices, std::int64
       b[j * rank + i] = slices[2 * (i * rank + j) + 1];
     }
   }
-  if (!solve_general(rank, a, rank, b)) return {};
+  if (!solve_general(rank, a, rank, b, control)) return {};
   for (std::int64_t i = 0; i < rank; ++i) {
     for (std::int64_t j = 0; j < rank; ++j) pencil[i * rank + j] = b[j * rank + i];
   }
-  return real_eigenvectors(rank, pencil.data());
+  return real_eigenvectors(rank, pencil.data(), control);
 }
 
 }  // namespace
@@ -122,17 +122,16 @@ Factors gevd_factors(Problem& problem) {
   for (const std::size_t n : {modes.p, modes.q}) {
     std::vector<double>& basis = bases[n == modes.q];
     basis = leading_subspace(gemm, problem.raw(), spec.dims, n, rank);
-    problem.control().check();
     core = mode_product(gemm, core.empty() ? problem.raw() : core.data(), dims, n, basis);
     dims[n] = rank;
   }
   for (double& entry : core) entry *= problem.scale();
   core = arranged(core, dims, modes);
   const std::int64_t slices = static_cast<std::int64_t>(core.size()) / rank / rank;
-  const std::vector<double> vectors = pencil_vectors(leading_slices(gemm, core, slices, spec.seed + 1), rank);
-  problem.control().check();
+  const std::vector<double> vectors =
+      pencil_vectors(leading_slices(gemm, core, slices, spec.seed + 1), rank, problem.control());
   std::vector<double> lower = vectors;
-  if (vectors.empty() || !solve_general(rank, lower, rank * slices, core)) return {};
+  if (vectors.empty() || !solve_general(rank, lower, rank * slices, core, problem.control())) return {};
 
   // core now holds A⁻¹·T_(p), a tensor of the other modes a row: q, then the rest in order.
   std::vector<std::int64_t> row_dims{rank};
@@ -149,7 +148,7 @@ Factors gevd_factors(Problem& problem) {
   std::vector<double> row(static_cast<std::size_t>(rank * slices)), b(static_cast<std::size_t>(rank * rank));
   for (std::int64_t r = 0; r < rank; ++r) {
     std::copy_n(core.begin() + r * rank * slices, rank * slices, row.begin());
-    const double weight = best_rank_one(gemm, problem.control(), mttkrp, row, kSweeps, term).weight;
+    const double weight = best_rank_one(gemm, mttkrp, row, kSweeps, term).weight;
     for (std::size_t m = 0; m < row_dims.size(); ++m) {
       for (std::int64_t i = 0; i < row_dims[m]; ++i) {
         const double entry = (m == 0 ? weight : 1.0) * term.mode(m)[i];

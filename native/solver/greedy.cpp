@@ -39,8 +39,8 @@ double update(Gemm& gemm, Mttkrp& mttkrp, std::size_t n, Factors& term) {
 
 }  // namespace
 
-RankOne best_rank_one(Gemm& gemm, const JobControl& control, Mttkrp& mttkrp, const std::vector<double>& tensor,
-                      std::int64_t most_sweeps, Factors& term) {
+RankOne best_rank_one(Gemm& gemm, Mttkrp& mttkrp, const std::vector<double>& tensor, std::int64_t most_sweeps,
+                      Factors& term) {
   if (fibres_through_maximum(tensor, term) < kExactError) return {0, 0};
   for (std::size_t n = 0; n < term.order(); ++n) {
     const double norm = std::sqrt(squared_norm(term.mode(n), term.dim(n)));
@@ -50,7 +50,6 @@ RankOne best_rank_one(Gemm& gemm, const JobControl& control, Mttkrp& mttkrp, con
   const std::size_t split = mttkrp.split().split;
   const std::int64_t sweeps = std::min(kMaxSweeps, most_sweeps);
   for (std::int64_t sweep = 1; sweep <= sweeps; ++sweep) {
-    control.check();
     const double before = weight;
     mttkrp.prepare_left(gemm, tensor.data(), term);
     for (std::size_t n = 0; n < split; ++n) weight = update(gemm, mttkrp, n, term);
@@ -69,8 +68,7 @@ StopReason greedy(Problem& problem, Factors& factors) {
   Factors term(factors.dims(), 1);
   factors.fill(0);
   for (std::int64_t r = 0; r < rank; ++r) {
-    const auto [weight, sweeps] =
-        best_rank_one(problem.gemm, problem.control(), mttkrp, residual, problem.spec().max_iterations, term);
+    const auto [weight, sweeps] = best_rank_one(problem.gemm, mttkrp, residual, problem.spec().max_iterations, term);
     if (sweeps == 0) return StopReason::exact;
     if (!(weight > 0)) return StopReason::stalled;
     const double share = std::pow(weight, 1.0 / static_cast<double>(factors.order()));

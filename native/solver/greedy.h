@@ -15,7 +15,7 @@ struct RankOne {
 
 // term ← the vectors of norm 1 (the last one updated has the sign) of a best rank-one approximation of `tensor`, found
 // by alternating from the fibres through its largest entry. mttkrp: of the tensor's shape and rank 1.
-RankOne best_rank_one(Gemm& gemm, const JobControl& control, Mttkrp& mttkrp, const std::vector<double>& tensor,
-                      std::int64_t most_sweeps, Factors& term);
+RankOne best_rank_one(Gemm& gemm, Mttkrp& mttkrp, const std::vector<double>& tensor, std::int64_t most_sweeps,
+                      Factors& term);
 
 }  // namespace polyadic::solver

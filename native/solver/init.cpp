@@ -23,7 +23,6 @@ Factors svd_factors(Problem& problem) {
   const CpdSpec& spec = problem.spec();
   Factors factors = random_factors(spec);
   for (std::size_t n = 0; n < factors.order(); ++n) {
-    problem.control().check();
     const std::int64_t dim = spec.dims[n];
     const std::int64_t count = std::min(dim, spec.rank);
     const std::vector<double> vectors = leading_subspace(problem.gemm, problem.raw(), spec.dims, n, count);

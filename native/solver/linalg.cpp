@@ -64,12 +64,14 @@ bool cholesky_recursive(Gemm& gemm, std::int64_t n, double* a, std::int64_t lda,
 }
 
 // Columns of q (n×count) made orthonormal, twice for accuracy; dependent columns are replaced by random ones.
-void orthonormalise(std::int64_t n, std::int64_t count, std::vector<double>& q, Random& random) {
+void orthonormalise(std::int64_t n, std::int64_t count, const JobControl& control, std::vector<double>& q,
+                    Random& random) {
   std::vector<double> columns(static_cast<std::size_t>(n * count));  // column after column
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = 0; j < count; ++j) columns[j * n + i] = q[i * count + j];
   }
   for (std::int64_t j = 0; j < count; ++j) {
+    control.check();
     double* own = columns.data() + j * n;
     for (int attempt = 0; attempt < 4; ++attempt) {
       const double before = squared_norm(own, n);
@@ -109,11 +111,11 @@ std::vector<double> subspace_iteration(Gemm& gemm, std::int64_t n, const double*
   for (double& entry : q) entry = random.normal();
   double previous = 0;
   for (int step = 0; step < kSubspaceSteps; ++step) {
-    orthonormalise(n, width, q, random);
+    orthonormalise(n, width, gemm.control(), q, random);
     gemm.multiply(n, width, n, row_major(a, n), row_major(q.data(), width), aq.data(), width);
     gemm.multiply(width, width, n, row_major(q.data(), width).transposed(), row_major(aq.data(), width), small.data(),
                   width);
-    symmetric_eigen(width, small.data(), values, vectors);
+    symmetric_eigen(width, small.data(), gemm.control(), values, vectors);
     const double sum = std::accumulate(values.end() - count, values.end(), 0.0);
     const std::vector<double> ritz = last_columns(width, vectors, width);
     if (std::abs(sum - previous) <= kSubspaceTolerance * sum || step + 1 == kSubspaceSteps) {
@@ -170,7 +172,7 @@ double shifted_inverse(Gemm& gemm, std::int64_t n, const double* a, double shift
 std::vector<double> leading_eigenvectors(Gemm& gemm, std::int64_t n, const double* a, std::int64_t count) {
   if (n > kDirect && 3 * (count + kOversample) < n) return subspace_iteration(gemm, n, a, count);
   std::vector<double> values, vectors;
-  symmetric_eigen(n, a, values, vectors);
+  symmetric_eigen(n, a, gemm.control(), values, vectors);
   return last_columns(n, vectors, count);
 }
 

@@ -26,6 +26,7 @@ double pivoted_cholesky(Gemm& gemm, const double* c, std::int64_t dim, std::vect
   }
   double rest = trace;
   for (std::int64_t q = 0; q < dim && rest > kTraceLeft * trace; ++q) {
+    gemm.control().check();
     const std::int64_t pivot = std::max_element(left.begin(), left.end()) - left.begin();
     if (!(left[pivot] > 0)) break;
     columns.resize(static_cast<std::size_t>((q + 1) * dim));

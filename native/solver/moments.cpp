@@ -76,7 +76,7 @@ void add_moments(const Patches& patches, const std::vector<double*>& moments, in
     if (position[0] < 0 || position[0] >= patches.dims[0] || *std::min_element(position, position + step) < 0)
       throw Error(ErrorCode::argument, "positions: expected positions inside of the batch");
   }
-  Gemm gemm(threads);
+  Gemm gemm(threads, control);
   std::vector<double> rows(static_cast<std::size_t>(std::min(count, kRowsAtOnce) * size));
   for (std::int64_t g = 0; g < patches.groups; ++g) {
     double* c = moments[static_cast<std::size_t>(g)];
@@ -90,7 +90,6 @@ void add_moments(const Patches& patches, const std::vector<double*>& moments, in
       }
       const Strided x = row_major(rows.data(), size);
       for (std::int64_t begin = 0; begin < size; begin += kColumnsAtOnce) {
-        control.check();
         const std::int64_t wide = std::min(kColumnsAtOnce, size - begin);
         gemm.multiply(begin + wide, wide, there, x.transposed(), row_major(rows.data() + begin, size), c + begin, size,
                       true);

@@ -1,9 +1,32 @@
 #include "multilinear.h"
 
+#include <algorithm>
+
 #include "linalg.h"
 #include "tensor_view.h"
 
 namespace polyadic::solver {
+namespace {
+
+constexpr std::int64_t kStretch = 2048;  // of a Gram matrix's depth at a time: what is packed of it stays small
+constexpr std::int64_t kShort = 8;       // a mode so short that a tile of a matrix product would be mostly padding
+
+// gram (dim×dim) = Σ_o slab·slabᵀ over the dim×inner slabs.
+void gram_of_short_mode(const Gemm& gemm, const double* tensor, std::int64_t outer, std::int64_t dim,
+                        std::int64_t inner, std::vector<double>& gram) {
+  for (std::int64_t o = 0; o < outer; ++o) {
+    if (o % kStretch == 0) gemm.control().check();
+    const double* slab = tensor + o * dim * inner;
+    for (std::int64_t i = 0; i < dim; ++i) {
+      for (std::int64_t j = 0; j <= i; ++j) gram[i * dim + j] += dot(slab + i * inner, slab + j * inner, inner);
+    }
+  }
+  for (std::int64_t i = 0; i < dim; ++i) {
+    for (std::int64_t j = 0; j < i; ++j) gram[j * dim + i] = gram[i * dim + j];
+  }
+}
+
+}  // namespace
 
 std::vector<double> mode_product(Gemm& gemm, const double* tensor, const std::vector<std::int64_t>& dims, std::size_t n,
                                  const std::vector<double>& u) {
@@ -28,14 +51,20 @@ std::vector<double> unfolding_gram(Gemm& gemm, const double* tensor, const std::
   const std::int64_t outer = product(dims, 0, n);
   const std::int64_t inner = product(dims, n + 1, dims.size());
   std::vector<double> gram(static_cast<std::size_t>(dim * dim), 0.0);
-  if (inner == 1) {
-    const Strided a = row_major(tensor, dim);
-    gemm.multiply(dim, dim, outer, a.transposed(), a, gram.data(), dim);
-    return gram;
-  }
-  for (std::int64_t o = 0; o < outer; ++o) {
-    const Strided slab = row_major(tensor + o * dim * inner, inner);
-    gemm.multiply(dim, dim, inner, slab, slab.transposed(), gram.data(), dim, true);
+  if (dim <= kShort) {
+    gram_of_short_mode(gemm, tensor, outer, dim, inner, gram);
+  } else if (inner == 1) {
+    for (std::int64_t begin = 0; begin < outer; begin += kStretch) {
+      const Strided a = row_major(tensor + begin * dim, dim);
+      gemm.multiply(dim, dim, std::min(kStretch, outer - begin), a.transposed(), a, gram.data(), dim, true);
+    }
+  } else {
+    for (std::int64_t o = 0; o < outer; ++o) {
+      for (std::int64_t begin = 0; begin < inner; begin += kStretch) {
+        const Strided slab = row_major(tensor + o * dim * inner + begin, inner);
+        gemm.multiply(dim, dim, std::min(kStretch, inner - begin), slab, slab.transposed(), gram.data(), dim, true);
+      }
+    }
   }
   return gram;
 }

@@ -36,8 +36,6 @@ constexpr double kAlternating = 4e-6;  // tolerance of these sweeps: the end is 
 constexpr int kWindow = 6;             // outer steps that are accelerated over
 constexpr double kImbalance = 16;      // of squared column norms over modes, beyond which columns are balanced
 constexpr int kMaxRejections = 25;
-// As long as the factors explain nothing, a ridge would extinguish them: it comes in once they do, or at last then.
-constexpr std::int64_t kLongestWait = 30;
 // A component that has grown beyond the bound on weights is held by a ridge of its own, which begins here (for ‖T‖ = 1)
 // and grows by so much a step until the component has come back; it fades when that is far below the bound.
 constexpr double kFirstHold = 1e-6;
@@ -200,7 +198,6 @@ CgResult Nls::solve(double forcing, std::int64_t limit) {
   p_ = z_;
   std::int64_t iteration = 0;
   while (iteration < limit && rz > target) {
-    problem_.control().check();
     apply(p_, q_);
     const double curvature = dot(p_.data(), q_.data(), size);
     if (!(curvature > 0) || !std::isfinite(curvature)) break;
@@ -376,6 +373,7 @@ StopReason Nls::descend(std::int64_t steps, std::int64_t most_inner) {
     const bool settled = test.settled(std::sqrt(2 * value_));
     if (waiting_ && (2 * data_ < kNothing || settled || iteration == kLongestWait)) {
       begin_ridge();
+      test.restart(std::sqrt(2 * value_));
       moved = true;
     }
     gradient();

@@ -5,9 +5,6 @@
 
 namespace polyadic::solver {
 
-// ‖T − M‖² (of ‖T‖ = 1) beyond which factors explain next to nothing of T.
-constexpr double kNothing = 0.98;
-
 // Improves `factors` until it converges; the run is recorded in problem.trace.
 StopReason nls(Problem& problem, Factors& factors);
 

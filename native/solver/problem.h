@@ -20,7 +20,7 @@ class Problem {
  public:
   // tensor: kept by the caller; times scale it has ‖T‖ = 1, and that is what everything here is about.
   Problem(const double* tensor, double scale, const CpdSpec& spec, const JobControl& control)
-      : gemm(spec.threads),
+      : gemm(spec.threads, control),
         mttkrp(spec.dims, spec.rank),
         tensor_(tensor),
         scale_(scale),
@@ -79,7 +79,12 @@ class Problem {
 // single small step says little: extrapolated ones come in fits.
 class SettledTest {
  public:
-  SettledTest(double tolerance, double error) : tolerance_(tolerance) { errors_.fill(error); }
+  SettledTest(double tolerance, double error) : tolerance_(tolerance) { restart(error); }
+  // The objective has become another one.
+  void restart(double error) {
+    errors_.fill(error);
+    count_ = 0;
+  }
   bool settled(double error) {
     const double before = errors_[next_];
     errors_[next_] = error;
@@ -94,6 +99,11 @@ class SettledTest {
   std::size_t next_ = 0, count_ = 0;
   std::array<double, kWindow> errors_;
 };
+
+// ‖T − M‖² (of ‖T‖ = 1) beyond which factors explain next to nothing of T. As long as they do, a ridge would extinguish
+// them: it comes in once they explain more, or at last after so many iterations.
+constexpr double kNothing = 0.98;
+constexpr std::int64_t kLongestWait = 30;
 
 // Errors below this count as exact: what float64 can tell from zero.
 constexpr double kExactError = 1e-13;

@@ -12,9 +12,10 @@ namespace {
 
 // a ← Householder vectors (row i holds v_i in its first i entries, scaled so that H = I − v·vᵀ/h); d, e: the
 // tridiagonal.
-void tridiagonalise(std::int64_t n, double* a, double* d, double* e, double* h_of) {
+void tridiagonalise(std::int64_t n, const JobControl& control, double* a, double* d, double* e, double* h_of) {
   std::vector<double> p(static_cast<std::size_t>(n));
   for (std::int64_t i = n - 1; i >= 1; --i) {
+    control.check();
     double* v = a + i * n;
     h_of[i] = 0;
     double scale = 0;
@@ -55,10 +56,11 @@ void tridiagonalise(std::int64_t n, double* a, double* d, double* e, double* h_o
 }
 
 // z ← the rows of (H_{n−1}·…·H_1)ᵀ: row k of z is the k-th column of Q.
-void accumulate(std::int64_t n, const double* a, const double* h_of, double* z) {
+void accumulate(std::int64_t n, const JobControl& control, const double* a, const double* h_of, double* z) {
   std::fill(z, z + n * n, 0.0);
   for (std::int64_t i = 0; i < n; ++i) z[i * n + i] = 1;
   for (std::int64_t i = 2; i < n; ++i) {
+    control.check();
     if (h_of[i] == 0) continue;
     const double* v = a + i * n;
     for (std::int64_t row = 0; row < i; ++row) {
@@ -76,7 +78,7 @@ void rotate_rows(std::int64_t n, double c, double s, double* low, double* high) 
 }
 
 // Implicit QL on (d, e); the rows of z turn into eigenvectors.
-void diagonalise(std::int64_t n, double* d, double* e, double* z) {
+void diagonalise(std::int64_t n, const JobControl& control, double* d, double* e, double* z) {
   for (std::int64_t i = 1; i < n; ++i) e[i - 1] = e[i];
   e[n - 1] = 0;
   double size = 0;
@@ -84,6 +86,7 @@ void diagonalise(std::int64_t n, double* d, double* e, double* z) {
   const double tiny = 1e-17 * size;  // off-diagonals this small are zero whatever stands beside them
   for (std::int64_t l = 0; l < n; ++l) {
     for (int iteration = 0;; ++iteration) {
+      control.check();
       std::int64_t m = l;
       for (; m < n - 1; ++m) {
         const double sum = std::abs(d[m]) + std::abs(d[m + 1]);
@@ -124,13 +127,14 @@ void diagonalise(std::int64_t n, double* d, double* e, double* z) {
 
 }  // namespace
 
-void symmetric_eigen(std::int64_t n, const double* a, std::vector<double>& values, std::vector<double>& vectors) {
+void symmetric_eigen(std::int64_t n, const double* a, const JobControl& control, std::vector<double>& values,
+                     std::vector<double>& vectors) {
   const auto size = static_cast<std::size_t>(n);
   std::vector<double> work(a, a + n * n), z(size * size), d(size), e(size), h(size);
   if (n > 0) {
-    tridiagonalise(n, work.data(), d.data(), e.data(), h.data());
-    accumulate(n, work.data(), h.data(), z.data());
-    diagonalise(n, d.data(), e.data(), z.data());
+    tridiagonalise(n, control, work.data(), d.data(), e.data(), h.data());
+    accumulate(n, control, work.data(), h.data(), z.data());
+    diagonalise(n, control, d.data(), e.data(), z.data());
   }
   std::vector<std::int64_t> order(size);
   std::iota(order.begin(), order.end(), 0);

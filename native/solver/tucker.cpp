@@ -44,7 +44,6 @@ Core core_of(Problem& problem) {
   for (const std::size_t n : modes) {
     const std::int64_t width = core_width(core.dims[n], rank);
     if (width == core.dims[n]) continue;
-    problem.control().check();
     const double* from = core.data.empty() ? problem.raw() : core.data.data();
     core.bases[n] = leading_subspace(problem.gemm, from, core.dims, n, width);
     core.data = mode_product(problem.gemm, from, core.dims, n, core.bases[n]);

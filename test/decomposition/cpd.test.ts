@@ -172,6 +172,19 @@ t.test('a ridge lowers the sensitivity; its price is small', async (t) => {
   t.ok(ridged.relativeError < plain.relativeError * 1.01, `${plain.relativeError} → ${ridged.relativeError}`)
 })
 
+t.test('a ridge does not extinguish the components of a start that explains nothing yet', async (t) => {
+  const tensor = kernelLike([24, 20, 5, 5], 2, 1)
+  for (const size of [0.1, 0.03, 0.01, 0.003]) {
+    const factors = tensor.dims.map((dim, n): Factor => ({ data: randomArray(dim * 40, n).map((x) => x * size), dims: [dim, 40] }))
+    for (const method of ['nls', 'als'] as const) {
+      const options = { rank: 40, method, factors } as const
+      const [ridged, plain] = [await cpd(tensor, options), await cpd(tensor, { ...options, ridge: 0 })]
+      t.equal(ridged.effectiveRank, 40, `${method}, size ${size}`)
+      t.ok(ridged.relativeError < 1.01 * plain.relativeError, `${method}, size ${size}: ${plain.relativeError} → ${ridged.relativeError}`)
+    }
+  }
+})
+
 t.test('a huge ridge leaves no component, and no NaN', async (t) => {
   const result = await cpd(kernelLike([8, 6, 3, 3], 3), { rank: 4, ridge: 1000 })
   t.equal(result.effectiveRank === 0 || result.relativeError > 0.9, true)

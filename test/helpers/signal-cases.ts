@@ -92,6 +92,31 @@ const quantisedCases: readonly NetworkCase[] = [
     const weight = [random(b, [6, 5]), b.scalar(0.02), byte(b, 'int8', [], [3])]
     const y = b.node('QLinearMatMul', [q, b.scalar(0.03), zero(b, 128), ...weight, b.scalar(0.1), zero(b, 120)])
     return b.node('DequantizeLinear', [y, b.scalar(0.1), zero(b, 120)])
+  }),
+  // As onnxruntime's quantize_dynamic writes a layer.
+  single('DynamicQuantizeLinear, ConvInteger', [2, 3, 7, 6], (b, x) => {
+    const [q, scale, origin] = b.nodeOf('DynamicQuantizeLinear', [x], {}, 3) as [string, string, string, string]
+    const y = b.node('ConvInteger', [q, random(b, [6, 3, 3, 3]), origin], { pads: [1, 1, 0, 1], strides: [2, 1] })
+    return b.node('Mul', [b.node('Cast', [y], { to: int(1) }), b.node('Mul', [scale, b.scalar(0.02)])])
+  }),
+  single('ConvInteger in groups along one axis, with a zero point', [1, 6, 19], (b, x) => {
+    const [q, , origin] = b.nodeOf('DynamicQuantizeLinear', [x], {}, 3) as [string, string, string, string]
+    const y = b.node('ConvInteger', [q, random(b, [4, 3, 5]), origin, byte(b, 'int8', [], [-3])], { group: int(2), dilations: [2] })
+    return b.node('Cast', [y], { to: int(1) })
+  }),
+  single('DynamicQuantizeLinear, MatMulInteger by column', [2, 5, 6], (b, x) => {
+    const [q, scale, origin] = b.nodeOf('DynamicQuantizeLinear', [x], {}, 3) as [string, string, string, string]
+    const y = b.node('MatMulInteger', [q, random(b, [6, 4]), origin, byte(b, 'int8', [4], [1, -2, 0, 7])])
+    return b.node('Mul', [b.node('Cast', [y], { to: int(1) }), b.node('Mul', [scale, b.scalar(0.02)])])
+  }),
+  single('DynamicQuantizeLinear of zeros', [2, 5], (b, x) => {
+    const [q, scale, origin] = b.nodeOf('DynamicQuantizeLinear', [b.node('Mul', [x, b.scalar(0)])], {}, 3) as [
+      string,
+      string,
+      string,
+      string
+    ]
+    return b.node('Add', [b.node('DequantizeLinear', [q, scale, origin]), x])
   })
 ]
 

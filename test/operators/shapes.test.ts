@@ -170,6 +170,7 @@ void t.test('a few bytes cannot ask for terabytes', (t) => {
     throwsError(t, () => inferShapes(b.graph(build(b, b.input([1, 1, 4, 4])))), code, ...parts)
   }
   const huge = 2 ** 40
+  const half = { value: { dtype: 'uint8', dims: [1], data: Uint8Array.of(1) } } as const
   refuse('POLYADIC_SHAPE', (b) => b.node('ConstantOfShape', [b.ints(2, -3)]), 'ConstantOfShape', '[2, -3]')
   refuse('POLYADIC_UNSUPPORTED', (b) => b.node('ConstantOfShape', [b.ints(huge)]), 'ConstantOfShape', String(huge))
   const scalar = (b: NetworkBuilder, value: number): string => b.constant(int64Tensor([value], []))
@@ -179,5 +180,16 @@ void t.test('a few bytes cannot ask for terabytes', (t) => {
   refuse('POLYADIC_UNSUPPORTED', (b) => b.node('Tile', [b.ints(1), b.ints(huge)]), 'Tile', String(huge))
   refuse('POLYADIC_UNSUPPORTED', (b, x) => b.node('Resize', [x, '', '', b.ints(1, 1, 4, huge)]), 'Resize', String(huge))
   refuse('POLYADIC_UNSUPPORTED', (b, x) => b.node('Pad', [x, b.ints(0, 0, 0, 0, 0, 0, 0, huge)]), 'Pad', String(huge + 4))
+  // Each is allowed, all are not; nodes without effect do not count.
+  refuse(
+    'POLYADIC_UNSUPPORTED',
+    (b) =>
+      b.node(
+        'Concat',
+        [0, 1, 2].map(() => b.node('ConstantOfShape', [b.ints(2 ** 14, 2 ** 14)], half)),
+        { axis: int(0) }
+      ),
+    'computes so much'
+  )
   t.end()
 })

@@ -1,10 +1,11 @@
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { Session } from '../../lib/runtime/session.js'
-import { floatTensor, type Tensor } from '../../lib/tensor.js'
+import type { ErrorCode } from '../../lib/errors.js'
+import { floatTensor, int64Tensor, type Tensor } from '../../lib/tensor.js'
 import { charNet } from '../helpers/charnet.js'
 import { rejectsError, throwsError } from '../helpers/expect-error.js'
-import { NetworkBuilder } from '../helpers/network-builder.js'
+import { int, NetworkBuilder } from '../helpers/network-builder.js'
 import { generator } from '../helpers/plan-builder.js'
 
 /** y = relu(x), z = x + x for x: batch×2×2. */
@@ -99,6 +100,42 @@ void t.test('takes memory that native code may not keep as a copy', async (t) =>
   const foreign = runInNewContext('new Float32Array([1, -2, 3, -4])') as Float32Array
   const sub = new (class extends Float32Array {})(values)
   for (const data of [shared, resizable, within, foreign, sub]) t.same(await run(data), [1, 0, 3, 0])
+})
+
+void t.test('writes results to memory that the caller gives', async (t) => {
+  await using session = await small()
+  const x = tensor([1, -2, 3, -4])
+  const given = tensor([9, 9, 9, 9])
+  const results = await session.run(x, { outputs: { relu0: given } })
+  t.equal(results.relu0, given, 'the tensor itself is the result')
+  t.same(results, { relu0: tensor([1, 0, 3, 0]), add1: tensor([2, -4, 6, -8]) })
+  t.same(session.runSync(tensor([-1, 2, 3, 4]), { outputs: results }).add1, tensor([-2, 4, 6, 8]))
+  t.same(given, tensor([0, 2, 3, 4]), 'again and again')
+  const shared = { dtype: 'float32', dims: [1, 2, 2], data: new Float32Array(new SharedArrayBuffer(16)) } as const
+  session.runSync(x, { outputs: { relu0: shared } })
+  t.same(Array.from(shared.data), [1, 0, 3, 0], 'shared memory takes a copy')
+
+  const b = new NetworkBuilder()
+  const y = b.input([1, 4], 'y')
+  const cast = b.node('Cast', [y], { to: int(7) })
+  await using integers = await Session.create(b.graph(cast, b.node('Shape', [y])))
+  const outputs = { cast0: int64Tensor([0, 0, 0, 0], [1, 4]), shape1: int64Tensor([0, 0]) }
+  t.equal(integers.runSync(floatTensor(Float32Array.of(1, 2, -3, 4), [1, 4]), { outputs }).cast0, outputs.cast0)
+  t.same(outputs, { cast0: int64Tensor([1, 2, -3, 4], [1, 4]), shape1: int64Tensor([1, 4]) }, 'of other types, and constants')
+
+  const refuse = (given: unknown, code: ErrorCode, ...parts: readonly string[]): void =>
+    throwsError(t, () => session.runSync(x, { outputs: given as Record<string, Tensor> }), code, ...parts)
+  refuse(5, 'POLYADIC_ARGUMENT', 'outputs')
+  refuse({ y: x }, 'POLYADIC_ARGUMENT', 'relu0', 'add1', '"y"')
+  refuse({ relu0: null }, 'POLYADIC_ARGUMENT', '"relu0"')
+  refuse({ relu0: floatTensor(new Float32Array(4), [1, 4, 1]) }, 'POLYADIC_SHAPE', '"relu0"', '1×2×2')
+  refuse({ relu0: int64Tensor([0, 0, 0, 0], [1, 2, 2]) }, 'POLYADIC_SHAPE', 'float32', 'int64')
+  refuse({ relu0: { ...given, data: new Float64Array(4) } }, 'POLYADIC_ARGUMENT', 'Float32Array')
+  refuse({ relu0: { ...given, data: new Float32Array(3) } }, 'POLYADIC_SHAPE', '4 elements', '3')
+  refuse({ relu0: x }, 'POLYADIC_ARGUMENT', '"relu0"', 'an input')
+  const both = new Float32Array(6)
+  const parts = [both.subarray(0, 4), both.subarray(2, 6)].map((data) => floatTensor(data, [1, 2, 2]))
+  refuse({ relu0: parts[0], add1: parts[1] }, 'POLYADIC_ARGUMENT', '"add1"', 'output "relu0"')
 })
 
 void t.test('aborts with the reason of the signal', async (t) => {

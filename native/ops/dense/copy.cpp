@@ -39,6 +39,7 @@ class Copy : public DenseStep {
       nests_.push_back(simplify(piece.dims, {piece.from, piece.to}));
       sources_.push_back(piece.input);
       bring_transpose_in(nests_.back());
+      tiles_.push_back(is_transpose(nests_.back()) ? strips_of(nests_.back()) : Nest{});
     }
   }
 
@@ -48,7 +49,7 @@ class Copy : public DenseStep {
       const Nest& nest = nests_[i];
       const float* from = in(sources_[i]).data;
       if (is_transpose(nest)) {
-        transpose(context, nest, from);
+        transpose(context, nest, tiles_[i], from);
         continue;
       }
       const std::int64_t step = nest.stride(0), to_step = nest.stride(1);
@@ -81,15 +82,14 @@ class Copy : public DenseStep {
     }
   }
 
-  void transpose(const Context& context, const Nest& nest, const float* from) const {
-    constexpr std::int64_t kTile = 16;
+  static constexpr std::int64_t kTile = 16;
+
+  // The lines of a transpose: one each a strip of kTile rows, whose first row is the third view's offset.
+  static Nest strips_of(const Nest& nest) {
     const std::size_t rank = nest.dims.size();
-    const std::int64_t rows = nest.dims[rank - 2], columns = nest.dims[rank - 1];
-    const std::int64_t from_column = nest.views[0].strides[rank - 1], to_row = nest.views[1].strides[rank - 2];
-    Nest tiles;  // one line each: a strip of kTile rows
+    Nest tiles;
     tiles.dims.assign(nest.dims.begin(), nest.dims.end() - 2);
-    const std::int64_t strips = (rows + kTile - 1) / kTile;
-    tiles.dims.push_back(strips);
+    tiles.dims.push_back((nest.dims[rank - 2] + kTile - 1) / kTile);
     tiles.dims.push_back(1);
     for (std::size_t v = 0; v < 2; ++v) {
       const DenseView& view = nest.views[v];
@@ -99,7 +99,14 @@ class Copy : public DenseStep {
       tiles.views.push_back(strip);
     }
     tiles.views.push_back({0, Dims(tiles.dims.size(), 0)});
-    tiles.views[2].strides[tiles.dims.size() - 2] = kTile;  // the strip's first row
+    tiles.views[2].strides[tiles.dims.size() - 2] = kTile;
+    return tiles;
+  }
+
+  void transpose(const Context& context, const Nest& nest, const Nest& tiles, const float* from) const {
+    const std::size_t rank = nest.dims.size();
+    const std::int64_t rows = nest.dims[rank - 2], columns = nest.dims[rank - 1];
+    const std::int64_t from_column = nest.views[0].strides[rank - 1], to_row = nest.views[1].strides[rank - 2];
     each_line(context, tiles, [&](const auto& at, std::int64_t) {
       const std::int64_t height = std::min(kTile, rows - at[2]);
       for (std::int64_t first = 0; first < columns; first += kTile) {
@@ -113,7 +120,7 @@ class Copy : public DenseStep {
     });
   }
 
-  std::vector<Nest> nests_;
+  std::vector<Nest> nests_, tiles_;  // tiles_: of those that are transposes
   std::vector<std::size_t> sources_;
 };
 

@@ -85,6 +85,25 @@ for (let seed = 0; seed < 24; seed++) {
   )
 }
 
+// More taps than a kernel sums at once.
+for (const [kernel, strides] of [
+  [
+    [13, 1],
+    [1, 1]
+  ],
+  [
+    [3, 5],
+    [2, 3]
+  ],
+  [
+    [5, 5],
+    [1, 1]
+  ]
+] as const) {
+  const { b, x } = begin(kernel[0], 18, 15)
+  await check(`depthwise ${kernel}, strides ${strides}`, b, b.convolution(x, 18, { kernel, strides, pads: [1, 0, 1, 2], groups: 18 }), 2)
+}
+
 for (const channels of [3, 8, 13]) {
   const { b, x } = begin(channels, channels)
   const vertical = b.convolution(x, channels, { kernel: [4, 1], strides: [2, 1], pads: [2, 0, 1, 0], groups: channels })
@@ -113,6 +132,65 @@ for (const order of ['adjacent', 'strided'] as const) {
   for (const pieces of [2, 3, 4]) {
     const { b, x } = begin(50 + pieces, 5 * pieces)
     await check(`maxout ${pieces} ${order}`, b, b.step({ op: 'maxout', input: x, pieces, order }, { ...b.shape(x), c: 5 }))
+  }
+}
+
+// Enough channels for those that are compared to lie in blocks of their own (ChannelOrder), with and without empty places; a stride
+// makes the data gradient go by positions; a second consumer takes them as they are counted.
+for (const order of ['adjacent', 'strided'] as const) {
+  for (const [pieces, channels] of [
+    [2, 15],
+    [2, 31],
+    [3, 15],
+    [4, 16],
+    [5, 29]
+  ] as const) {
+    for (const strides of [[1, 1] as const, [2, 3] as const]) {
+      const { b, x } = begin(90 + pieces, 7)
+      const activation: PlanActivation = { kind: pieces % 2 === 0 ? 'relu' : 'none' }
+      const wide = b.convolution(x, channels * pieces, { kernel: [2, 3], strides, pads: [0, 1, 1, 0] }, { activation })
+      const name = `maxout ${pieces} ${order} of ${channels}, strides ${strides}`
+      const most = b.step({ op: 'maxout', input: wide, pieces, order }, { ...b.shape(wide), c: channels })
+      await check(name, b, most, 2)
+      const two = begin(90 + pieces, 7)
+      const shared = two.b.convolution(two.x, channels * pieces, { kernel: [2, 3], strides })
+      const one = two.b.step({ op: 'maxout', input: shared, pieces, order }, { ...two.b.shape(shared), c: channels })
+      const { n, h, w } = two.b.shape(shared)
+      await check(`${name}, shared`, two.b, two.b.step({ op: 'concat', inputs: [one, shared] }, { n, c: channels * (pieces + 1), h, w }))
+    }
+  }
+}
+
+for (const op of ['max_pool', 'average_pool'] as const) {
+  for (const size of [2, 3]) {
+    for (const stride of [1, 2, 3, 4]) {
+      for (const pads of [
+        [0, 0, 0, 0],
+        [1, 0, 1, 1]
+      ] as const) {
+        const { b, x } = begin(63, 9, 10)
+        const window = { kernel: [size, size] as const, strides: [stride, stride] as const, pads, dilations: [1, 1] as const }
+        const pooled = b.step({ op, input: x, ...window, countIncludePad: stride === 2 }, b.windowed(x, window, 9))
+        await check(`${op} ${size}, stride ${stride}, pads ${pads}`, b, pooled)
+        // Another consumer has already left its gradient.
+        if (stride > 2) continue
+        const two = begin(64, 9, 10)
+        const smaller = two.b.step({ op, input: two.x, ...window, countIncludePad: false }, two.b.windowed(two.x, window, 9))
+        const { h, w } = two.b.shape(two.x)
+        const [narrow, wide] = [two.b.convolution(smaller, 2), two.b.convolution(two.x, 2)]
+        const flat = (value: number): number => {
+          const shape = two.b.shape(value)
+          return two.b.step({ op: 'flatten', input: value }, { n: shape.n, c: shape.c * shape.h * shape.w, h: 1, w: 1 })
+        }
+        const [first, second] = [flat(narrow), flat(wide)]
+        const c = two.b.shape(first).c + 2 * h * w
+        await check(
+          `${op} ${size}, stride ${stride}, shared`,
+          two.b,
+          two.b.step({ op: 'concat', inputs: [first, second] }, { n: 3, c, h: 1, w: 1 })
+        )
+      }
+    }
   }
 }
 

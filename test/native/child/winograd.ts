@@ -30,7 +30,7 @@ function difference(a: Float32Array, b: ArrayLike<number>): number {
   let [worst, scale] = [0, 1e-6]
   a.forEach((v, i) => {
     const error = Math.abs(v - (b[i] as number))
-    worst = error <= worst ? worst : error // NaN stays
+    worst = Math.max(error, worst) // NaN stays
     scale = Math.max(scale, Math.abs(b[i] as number))
   })
   return worst / scale

@@ -1,0 +1,30 @@
+// The paper's outlook: layers whose kernels vary over the image, as sums of rank-one terms with factors over places as well.
+
+import type { Budget } from '../common/from-scratch.js'
+import type { Experiment } from '../framework/experiment.js'
+import { type LocalConfig, type LocalResult, run } from './compute.js'
+import { report } from './report.js'
+
+const scratch: Budget = { images: 60_000, epochs: 3, learningRate: 0.02 }
+const tuning: Budget = { images: 30_000, epochs: 2, learningRate: 0.01 }
+
+export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
+  name: 'spatially-varying',
+  title: 'Spatially varying kernels',
+  components: ['character data', 'decomposition', 'training', 'networks'],
+  cells: (scale) => {
+    const isQuick = scale === 'quick'
+    const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)
+    const [full, short] = [small(scratch), small(tuning)]
+    const ranks = isQuick ? [8] : [8, 16, 32, 64, 128]
+    return [
+      { kind: 'local', seed: 1, budget: full },
+      { kind: 'shared', seed: 1, budget: full },
+      ...ranks.map((rank): LocalConfig => ({ kind: 'decomposed', rank, seed: 1, budget: short, local: full })),
+      { kind: 'factored', rank: isQuick ? 8 : 64, seed: 1, budget: full }
+    ]
+  },
+  key: ({ kind, rank, seed }) => `${kind}${rank === undefined ? '' : `, rank ${rank}`}, seed ${seed}`,
+  run,
+  report
+}

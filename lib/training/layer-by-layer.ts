@@ -1,0 +1,56 @@
+import { PolyadicError } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
+import { compress, type CompressOptions } from '../replacement/compress.js'
+import type { LayerReport } from '../replacement/layer-report.js'
+import { fineTune, type FineTuneOptions, type FineTuneResult } from './fine-tune.js'
+
+export interface LayerByLayerOptions {
+  /** What becomes of which layer, as for `compress`; they are taken in this order. */
+  readonly compress: CompressOptions
+  /** How the network is tuned after each layer. A checkpoint's path gets `.1`, `.2`, … for its stages. */
+  readonly tune: FineTuneOptions
+  /** Called when a layer has been replaced and the network tuned. */
+  readonly onLayer?: (report: LayerReport, tuned: FineTuneResult) => void
+}
+
+export interface LayerByLayerResult {
+  readonly graph: Graph
+  /** In the order of `compress.layers`. */
+  readonly layers: readonly LayerReport[]
+  /** What tuning did after each of them. */
+  readonly tuned: readonly FineTuneResult[]
+}
+
+/**
+ * Decomposes one layer, tunes the whole network, and goes on with the next: each decomposition starts from weights that have already made
+ * up for the layers before it. For networks that lose too much at once; `compress` and `fineTune` do all at once. Throws and rejects as
+ * the two do; a stage whose checkpoint is finished is not trained again with `resume`.
+ */
+export async function compressLayerByLayer(graph: Graph, options: LayerByLayerOptions): Promise<LayerByLayerResult> {
+  const { compress: solving, tune, onLayer } = options
+  const requests = Object.entries(solving.layers)
+  if (requests.length === 0)
+    throw new PolyadicError('POLYADIC_ARGUMENT', 'compress.layers: expected at least one layer', { subject: 'layers' })
+  const layers: LayerReport[] = []
+  const tuned: FineTuneResult[] = []
+  let network = graph
+  for (const [index, [name, request]] of requests.entries()) {
+    const { graph: replaced, layers: reports } = await compress(network, {
+      ...solving,
+      layers: { [name]: request },
+      ...(solving.onProgress && {
+        onProgress: (event) => solving.onProgress?.({ ...event, fraction: (index + event.fraction) / requests.length })
+      })
+    })
+    const result = await fineTune(replaced, {
+      ...tune,
+      ...(tune.checkpoint && { checkpoint: { ...tune.checkpoint, path: `${tune.checkpoint.path}.${index + 1}` } })
+    })
+    network = result.graph
+    layers.push(...reports)
+    tuned.push(result)
+    onLayer?.(reports[0] as LayerReport, result)
+    if (result.aborted) break
+  }
+  return { graph: network, layers, tuned }
+}

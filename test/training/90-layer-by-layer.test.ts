@@ -1,0 +1,60 @@
+import path from 'node:path'
+import t from 'tap'
+import { compress } from '../../lib/replacement/compress.js'
+import { fineTune } from '../../lib/training/fine-tune.js'
+import { compressLayerByLayer } from '../../lib/training/layer-by-layer.js'
+import { rejectsError } from '../helpers/expect-error.js'
+import { bars, bits, toyNetwork } from './toy.js'
+
+const tune = { train: bars(120, 1), validation: bars(60, 2), epochs: 2, batchSize: 20, learningRate: 0.02, threads: 1 }
+const solving = { layers: { conv2: 6, conv1: 3 }, seed: 1, maxIterations: 30 }
+
+t.test('each layer is decomposed from the network that was tuned after the one before it', async (t) => {
+  const dense = (await fineTune(toyNetwork(1), { ...tune, epochs: 6, learningRate: 0.05 })).graph
+  const seen: string[] = []
+  const fractions: number[] = []
+  const result = await compressLayerByLayer(dense, {
+    compress: { ...solving, onProgress: ({ fraction }) => fractions.push(fraction) },
+    tune,
+    onLayer: ({ name }, { steps }) => seen.push(`${name} ${steps}`)
+  })
+  t.strictSame(seen, ['conv2 12', 'conv1 12'])
+  t.strictSame(
+    result.layers.map(({ name, rank }) => [name, rank]),
+    [
+      ['conv2', 6],
+      ['conv1', 3]
+    ]
+  )
+  t.equal(fractions.at(-1), 1)
+  t.ok(fractions.every((value, i) => i === 0 || value >= (fractions[i - 1] as number)))
+  // The same by hand.
+  const first = await compress(dense, { ...solving, layers: { conv2: 6 } })
+  const tuned = await fineTune(first.graph, tune)
+  const second = await compress(tuned.graph, { ...solving, layers: { conv1: 3 } })
+  const last = await fineTune(second.graph, tune)
+  t.strictSame([...result.graph.initializers.keys()], [...last.graph.initializers.keys()])
+  for (const name of last.graph.initializers.keys()) t.equal(bits(result.graph, name), bits(last.graph, name), name)
+  t.equal(result.tuned[0]?.best.loss, tuned.best.loss)
+})
+
+t.test('goes on from the checkpoints of its stages', async (t) => {
+  const checkpoint = { path: path.join(t.testdir(), 'state'), everySteps: 5 }
+  const whole = await compressLayerByLayer(toyNetwork(1), { compress: solving, tune })
+  const stop = new AbortController()
+  const aborted = compressLayerByLayer(toyNetwork(1), {
+    compress: solving,
+    tune: { ...tune, checkpoint, signal: stop.signal },
+    onLayer: () => stop.abort(new Error('enough'))
+  })
+  await t.rejects(aborted, { message: 'enough' })
+  const resumed = await compressLayerByLayer(toyNetwork(1), {
+    compress: solving,
+    tune: { ...tune, checkpoint: { ...checkpoint, resume: true } }
+  })
+  for (const name of whole.graph.initializers.keys()) t.equal(bits(resumed.graph, name), bits(whole.graph, name), name)
+})
+
+t.test('without layers there is nothing to do', async (t) => {
+  await rejectsError(t, compressLayerByLayer(toyNetwork(1), { compress: { layers: {} }, tune }), 'POLYADIC_ARGUMENT', 'at least one layer')
+})
