@@ -14,7 +14,8 @@ export interface BenchCase {
   readonly form?: 'dense' | 'cp'
   readonly threads: number
   readonly isa: string
-  readonly precision: 'float32' | 'float64'
+  /** What ours computes in; `isa` then names the kernels that do. */
+  readonly precision: 'float32' | 'float64' | 'bfloat16'
   /** Median milliseconds of one run (of a whole batch). */
   readonly ours_ms: number
   readonly peer?: string
@@ -57,6 +58,8 @@ export interface SuiteContext {
   readonly quick: boolean
   /** Measured multiply-add peak of one thread in GFLOP/s, when the addon can tell. */
   readonly peakGflops: number | undefined
+  /** Inference in bfloat16 as well, beside every case of float32: its kernels and their peak; `undefined`: not asked for, or none here. */
+  readonly bf16: { readonly isa: string; readonly peakGflops: number } | undefined
   /** Of inference and of suite cpd: only cases whose names (with their form, such as `AlexNet cp`) hold this. */
   readonly only: string
   /** Of suite cpd: one peer or all, so many starts, and the seconds that a peer gets at most for each. */

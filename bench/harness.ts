@@ -14,7 +14,7 @@ export interface Comparison {
   readonly suite: string
   readonly name: string
   readonly form?: 'dense' | 'cp'
-  readonly precision?: 'float32' | 'float64'
+  readonly precision?: BenchCase['precision']
   readonly ours: Candidate
   readonly peers: readonly Candidate[]
   /** Multiply-adds of one run of ours. */
@@ -33,15 +33,16 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
   })
   const [ours, ...peers] = measured.map(({ medianMs }) => medianMs)
   if (ours === undefined) return []
+  const half = comparison.precision === 'bfloat16' ? context.bf16 : undefined
   const common = {
     suite: comparison.suite,
     name: comparison.name,
     ...(comparison.form && { form: comparison.form }),
     threads: context.threads,
-    isa: context.isa,
+    isa: half?.isa ?? context.isa,
     precision: comparison.precision ?? 'float32',
     ours_ms: ours,
-    ...rates(comparison.macs, ours, context)
+    ...rates(comparison.macs, ours, context.threads, (half ?? context).peakGflops)
   } as const
   if (peers.length === 0) return [checkCase(common)]
   return peers.map((peerMs, i) => {
@@ -58,10 +59,15 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
   })
 }
 
-function rates(macs: number | undefined, ms: number, context: SuiteContext): { gflops?: number; peak_fraction?: number } {
+function rates(
+  macs: number | undefined,
+  ms: number,
+  threads: number,
+  peak: number | undefined
+): { gflops?: number; peak_fraction?: number } {
   if (macs === undefined) return {}
   const gflops = (2 * macs) / (ms * 1e6)
-  return context.peakGflops === undefined ? { gflops } : { gflops, peak_fraction: gflops / (context.peakGflops * context.threads) }
+  return peak === undefined ? { gflops } : { gflops, peak_fraction: gflops / (peak * threads) }
 }
 
 /** Multiply-add peak of one thread with the kernels in use, in GFLOP/s; `undefined` when the addon cannot measure it. */

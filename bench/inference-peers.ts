@@ -21,7 +21,7 @@ interface Start {
 }
 
 /** float32 in another order; bfloat16 keeps eight bits, and errors of a deep network add up. */
-const tolerances = { f32: 1e-4, other: 0.05 } as const
+export const tolerances = { f32: 1e-4, other: 0.05 } as const
 
 const starters: Readonly<Record<string, (start: Start) => Promise<InferencePeer | undefined>>> = {
   onnxruntime: async ({ graph, input, dims, threads }) => {

@@ -2,7 +2,7 @@ import type { Graph } from '../lib/graph/graph.js'
 import { cost, floatTensor, Session } from '../lib/index.js'
 import type { BenchCase, SuiteContext } from './format.js'
 import { compare, gaussian, maxAbsDiff } from './harness.js'
-import { startPeers } from './inference-peers.js'
+import { type InferencePeer, startPeers, tolerances } from './inference-peers.js'
 
 /** A network of one input and one output that ours and the peers run. */
 export interface InferenceCase {
@@ -17,39 +17,54 @@ export interface InferenceCase {
 
 /**
  * Runs the same network and input through polyadic and the context's peers (default: onnxruntime-node), compares the outputs and then
- * the times. All of them write their result to the same memory again and again.
+ * the times; in bfloat16 as well where the context says so, then with ours in float32 among the peers. All of them write their result to
+ * the same memory again and again.
  */
 export async function* compareNetwork(one: InferenceCase, context: SuiteContext): AsyncGenerator<BenchCase> {
   if (!`${one.name} ${one.form}`.includes(context.only)) return
   const dims = [one.batch, ...one.dims]
   const [inputName, outputName] = [one.graph.inputs[0]?.name as string, one.graph.outputs[0]?.name as string]
   const image = floatTensor(gaussian(dims.reduce((a, b) => a * b, 1)), dims)
-  const session = await Session.create(one.graph, { threads: context.threads })
-  const peers = await startPeers(context.peers, { graph: one.graph, input: image.data, dims, threads: context.threads })
+  const threads = context.threads
+  const { macs } = cost(one.graph, { [inputName]: dims })
+  const session = await Session.create(one.graph, { threads })
+  const half = context.bf16 && (await Session.create(one.graph, { threads, precision: 'bf16' }))
+  const peers = await startPeers(context.peers, { graph: one.graph, input: image.data, dims, threads })
+  const start = async (of: Session, name: string): Promise<Pick<InferencePeer, 'candidate' | 'output'>> => {
+    const outputs = await of.run(image)
+    return { candidate: { name, run: () => of.runSync(image, { outputs }) }, output: outputs[outputName]?.data as Float32Array }
+  }
   try {
-    const outputs = await session.run(image)
-    const ours = outputs[outputName]?.data as Float32Array
-    const scale = ours.reduce((largest, v) => Math.max(largest, Math.abs(v)), 0)
-    const differences = peers.map(({ candidate, output, tolerance }) => {
-      const difference = maxAbsDiff(ours, output)
-      if (difference <= tolerance * scale) return difference
-      throw new Error(`${one.name}: our outputs and those of ${candidate.name} differ by ${difference}, they go up to ${scale}`)
-    })
-    yield* await compare(
-      {
-        suite: one.suite,
-        name: one.name,
-        form: one.form,
-        ours: { name: 'polyadic', run: () => session.runSync(image, { outputs }) },
-        peers: peers.map(({ candidate }) => candidate),
-        macs: cost(one.graph, { [inputName]: dims }).macs,
-        maxAbsDiff: differences,
-        scale
-      },
-      context
-    )
+    const single = await start(session, 'polyadic f32')
+    // What it is compared with stays as it is now.
+    const reference = { ...single, output: single.output.slice(), tolerance: tolerances.f32 }
+    yield* compareOutputs({ ...one, ...single, precision: 'float32', macs }, peers, context)
+    if (half === undefined) return
+    yield* compareOutputs({ ...one, ...(await start(half, 'polyadic bf16')), precision: 'bfloat16', macs }, [reference, ...peers], context)
   } finally {
     session.close()
+    half?.close()
     for (const peer of peers) await peer.close()
   }
+}
+
+interface Ours extends Pick<InferenceCase, 'suite' | 'name' | 'form'>, Pick<InferencePeer, 'candidate' | 'output'> {
+  readonly precision: 'float32' | 'bfloat16'
+  readonly macs: number
+}
+
+async function* compareOutputs(
+  ours: Ours,
+  peers: readonly Omit<InferencePeer, 'close'>[],
+  context: SuiteContext
+): AsyncGenerator<BenchCase> {
+  const { suite, name, form, precision, macs } = ours
+  const scale = ours.output.reduce((largest, v) => Math.max(largest, Math.abs(v)), 0)
+  const differences = peers.map(({ candidate, output, tolerance }) => {
+    const difference = maxAbsDiff(ours.output, output)
+    if (difference <= (precision === 'float32' ? tolerance : tolerances.other) * scale) return difference
+    throw new Error(`${name}: our outputs and those of ${candidate.name} differ by ${difference}, they go up to ${scale}`)
+  })
+  const timed = { ours: ours.candidate, peers: peers.map(({ candidate }) => candidate) }
+  yield* await compare({ suite, name, form, precision, macs, ...timed, maxAbsDiff: differences, scale }, context)
 }

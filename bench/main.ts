@@ -16,12 +16,13 @@ import { training } from './training.js'
 const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
 
 const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--update FILE] [--only TEXT] [--quick]
-       inference also takes [--peers NAMES]
+       inference also takes [--peers NAMES] [--precision f32|bf16]
        cpd also takes [--peer NAME] [--starts N] [--patience SECONDS]
 
 Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)
 Peers of inference, with commas between (default: onnxruntime): ${peerNames.join(', ')}
 --update: as --json, but cases that the file has from before stay where this run measured none, and it is written after every case
+--precision: bf16 (default where this CPU has it) is measured beside f32, not instead of it
 --only: the cases of inference and of cpd that hold this, such as "AlexNet cp"`
 
 async function main(): Promise<void> {
@@ -33,6 +34,7 @@ async function main(): Promise<void> {
       json: { type: 'string' },
       update: { type: 'string' },
       peers: { type: 'string', default: 'onnxruntime' },
+      precision: { type: 'string', default: 'bf16' },
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
       peer: { type: 'string' },
@@ -54,6 +56,7 @@ async function main(): Promise<void> {
     isa: native().cpu().isa,
     quick: values.quick,
     peakGflops: peakGflops(),
+    bf16: bf16Kernels(values.precision),
     peers,
     only: values.only,
     peer: values.peer,
@@ -70,6 +73,12 @@ async function main(): Promise<void> {
   }
   console.log(table(cases))
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(benchReport(cases), null, 2)}\n`)
+}
+
+function bf16Kernels(precision: string): SuiteContext['bf16'] {
+  if (precision !== 'f32' && precision !== 'bf16') throw new RangeError(`--precision: expected f32 or bf16, got ${precision}`)
+  const { bf16 } = native().cpu()
+  return precision === 'bf16' && bf16 !== null ? { isa: bf16, peakGflops: native().peakGflops('bf16') } : undefined
 }
 
 function positive(name: string, text: string): number {
@@ -91,6 +100,7 @@ function table(cases: readonly BenchCase[]): string {
     { title: 'form' },
     { title: 'threads', ...right },
     { title: 'isa' },
+    { title: 'precision' },
     { title: 'ours ms', ...right },
     { title: 'peer' },
     { title: 'peer ms', ...right },
@@ -105,6 +115,7 @@ function table(cases: readonly BenchCase[]): string {
     c.form ?? '',
     String(c.threads),
     c.isa,
+    c.precision,
     number(c.ours_ms),
     c.peer ?? '',
     number(c.peer_ms),

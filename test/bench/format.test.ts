@@ -2,7 +2,18 @@ import t from 'tap'
 import { type BenchCase, checkCase } from '../../bench/format.js'
 import { compare, gaussian, maxAbsDiff } from '../../bench/harness.js'
 
-const context = { threads: 2, isa: 'avx2', quick: true, peakGflops: 50, peers: [], only: '', peer: undefined, starts: 1, patience: 1 }
+const context = {
+  threads: 2,
+  isa: 'avx2',
+  quick: true,
+  peakGflops: 50,
+  bf16: undefined,
+  peers: [],
+  only: '',
+  peer: undefined,
+  starts: 1,
+  patience: 1
+}
 const plain: BenchCase = { suite: 's', name: 'n', threads: 1, isa: 'avx2', precision: 'float32', ours_ms: 1 }
 
 t.test('a case a peer, with the ratio of the two medians', async (t) => {

@@ -48,7 +48,7 @@ t.test('a session in bf16 is the same with bfloat16 weights, and the graph it wa
   const before = encodeOnnx(graph)
   await using plain = await Session.create(graph, { precision: 'bf16' })
   const expected = await plain.run(input)
-  t.same(encodeOnnx(graph), before)
+  t.ok(Buffer.from(encodeOnnx(graph)).equals(before))
   if (plain.describe().precision === 'bf16') {
     await using stored = await Session.create(halfWeights(graph, 'bfloat16'), { precision: 'bf16' })
     t.same(await stored.run(input), expected)
