@@ -15,7 +15,8 @@ const markdown = (titles, rows) =>
   [titles, titles.map((_, i) => (i === 0 ? '---' : '--:')), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 const digits = (value, count = 3) => (value === undefined ? '' : String(Number(value.toPrecision(count))))
 const percent = (value) => `${(100 * value).toFixed(2)} %`
-const megabytes = (bytes) => (bytes === undefined ? '' : String(Math.round(bytes / 1e6)))
+// 0: reading the network took more than training it, and the peak did not grow.
+const megabytes = (bytes) => (bytes ? String(Math.round(bytes / 1e6)) : '')
 
 /** A network's comparisons with each of PyTorch's layouts are one row. */
 function speed() {

@@ -7,7 +7,7 @@ little-endian float32 (int32 for targets), which the caller names.
   step       inputs, targets: files; optimiser: {kind, rates...}; count: how many times; answers {ms, losses}
   gradients  the same files; writes every parameter's gradient, in the graph's order, to `out`; answers {loss}
   weights    writes every parameter's value to `out`
-  memory     answers {peakBytes} of this process
+  memory     answers {peakBytes} of this process; reset: of what comes from now on, where the system can (Linux)
 """
 import json
 import resource
@@ -195,8 +195,19 @@ class Session:
             write(request["out"], [torch.softmax(output.flatten(1), 1) if self.network.ends_in_softmax else output])
         return {"ms": ms}
 
-    def memory(self, _):
-        return {"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    def memory(self, request):
+        if request.get("reset"):
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+        return {"peakBytes": peak_bytes()}
+
+
+def peak_bytes():
+    try:
+        with open("/proc/self/status") as file:
+            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def write(path, tensors):

@@ -106,8 +106,9 @@ export class PyTorchPeer {
     return { ms: ms as number, output: input === undefined ? new Float32Array() : await this.#process.readFloats('out') }
   }
 
-  async peakBytes(): Promise<number> {
-    return (await this.#ask({ do: 'memory' })).peakBytes as number
+  /** Largest memory of its process so far; with `reset`, which only Linux can, the next answer is the largest from now on. */
+  async peakBytes(reset = false): Promise<number> {
+    return (await this.#ask({ do: 'memory', reset })).peakBytes as number
   }
 
   close(): Promise<void> {
