@@ -133,7 +133,7 @@ function aim(networks: readonly Network[], dense: Baselines, one: Times, many: T
 /** The dense network was trained on fewer images than the decomposed ones were tuned on. */
 function fairness(results: readonly Trained[], dense: Baselines): string {
   if (dense.tuned.length === 0)
-    return 'It was tuned on more images than the dense network was trained on, which may be part of its accuracy; the dense network has not been tuned as long yet.'
+    return 'The decomposed networks were tuned on more images than the dense one was trained on, which may be part of their accuracy; the dense network has not been tuned as long yet.'
   const gained = difference(dense.test - tunedTest(dense))
   const lost = difference(tunedTest(dense) - mean(results.map(({ test }) => test)))
   return `The decomposed networks were tuned on more images than the dense one was trained on. Tuned as long, the dense network becomes ${gained}; against that one the decomposed network is ${lost}.`
