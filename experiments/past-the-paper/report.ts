@@ -249,16 +249,17 @@ function worth(group: readonly { readonly recipe: string; readonly result: Train
 }
 
 function progressChart(networks: readonly Network[]): Section {
-  const series = networks.map(({ name, results }) => {
+  const series = networks.map(({ name, images, results }) => {
     const values = results[0]?.validation.slice(1) ?? []
-    return { name: name.replace(/conv\d /g, ''), points: values.map((value, i): [number, number] => [i + 1, value]) }
+    const epoch = images / 1000 / values.length
+    return { name: name.replace(/conv\d /g, ''), points: values.map((value, i): [number, number] => [(i + 1) * epoch, value]) }
   })
   return {
     kind: 'chart',
     heading: 'Tuning',
     svg: lineChart(series.slice(-6), {
-      title: 'Validation accuracy by epoch, first seed',
-      xLabel: 'epoch',
+      title: 'Validation accuracy after each epoch, first seed',
+      xLabel: 'thousands of images',
       yLabel: 'validation accuracy, %'
     }),
     note: 'Named by the ranks of conv1, conv2 and conv3.'
