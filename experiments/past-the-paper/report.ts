@@ -114,6 +114,7 @@ function verdict(networks: readonly Network[], dense: Baselines, one: Times, man
     `and ${formatRatio(many.onnxruntimeDense / many.ours(name))} faster than onnxruntime's dense network (${formatRatio(one.onnxruntimeDense / one.ours(name))} at batch 1).`,
     `On the test set it is ${difference(dense.test - mean(results.map(({ test }) => test)))} than the dense network (${seeds}).`,
     aim(networks, dense, one, many),
+    limit(networks, chosen, many),
     fairness(results, dense),
     about
   ].join(' ')
@@ -128,6 +129,15 @@ function aim(networks: readonly Network[], dense: Baselines, one: Times, many: T
   const what = '40 times faster than onnxruntime at batch 64 and 30 times at batch 1'
   if (best === undefined) return `No network here that has been tuned is ${what}.`
   return `The best network that is ${what} is ${best.name}, which on the validation set loses ${lost(best).toFixed(2)} points.`
+}
+
+/** How much of fewer multiply-adds is still speed at the smallest ranks. */
+function limit(networks: readonly Network[], chosen: Network, many: Times): string {
+  const macs = ({ results }: Network): number => results[0]?.macs ?? Number.NaN
+  const smallest = networks.reduce((a, b) => (macs(b) < macs(a) ? b : a))
+  if (smallest === chosen) return ''
+  const fewer = (part: number): string => `${(100 * (1 - part)).toFixed(0)} %`
+  return `From ${chosen.name} to ${smallest.name} multiply-adds fall by ${fewer(macs(smallest) / macs(chosen))} and time by ${fewer(many.ours(smallest.name) / many.ours(chosen.name))}: at such ranks less and less of it is in them.`
 }
 
 /** The dense network was trained on fewer images than the decomposed ones were tuned on. */
