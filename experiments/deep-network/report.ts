@@ -54,10 +54,6 @@ export function report(cells: readonly Cell[]): Section[] {
             formatCount(dense.macs)
           ]
         ]
-  const series = groups.map(({ name, results }) => ({
-    name,
-    points: (results[0]?.validation ?? []).map((value, epoch): [number, number] => [epoch, value])
-  }))
   const about = 'Thirteen 3×3 convolutions in residual blocks with batch normalisation; all twelve behind the stem are decomposed at once.'
   if (dense === undefined || groups.length === 0)
     return [
@@ -72,13 +68,28 @@ export function report(cells: readonly Cell[]): Section[] {
         verdict(cells, dense)
     },
     { kind: 'table', columns, rows: [...denseRow, ...rows] },
-    {
-      kind: 'chart',
-      heading: 'Tuning the deep network',
-      svg: lineChart(series, { title: 'Validation accuracy by epoch, first seed', xLabel: 'epoch', yLabel: 'validation accuracy, %' })
-    },
+    ...tuningCharts(cells),
     ...timeSections(cells)
   ]
+}
+
+/** One for each part of the channels. */
+function tuningCharts(cells: readonly Cell[]): Section[] {
+  const factored = cells.flatMap(({ config, result }) =>
+    config.kind === 'cp' && config.seed === 1 ? [{ ...config, result: result as DeepAccuracy }] : []
+  )
+  return [...groupBy(factored, ({ part }) => partName(part))].map(([name, group]) => {
+    const series = group.map(({ start, result }) => ({
+      name: start,
+      points: result.validation.map((value, epoch): [number, number] => [epoch, value])
+    }))
+    const title = `Validation accuracy by epoch, ${name}`
+    return {
+      kind: 'chart',
+      heading: `Tuning, ${name}`,
+      svg: lineChart(series, { title, xLabel: 'epoch', yLabel: 'validation accuracy, %' })
+    }
+  })
 }
 
 /** Plain factors, those with a ridge, corrected ones and those found by the inputs, after the same tuning. */

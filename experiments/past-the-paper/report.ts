@@ -114,6 +114,7 @@ function verdict(networks: readonly Network[], dense: Baselines, one: Times, man
     `and ${formatRatio(many.onnxruntimeDense / many.ours(name))} faster than onnxruntime's dense network (${formatRatio(one.onnxruntimeDense / one.ours(name))} at batch 1).`,
     `On the test set it is ${difference(dense.test - mean(results.map(({ test }) => test)))} than the dense network (${seeds}).`,
     aim(networks, dense, one, many),
+    limit(networks, chosen, many),
     fairness(results, dense),
     about
   ].join(' ')
@@ -130,10 +131,19 @@ function aim(networks: readonly Network[], dense: Baselines, one: Times, many: T
   return `The best network that is ${what} is ${best.name}, which on the validation set loses ${lost(best).toFixed(2)} points.`
 }
 
+/** How much of fewer multiply-adds is still speed at the smallest ranks. */
+function limit(networks: readonly Network[], chosen: Network, many: Times): string {
+  const macs = ({ results }: Network): number => results[0]?.macs ?? Number.NaN
+  const smallest = networks.reduce((a, b) => (macs(b) < macs(a) ? b : a))
+  if (smallest === chosen) return ''
+  const fewer = (part: number): string => `${(100 * (1 - part)).toFixed(0)} %`
+  return `From ${chosen.name} to ${smallest.name} multiply-adds fall by ${fewer(macs(smallest) / macs(chosen))} and time by ${fewer(many.ours(smallest.name) / many.ours(chosen.name))}: at such ranks less and less of it is in them.`
+}
+
 /** The dense network was trained on fewer images than the decomposed ones were tuned on. */
 function fairness(results: readonly Trained[], dense: Baselines): string {
   if (dense.tuned.length === 0)
-    return 'It was tuned on more images than the dense network was trained on, which may be part of its accuracy; the dense network has not been tuned as long yet.'
+    return 'The decomposed networks were tuned on more images than the dense one was trained on, which may be part of their accuracy; the dense network has not been tuned as long yet.'
   const gained = difference(dense.test - tunedTest(dense))
   const lost = difference(tunedTest(dense) - mean(results.map(({ test }) => test)))
   return `The decomposed networks were tuned on more images than the dense one was trained on. Tuned as long, the dense network becomes ${gained}; against that one the decomposed network is ${lost}.`
@@ -249,16 +259,17 @@ function worth(group: readonly { readonly recipe: string; readonly result: Train
 }
 
 function progressChart(networks: readonly Network[]): Section {
-  const series = networks.map(({ name, results }) => {
+  const series = networks.map(({ name, images, results }) => {
     const values = results[0]?.validation.slice(1) ?? []
-    return { name: name.replace(/conv\d /g, ''), points: values.map((value, i): [number, number] => [i + 1, value]) }
+    const epoch = images / 1000 / values.length
+    return { name: name.replace(/conv\d /g, ''), points: values.map((value, i): [number, number] => [(i + 1) * epoch, value]) }
   })
   return {
     kind: 'chart',
     heading: 'Tuning',
     svg: lineChart(series.slice(-6), {
-      title: 'Validation accuracy by epoch, first seed',
-      xLabel: 'epoch',
+      title: 'Validation accuracy after each epoch, first seed',
+      xLabel: 'thousands of images',
       yLabel: 'validation accuracy, %'
     }),
     note: 'Named by the ranks of conv1, conv2 and conv3.'
