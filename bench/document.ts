@@ -81,7 +81,9 @@ function table(cases: readonly BenchCase[]): string {
 function means(cases: readonly BenchCase[]): string {
   const lines = peersOf(cases).flatMap((peer) =>
     (['dense', 'cp'] as const).flatMap((form) => {
-      const ratios = cases.filter((one) => one.peer === peer && one.form === form).flatMap(({ ratio }) => (ratio === undefined ? [] : [ratio]))
+      const ratios = cases
+        .filter((one) => one.peer === peer && one.form === form)
+        .flatMap(({ ratio }) => (ratio === undefined ? [] : [ratio]))
       if (ratios.length === 0) return []
       const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length)
       return [`- ${form} against ${peer}: geometric mean ${formatRatio(mean)}, least ${formatRatio(Math.min(...ratios))}`]

@@ -19,7 +19,10 @@ export const networkSuite: Suite = {
       for (const batch of [1, 64])
         yield* compareNetwork({ suite: 'networks', name: `CharNet, batch ${batch}`, form, graph, dims: [1, 24, 24], batch }, context)
       const [side, sliding] = [200, slidingCharNet(graph, 200)]
-      yield* compareNetwork({ suite: 'networks', name: 'CharNet over 200x200', form, graph: sliding, dims: [1, side, side], batch: 1 }, context)
+      yield* compareNetwork(
+        { suite: 'networks', name: 'CharNet over 200x200', form, graph: sliding, dims: [1, side, side], batch: 1 },
+        context
+      )
     }
     for (const [name, make, dims] of [
       ['AlexNet', alexNet, [3, 227, 227]],

@@ -104,7 +104,12 @@ async function* aware(seeds: number, only: string): AsyncGenerator<Row> {
         const row: Record<string, number> = {}
         for (const way of ['plain', 'aware']) {
           const begin = performance.now()
-          const result = await compress(graph, { whenSlower: 'replace', layers: { [layer]: rank }, seed, ...(way === 'aware' && { calibration }) })
+          const result = await compress(graph, {
+            whenSlower: 'replace',
+            layers: { [layer]: rank },
+            seed,
+            ...(way === 'aware' && { calibration })
+          })
           row[`${way}Seconds`] = (performance.now() - begin) / 1000
           row[`${way}Accuracy`] = (await evaluate(result.graph, test)).accuracy
           const [report] = result.layers

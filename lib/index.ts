@@ -13,7 +13,14 @@ export type { InputShapes } from './operators/infer.js'
 export { reconstruct, type Factor } from './decomposition/factors.js'
 export { cpd, type CpdInit, type CpdMethod, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export type { NativeCpdTrace as CpdTrace } from './native/binding.js'
-export { compress, type CompressOptions, type CompressProgress, type CompressResult, type KeptLayer, type LayerOptions } from './replacement/compress.js'
+export {
+  compress,
+  type CompressOptions,
+  type CompressProgress,
+  type CompressResult,
+  type KeptLayer,
+  type LayerOptions
+} from './replacement/compress.js'
 export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'
 export type { GroupReport } from './replacement/decompose.js'
 export type { ReplacementForm } from './replacement/kernel-tensor.js'

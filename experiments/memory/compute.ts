@@ -50,7 +50,9 @@ async function make(network: NetworkName, form: 'dense' | 'cp'): Promise<Graph> 
   if (network === 'AlexNet') return alexNet(form)
   if (network === 'VGG-16') return vgg16(form)
   const dense = await denseCharNet()
-  return form === 'dense' ? dense : (await compress(dense, { whenSlower: 'replace', layers: { conv2: 64, conv3: 64 }, maxIterations: 2 })).graph
+  return form === 'dense'
+    ? dense
+    : (await compress(dense, { whenSlower: 'replace', layers: { conv2: 64, conv3: 64 }, maxIterations: 2 })).graph
 }
 
 /** In a process of its own: memory that a process has once had says little. */

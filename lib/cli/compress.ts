@@ -147,7 +147,9 @@ function summary(
       : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`])
   ]
   for (const { name, rank, latency } of compressed.kept)
-    lines.push(`${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is, ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} on this CPU (--when-slower replace)`)
+    lines.push(
+      `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is, ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} on this CPU (--when-slower replace)`
+    )
   const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
   if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)
   if (tuned)

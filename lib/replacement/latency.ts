@@ -90,7 +90,11 @@ function someStages(layer: Layer, { modes, dims }: KernelShape, rank: number): r
 
 /** In turn, so that a machine that slows down for a while slows both; the least counts, as nothing makes a run faster than it is. */
 function race(dense: Graph, chain: Graph): LayerLatency {
-  const racers = [dense, chain].map((graph) => ({ plan: native().createPlan(compile(graph).spec), least: Number.POSITIVE_INFINITY, runs: 1 }))
+  const racers = [dense, chain].map((graph) => ({
+    plan: native().createPlan(compile(graph).spec),
+    least: Number.POSITIVE_INFINITY,
+    runs: 1
+  }))
   try {
     for (let round = 0; round <= measuring.rounds; round++) {
       for (const racer of racers) {

@@ -19,8 +19,8 @@ struct LrnArgs {
   float* squares;  // scratch: before + channels, rounded up to whole blocks, + after floats
 };
 
-// y_c = x_c · s_c^−¾ with s_c = bias + alpha·Σ x_k² over the window's channels k: ¾ is the power that everybody uses, in
-// square roots.
+// y_c = x_c · s_c^−¾ with s_c = bias + alpha·Σ x_k² over the window's channels k: ¾ is the power that everybody uses,
+// in square roots.
 using LrnRow = void (*)(const LrnArgs&);
 
 struct RowKernels {

@@ -64,7 +64,14 @@ export async function checkNetwork(t: Test, check: NetworkCheck): Promise<void> 
 
   const ranks = halfRanks(layers, check.halfLimit ?? 4e6)
   const inputShapes = Object.fromEntries(Object.entries(feeds).map(([name, { dims }]) => [name, dims]))
-  const half = await compress(graph, { whenSlower: 'replace', method: 'als', maxIterations: 4, ...check.solver, layers: ranks, inputShapes })
+  const half = await compress(graph, {
+    whenSlower: 'replace',
+    method: 'als',
+    maxIterations: 4,
+    ...check.solver,
+    layers: ranks,
+    inputShapes
+  })
   await writeOnnx(half.graph, file('half'))
   await agree(t, 'half rank, our session', await ours(half.graph, feeds), await onnxruntime(file('half'), graph, feeds))
   await checkByOnnx(t, ['exported', 'full', 'half'].map(file))

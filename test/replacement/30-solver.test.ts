@@ -18,7 +18,10 @@ t.test('where the solver finds an exact decomposition the compressed layer is th
     const {
       graph: compressed,
       layers: [report]
-    } = await compress(graph, { whenSlower: 'replace', layers: { conv: { rank: one.rank, ridge: 0, tolerance: 1e-14, maxIterations: 2000, restarts: 3 } } })
+    } = await compress(graph, {
+      whenSlower: 'replace',
+      layers: { conv: { rank: one.rank, ridge: 0, tolerance: 1e-14, maxIterations: 2000, restarts: 3 } }
+    })
     t.ok((report?.relativeError ?? 1) < 1e-4, `${one.title}: relative error ${report?.relativeError}`)
     const expected = runConvChain(graph, maps(...one.input))
     const actual = runConvChain(compressed, maps(...one.input))
@@ -37,7 +40,8 @@ t.test('1×1: the truncated singular value decomposition finds the rank that a k
     return [0, 1].reduce((sum, r) => sum + (left[row * 2 + r] as number) * (right[g * 6 + r * 3 + column] as number), 0)
   })
   const low = { ...graph, initializers: new Map([...graph.initializers, ['w', floatTensor(product, [8, 3, 1, 1])]]) }
-  const at = async (rank: number): Promise<number> => (await compress(low, { whenSlower: 'replace', layers: { conv: rank } })).layers[0]?.relativeError ?? 1
+  const at = async (rank: number): Promise<number> =>
+    (await compress(low, { whenSlower: 'replace', layers: { conv: rank } })).layers[0]?.relativeError ?? 1
   t.ok((await at(2)) < 1e-6)
   t.ok((await at(1)) > 0.05)
 })
@@ -85,6 +89,9 @@ t.test('options that do not go together are refused before anything is computed'
     code: 'POLYADIC_ARGUMENT',
     subject: 'maxWeight'
   })
-  await t.rejects(compress(graph, { whenSlower: 'replace', layers: { conv: 3 }, init: 'gevd' as 'svd' }), { code: 'POLYADIC_ARGUMENT', subject: 'init' })
+  await t.rejects(compress(graph, { whenSlower: 'replace', layers: { conv: 3 }, init: 'gevd' as 'svd' }), {
+    code: 'POLYADIC_ARGUMENT',
+    subject: 'init'
+  })
   t.ok((await compress(graph, { whenSlower: 'replace', layers: { conv: 3 }, maxWeight: 1 })).layers[0]!.relativeError < 1)
 })

@@ -213,10 +213,14 @@ t.test('form convolution where it cannot be: an error that names the layer and s
     code: 'POLYADIC_UNSUPPORTED',
     message: /give inputShapes/
   })
-  await t.rejects(compress(graph, { whenSlower: 'replace', layers: { [gemm]: { rank: 2, form: 'svd' as 'matrix' } } }), { code: 'POLYADIC_ARGUMENT' })
+  await t.rejects(compress(graph, { whenSlower: 'replace', layers: { [gemm]: { rank: 2, form: 'svd' as 'matrix' } } }), {
+    code: 'POLYADIC_ARGUMENT'
+  })
   const plain = new NetworkBuilder()
   const y = plain.node('MatMul', [plain.input(['N', 8]), plain.weight(8, 4)])
-  await t.rejects(compress(plain.graph(y), { whenSlower: 'replace', layers: { [y]: { rank: 2, form: 'convolution' } } }), { message: /needs a flatten of maps/ })
+  await t.rejects(compress(plain.graph(y), { whenSlower: 'replace', layers: { [y]: { rank: 2, form: 'convolution' } } }), {
+    message: /needs a flatten of maps/
+  })
 })
 
 t.test('batch normalisation: kept, or folded first', async (t) => {

@@ -70,7 +70,11 @@ void t.test('matrix products are measured too', (t) => {
   const graph = b.graph(y)
   const layer = readLayer(graph, findLayer(graph, y))
   const shape = kernelShape(layer)
-  const [small, large] = measureLayers(graph, [1, 4096].map((rank) => ({ layer, shape, rank })), undefined)
+  const [small, large] = measureLayers(
+    graph,
+    [1, 4096].map((rank) => ({ layer, shape, rank })),
+    undefined
+  )
   t.ok(small && isFaster(small))
   t.ok(large && !isFaster(large))
   t.end()
