@@ -15,6 +15,7 @@ const file = path.join(root, 'docs', 'benchmarks.md')
 /** Reports of docs/benchmarks, and what the document says above each. */
 const reports = [
   { name: 'one-thread', title: 'One thread, AVX-512' },
+  { name: 'networks', title: 'Networks, one thread, AVX-512, every result in fresh memory' },
   { name: 'two-threads', title: 'Two threads, AVX-512' },
   { name: 'avx2', title: 'One thread, AVX2 forced' }
 ] as const
@@ -35,7 +36,7 @@ async function main(): Promise<void> {
     for (const suite of ['layers', 'networks'] as const) {
       const cases = report.cases.filter((one) => one.suite === suite)
       if (cases.length === 0) continue
-      if (name === 'one-thread') {
+      if (name === 'one-thread' || name === 'networks') {
         await writeFile(path.join(folder, `${suite}.svg`), chart(chartTitles[suite], cases))
         sections.push(`![${chartTitles[suite]}: how many times faster than each runtime](benchmarks/${suite}.svg)`)
       }
