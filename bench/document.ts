@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { root } from '../examples/charnet/paths.js'
@@ -14,6 +15,7 @@ const file = path.join(root, 'docs', 'benchmarks.md')
 /** Reports of docs/benchmarks, and what the document says above each. */
 const reports = [
   { name: 'one-thread', title: 'One thread, AVX-512' },
+  { name: 'networks', title: 'Networks, one thread, AVX-512, every result in fresh memory' },
   { name: 'two-threads', title: 'Two threads, AVX-512' },
   { name: 'avx2', title: 'One thread, AVX2 forced' }
 ] as const
@@ -23,21 +25,26 @@ const chartTitles = { layers: 'Layers', networks: 'Networks' } as const
 async function main(): Promise<void> {
   const sections: string[] = []
   const read = new Map<string, BenchReport>()
-  for (const { name } of reports) read.set(name, JSON.parse(await readFile(path.join(folder, `${name}.json`), 'utf8')) as BenchReport)
+  for (const { name } of reports) {
+    const json = path.join(folder, `${name}.json`)
+    if (existsSync(json)) read.set(name, JSON.parse(await readFile(json, 'utf8')) as BenchReport)
+  }
   for (const { name, title } of reports) {
-    const report = read.get(name) as BenchReport
+    const report = read.get(name)
+    if (report === undefined) continue
     sections.push(`## ${title}`, provenance(report))
     for (const suite of ['layers', 'networks'] as const) {
       const cases = report.cases.filter((one) => one.suite === suite)
       if (cases.length === 0) continue
-      if (name === 'one-thread') {
+      if (name === 'one-thread' || name === 'networks') {
         await writeFile(path.join(folder, `${suite}.svg`), chart(chartTitles[suite], cases))
         sections.push(`![${chartTitles[suite]}: how many times faster than each runtime](benchmarks/${suite}.svg)`)
       }
       sections.push(table(cases), means(cases))
     }
   }
-  sections.push('## Two threads for one', speedups(read.get('one-thread') as BenchReport, read.get('two-threads') as BenchReport))
+  const [one, two] = [read.get('one-thread'), read.get('two-threads')]
+  if (one !== undefined && two !== undefined) sections.push('## Two threads for one', speedups(one, two))
   await replacePart(sections.join('\n\n'))
 }
 
@@ -92,7 +99,9 @@ function means(cases: readonly BenchCase[]): string {
   return lines.join('\n')
 }
 
-function chart(title: string, cases: readonly BenchCase[]): string {
+/** Without PyTorch, whose times of chains would make every other bar a stub, and without peers that compute in another type. */
+function chart(title: string, all: readonly BenchCase[]): string {
+  const cases = all.filter(({ peer }) => !isOtherPrecision(peer) && peer?.startsWith('PyTorch') !== true)
   const bars = byCase(cases).flatMap((measured) =>
     measured.flatMap(({ name, form, peer, ratio }): Bar[] =>
       peer === undefined || ratio === undefined ? [] : [{ label: `${name}, ${form}`, value: ratio, group: `against ${peer}` }]

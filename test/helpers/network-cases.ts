@@ -266,6 +266,19 @@ export const cpCases: readonly NetworkCase[] = [
   single('cp block with batch norm, residual and relu', [1, 20, 10, 10], (b, x) =>
     b.node('Relu', [b.node('Add', [b.norm(cpChain(b, x, 20, 20, { r: 11, k: [3, 3], pads: [1, 1, 1, 1] }), 20), x])])
   ),
+  // Sums are added some hundred pixels at a time: over the ends of rows and of images.
+  ...[
+    [3, 20, 13, 17],
+    [9, 20, 5, 6],
+    [1, 20, 40, 31]
+  ].map((dims) =>
+    single(`cp block with residual and leaky relu over ${dims.join('×')}`, dims, (b, x) =>
+      b.node('LeakyRelu', [b.node('Add', [cpChain(b, x, 20, 20, { r: 11, k: [3, 3], pads: [1, 1, 1, 1] }), x])], { alpha: float(0.1) })
+    )
+  ),
+  single('LRN of the usual power', [2, 37, 6, 7], (b, x) =>
+    b.node('LRN', [b.conv(x, [43, 37, 1, 1])], { size: int(5), alpha: float(0.2), beta: float(0.75), bias: float(1) })
+  ),
   single('cp block with maxout', [2, 12, 16, 16], (b, x) => {
     const y = cpChain(b, x, 12, 32, { r: 16, k: [9, 9] })
     return b.node('ReduceMax', [b.node('Reshape', [y, b.ints(-1, 16, 2, 8, 8)])], { axes: [2], keepdims: int(0) })

@@ -12,6 +12,7 @@ const runs = [
   { file: 'winograd.ts', cache: '64' }
 ]
 
+t.jobs = 2
 t.setTimeout(0) // a child takes as long as it takes; the kernels are compared thousands of times
 
 for (const isa of native().cpu().available) {
@@ -21,7 +22,7 @@ for (const isa of native().cpu().available) {
     t.spawn(
       process.execPath,
       [...process.execArgv, path],
-      { env },
+      { env, buffered: true },
       `${file} on ${isa}${cache === undefined ? '' : `, ${cache} KiB of cache`}`
     )
   }
