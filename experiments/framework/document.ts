@@ -68,14 +68,16 @@ async function origin(experiment: Experiment, scale: Scale): Promise<string> {
   const store = await Store.open(experiment, scale)
   const configs = experiment.cells(scale)
   const cells = configs.flatMap((config) => store.get(experiment.key(config)) ?? [])
-  const changed = new Set(configs.flatMap((config) => store.changedSince(experiment.key(config), config)))
+  const changes = configs.map((config) => store.changedSince(experiment.key(config), config)).filter((names) => names.length > 0)
   const machines = new Set(cells.map(({ machine: { cpu, isa } }) => `${cpu}, ${isa} kernels`))
   const commits = new Set(cells.map(({ commit }) => commit.replace(/^([0-9a-f]{9})[0-9a-f]*/, '$1')))
   const missing = configs.length - cells.length
   return [
     `\`npm run experiments -- ${experiment.name}\`: ${cells.length} cells, ${[...machines].join('; ')}, commit ${[...commits].join(', ')}.`,
     ...(missing > 0 ? [`${missing} cells are not computed yet.`] : []),
-    ...(changed.size > 0 ? [`Since some of them were computed this has changed: ${[...changed].join(', ')}.`] : [])
+    ...(changes.length > 0
+      ? [`Since ${changes.length} of them were computed this has changed: ${[...new Set(changes.flat())].join(', ')}.`]
+      : [])
   ].join(' ')
 }
 
