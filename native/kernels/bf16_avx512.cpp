@@ -13,7 +13,6 @@ using polyadic::Bf16RowArgs;
 using polyadic::Bf16TileArgs;
 
 constexpr int kLanes = 16;
-constexpr int kAhead = 2048;  // elements of weights: 4 KiB, a page of which the processor's own prefetching stops at
 
 // Keeps a pointer in one register: see float_body.h.
 template <class T>
@@ -106,12 +105,6 @@ void tile(const Bf16TileArgs& given) {
     __m512bh w[Blocks];
 #pragma GCC unroll 4
     for (int m = 0; m < Blocks; ++m) w[m] = pairs(weights + m * 2 * kLanes);
-    // Of one pixel weights are used once, and come from memory as fast as they are asked for.
-    if (Pixels == 1) {
-#pragma GCC unroll 4
-      for (int m = 0; m < Blocks; ++m)
-        _mm_prefetch(reinterpret_cast<const char*>(weights + kAhead + m * 2 * kLanes), _MM_HINT_T0);
-    }
     weights += Blocks * 2 * kLanes;
 #pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) {
