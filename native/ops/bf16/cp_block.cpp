@@ -249,12 +249,14 @@ class Bf16CpBlock : public Step {
     if (!has_head_) return;
     ConvolutionShape head = stages_[0].shape;
     Layout reduced = reduced_;
-    reduced.c = width_;
     if (in_.bf16) {
+      reduced.c = width_;
       reduce_ = Bf16Gather(head, {in_.layout, ChannelPlaces::dense(in_.layout.c)}, {reduced, rank_}, {}, 0);
       return;
     }
-    // In float32, in coordinates of a band: row 0 of its input is the first that row 0 of its output reads.
+    // In float32, in coordinates of a band: row 0 of its input is the first that row 0 of its output reads. What pads
+    // the last block is no channel of the stage.
+    reduced.c = head.out_channels;
     head.out_h = reduced_.h;
     head.in_h = input_rows(head, {0, reduced_.h}).count();
     head.window.pads[0] = head.window.pads[2] = 0;
