@@ -23,7 +23,7 @@ export interface LayerLatency {
 const leastGain = 1.05
 
 /** Of so short a layer the clock says little, and the network will not be the slower for it. */
-const tooShortMs = 0.002
+const tooShortMs = 0.005
 
 const measuring = { rounds: 5, roundMs: 2, mostRuns: 200 } as const
 

@@ -1,6 +1,6 @@
 import { PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { compress, type CompressOptions } from '../replacement/compress.js'
+import { compress, type CompressOptions, type KeptLayer } from '../replacement/compress.js'
 import type { LayerReport } from '../replacement/layer-report.js'
 import { fineTune, type FineTuneOptions, type FineTuneResult } from './fine-tune.js'
 
@@ -15,8 +15,10 @@ export interface LayerByLayerOptions {
 
 export interface LayerByLayerResult {
   readonly graph: Graph
-  /** In the order of `compress.layers`. */
+  /** In the order of `compress.layers`, without those that were kept. */
   readonly layers: readonly LayerReport[]
+  /** Layers that stayed as they are because their chain is not faster: nothing is tuned after them. */
+  readonly kept: readonly KeptLayer[]
   /** What tuning did after each of them. */
   readonly tuned: readonly FineTuneResult[]
 }
@@ -32,25 +34,29 @@ export async function compressLayerByLayer(graph: Graph, options: LayerByLayerOp
   if (requests.length === 0)
     throw new PolyadicError('POLYADIC_ARGUMENT', 'compress.layers: expected at least one layer', { subject: 'layers' })
   const layers: LayerReport[] = []
+  const kept: KeptLayer[] = []
   const tuned: FineTuneResult[] = []
   let network = graph
   for (const [index, [name, request]] of requests.entries()) {
-    const { graph: replaced, layers: reports } = await compress(network, {
+    const stage = await compress(network, {
       ...solving,
       layers: { [name]: request },
       ...(solving.onProgress && {
         onProgress: (event) => solving.onProgress?.({ ...event, fraction: (index + event.fraction) / requests.length })
       })
     })
-    const result = await fineTune(replaced, {
+    kept.push(...stage.kept)
+    const [report] = stage.layers
+    if (report === undefined) continue
+    const result = await fineTune(stage.graph, {
       ...tune,
       ...(tune.checkpoint && { checkpoint: { ...tune.checkpoint, path: `${tune.checkpoint.path}.${index + 1}` } })
     })
     network = result.graph
-    layers.push(...reports)
+    layers.push(report)
     tuned.push(result)
-    onLayer?.(reports[0] as LayerReport, result)
+    onLayer?.(report, result)
     if (result.aborted) break
   }
-  return { graph: network, layers, tuned }
+  return { graph: network, layers, kept, tuned }
 }

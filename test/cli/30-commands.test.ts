@@ -33,6 +33,8 @@ t.test('compress without data', async (t) => {
     file('model.onnx'),
     '--rank',
     'conv2=6',
+    '--when-slower',
+    'replace',
     '-o',
     file('small.onnx'),
     '--report',
@@ -48,7 +50,21 @@ t.test('compress without data', async (t) => {
 })
 
 t.test('compress with data fine-tunes; the result is seeded', async (t) => {
-  const args = ['--rank', 'conv2=2', '--data', file('data'), '--epochs', '2', '--batch', '16', '--seed', '3', '--json']
+  const args = [
+    '--rank',
+    'conv2=2',
+    '--when-slower',
+    'replace',
+    '--data',
+    file('data'),
+    '--epochs',
+    '2',
+    '--batch',
+    '16',
+    '--seed',
+    '3',
+    '--json'
+  ]
   const first = await polyadic('compress', file('model.onnx'), ...args, '-o', file('tuned.onnx'))
   t.equal(first.code, 0, first.stderr)
   const result = JSON.parse(first.stdout)
@@ -180,7 +196,18 @@ t.test('--precision: what was used is told, weights are stored as asked', async 
   t.match(networks, [{ precision: 'f32' }, { precision: /^(f32|bf16)$/ }])
   t.ok(ratio > 0)
   t.equal((await polyadic('bench', file('model.onnx'), '--precision', 'f16')).code, 2)
-  const compressed = ['compress', file('model.onnx'), '--rank', 'conv2=6', '-o', file('half.onnx'), '--weights', 'bfloat16']
+  const compressed = [
+    'compress',
+    file('model.onnx'),
+    '--rank',
+    'conv2=6',
+    '--when-slower',
+    'replace',
+    '-o',
+    file('half.onnx'),
+    '--weights',
+    'bfloat16'
+  ]
   const { code, stderr } = await polyadic(...compressed, '--report', file('half.html'), '--precision', 'auto')
   t.equal(code, 0, stderr)
   const { initializers } = await readOnnx(file('half.onnx'))

@@ -53,7 +53,18 @@ t.test('compress: patterns, parts of the outputs, full rank, folded normalisatio
   const [file, out] = [join(folder, 'm.onnx'), join(folder, 'out.onnx')]
   await writeFile(file, encodeOnnx(network()))
   const run = async (...args: string[]) => {
-    const { stdout, stderr, code } = await polyadic('compress', file, '-o', out, '--max-iterations', '3', '--json', ...args)
+    const { stdout, stderr, code } = await polyadic(
+      'compress',
+      file,
+      '-o',
+      out,
+      '--max-iterations',
+      '3',
+      '--when-slower',
+      'replace',
+      '--json',
+      ...args
+    )
     return {
       code,
       stderr,

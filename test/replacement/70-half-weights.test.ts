@@ -38,7 +38,7 @@ for (const type of ['bfloat16', 'float16'] as const) {
     const worst = theirs.reduce((largest, v, i) => Math.max(largest, Math.abs(v - Number(want?.data[i]))), 0)
     t.ok(worst < 1e-5, `onnxruntime: ${worst}`)
     const [, layer] = compressibleLayers(read)
-    const small = await compress(read, { layers: { [layer?.name as string]: 8 }, maxIterations: 2 })
+    const small = await compress(read, { layers: { [layer?.name as string]: 8 }, maxIterations: 2, whenSlower: 'replace' })
     t.equal(small.layers[0]?.rank, 8, 'a layer behind a Cast can be decomposed')
   })
 }

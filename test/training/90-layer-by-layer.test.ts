@@ -1,13 +1,15 @@
 import path from 'node:path'
 import t from 'tap'
+import type { Node } from '../../lib/graph/graph.js'
 import { compress } from '../../lib/replacement/compress.js'
 import { fineTune } from '../../lib/training/fine-tune.js'
 import { compressLayerByLayer } from '../../lib/training/layer-by-layer.js'
 import { rejectsError } from '../helpers/expect-error.js'
+import { NetworkBuilder } from '../helpers/network-builder.js'
 import { bars, bits, toyNetwork } from './toy.js'
 
 const tune = { train: bars(120, 1), validation: bars(60, 2), epochs: 2, batchSize: 20, learningRate: 0.02, threads: 1 }
-const solving = { layers: { conv2: 6, conv1: 3 }, seed: 1, maxIterations: 30 }
+const solving = { layers: { conv2: 6, conv1: 3 }, seed: 1, maxIterations: 30, whenSlower: 'replace' } as const
 
 t.test('each layer is decomposed from the network that was tuned after the one before it', async (t) => {
   const dense = (await fineTune(toyNetwork(1), { ...tune, epochs: 6, learningRate: 0.05 })).graph
@@ -53,6 +55,16 @@ t.test('goes on from the checkpoints of its stages', async (t) => {
     tune: { ...tune, checkpoint: { ...checkpoint, resume: true } }
   })
   for (const name of whole.graph.initializers.keys()) t.equal(bits(resumed.graph, name), bits(whole.graph, name), name)
+})
+
+t.test('after a layer that stays nothing is tuned', async (t) => {
+  const b = new NetworkBuilder()
+  const conv = b.conv(b.input(['n', 64, 14, 14], 'x'), [64, 64, 3, 3])
+  const graph = b.graph(conv)
+  const [{ name }] = graph.nodes as [Node]
+  const result = await compressLayerByLayer(graph, { compress: { layers: { [name]: 2000 }, maxIterations: 1 }, tune })
+  t.match(result, { layers: [], tuned: [], kept: [{ name, rank: 2000 }] })
+  t.equal(result.graph, graph)
 })
 
 t.test('without layers there is nothing to do', async (t) => {
