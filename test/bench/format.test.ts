@@ -6,7 +6,6 @@ const context = {
   threads: 2,
   isa: 'avx2',
   quick: true,
-  peakGflops: 50,
   bf16: undefined,
   peers: [],
   only: '',
