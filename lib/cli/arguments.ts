@@ -52,6 +52,15 @@ export function number(args: Arguments, name: string, minimum = -Infinity): numb
   throw new UsageError(`--${name}: expected a number${minimum === -Infinity ? '' : ` of at least ${minimum}`}, got ${show(value)}`)
 }
 
+/** `--name A,B,…` as finite numbers. */
+export function numbers(args: Arguments, name: string): readonly number[] | undefined {
+  const value = text(args, name)
+  if (value === undefined) return undefined
+  const values = value.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
+  if (values.every(Number.isFinite)) return values
+  throw new UsageError(`--${name}: expected numbers with commas between, got ${show(value)}`)
+}
+
 /** `--name` as one of `choices`. */
 export function choice<T extends string>(args: Arguments, name: string, choices: readonly T[]): T | undefined {
   const value = text(args, name)

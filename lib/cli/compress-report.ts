@@ -10,9 +10,12 @@ import { packageVersion } from '../report/version.js'
 import type { PrecisionChoice } from '../runtime/precision.js'
 import { Session } from '../runtime/session.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
+import type { Evaluation } from '../training/loop.js'
 import type { Context } from './command.js'
 import { totals } from './network.js'
 import { randomInputs } from './shapes.js'
+import { measure } from './training.js'
+import type { TrainingData } from './training-data.js'
 
 export interface CompressionParts {
   readonly file: string
@@ -21,6 +24,8 @@ export interface CompressionParts {
   readonly shapes: Readonly<Record<string, readonly number[]>>
   readonly layers: readonly LayerReport[]
   readonly tuned: FineTuneResult | undefined
+  /** What it was tuned on. */
+  readonly data: TrainingData | undefined
   /** That both networks are run in. */
   readonly precision: PrecisionChoice
 }
@@ -40,7 +45,7 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
     sections: [
       { kind: 'table', heading: 'Layers', columns: layerColumns, rows: layerRows(parts.layers) },
       { kind: 'chart', heading: 'Decomposition', svg: errorChart(parts.layers) },
-      ...trainingSections(parts.tuned),
+      ...trainingSections(parts),
       {
         kind: 'chart',
         heading: 'Latency',
@@ -79,15 +84,11 @@ async function latencies({ before, after, shapes, precision }: CompressionParts,
   }
 }
 
-function trainingSections(tuned: FineTuneResult | undefined): Section[] {
-  if (!tuned) return []
-  const points = tuned.history.flatMap(({ epoch, validation }) => (validation ? [[epoch, 100 * validation.accuracy] as const] : []))
-  const all = tuned.initial ? [[0, 100 * tuned.initial.accuracy] as const, ...points] : points
-  return [
-    {
-      kind: 'chart',
-      heading: 'Fine-tuning',
-      svg: lineChart([{ name: 'validation', points: all }], { title: 'Accuracy', xLabel: 'epoch', yLabel: 'percent' })
-    }
-  ]
+function trainingSections({ tuned, data }: CompressionParts): Section[] {
+  if (tuned === undefined || data === undefined) return []
+  const value = ({ accuracy, loss }: Pick<Evaluation, 'accuracy' | 'loss'>): number => (data.kind === 'targets' ? loss : 100 * accuracy)
+  const before = tuned.initial ? [[0, value(tuned.initial)] as const] : []
+  const points = tuned.history.flatMap(({ epoch, validation }) => (validation ? [[epoch, value(validation)] as const] : []))
+  const axes = { title: measure(data), xLabel: 'epoch', yLabel: data.kind === 'targets' ? 'loss' : 'percent' }
+  return [{ kind: 'chart', heading: 'Fine-tuning', svg: lineChart([{ name: 'validation', points: [...before, ...points] }], axes) }]
 }

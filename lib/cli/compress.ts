@@ -1,11 +1,10 @@
-import { type Dataset, readDataset } from '../formats/dataset.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
 import { halfWeights } from '../replacement/half-weights.js'
 import { layerRows, shortLayerColumns } from '../report/compression.js'
-import { formatCount, formatMilliseconds, formatPercent, formatRatio } from '../report/format.js'
+import { formatCount, formatMilliseconds, formatRatio } from '../report/format.js'
 import { textTable } from '../report/table.js'
 import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
@@ -15,7 +14,18 @@ import { compressionHtml } from './compress-report.js'
 import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
 import { loadNetwork, type Totals, totals } from './network.js'
 import { concreteShapes, knownShapes, shapeOptions } from './shapes.js'
-import { given, train, trainingHelp, trainingOptions, type TrainingSettings, trainingSettings, trainingSummary } from './training.js'
+import {
+  given,
+  measure,
+  quality,
+  train,
+  trainingHelp,
+  trainingOptions,
+  type TrainingSettings,
+  trainingSettings,
+  trainingSummary
+} from './training.js'
+import { type TrainingData, trainingData } from './training-data.js'
 
 const help = `
 Replace convolutions by CP decompositions of their kernels, and matrix products by two of them; fine-tune the network when there
@@ -39,7 +49,7 @@ Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL
   --precision P          of the latency in the report: f32 (default), bf16, or auto: whichever is faster
   --json                 print what was done as JSON
 
-With --data, the network is fine-tuned afterwards:
+With --data, the network is fine-tuned afterwards; without labels in it, towards the outputs of the network as it was:
 ${trainingHelp}
 `
 
@@ -73,17 +83,23 @@ export const compressCommand: Command = {
     // A report measures latency, which needs a shape for every input; multiply-adds stay unknown without.
     const shapes = plan.report === undefined ? knownShapes(graph, shapeOptions(args)) : concreteShapes(graph, shapeOptions(args))
     // Read before the work begins: a data folder that is not there should not cost minutes.
-    const data = plan.data === undefined ? undefined : await readDataset(plan.data)
+    const { seed, batchSize } = plan.training
+    const data =
+      plan.data === undefined
+        ? undefined
+        : await trainingData(args, plan.data, graph, { ...given('seed', seed), ...given('batchSize', batchSize) })
     const layers = resolveLayers(graph, plan.layers)
     const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
-    const tuned = data && (await train(compressed.graph, data, plan.training, context))
+    // Without labels the network as it was says what is right.
+    const towards = data?.kind === 'inputs alone' ? { distillation: { teacher: graph } } : {}
+    const tuned = data && (await train(compressed.graph, data, { ...plan.training, ...towards }, context))
     const whole = tuned?.graph ?? compressed.graph
     const result = plan.weights === undefined || plan.weights === 'float32' ? whole : halfWeights(whole, plan.weights)
     const html =
       plan.report === undefined || shapes === undefined
         ? undefined
         : await compressionHtml(
-            { file: plan.file, before: graph, after: whole, shapes, layers: compressed.layers, tuned, precision: plan.precision },
+            { file: plan.file, before: graph, after: whole, shapes, layers: compressed.layers, tuned, data, precision: plan.precision },
             context
           )
     context.signal.throwIfAborted()
@@ -91,7 +107,9 @@ export const compressCommand: Command = {
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const [before, after] = [totals(graph, shapes), totals(whole, shapes)]
     context.print(
-      flag(args, 'json') ? json(plan.output, compressed, before, after, tuned) : summary(plan, compressed, before, after, data, tuned)
+      flag(args, 'json')
+        ? json(plan.output, compressed, before, after, data && tuned && trainingSummary(tuned, data))
+        : summary(plan, compressed, before, after, data, tuned)
     )
   }
 }
@@ -112,9 +130,19 @@ interface Plan {
 function readPlan(args: Arguments): Plan {
   const file = onePositional(args, 'MODEL.onnx')
   const data = text(args, 'data')
-  const needsData = ['epochs', 'batch', 'learning-rate', 'momentum', 'weight-decay', 'label-smoothing', 'schedule', 'freeze'].find(
-    (name) => args.values[name] !== undefined
-  )
+  const needsData = [
+    'epochs',
+    'batch',
+    'learning-rate',
+    'momentum',
+    'weight-decay',
+    'label-smoothing',
+    'schedule',
+    'freeze',
+    'mean',
+    'std',
+    'fit'
+  ].find((name) => args.values[name] !== undefined)
   if (data === undefined && needsData !== undefined) throw new UsageError(`--${needsData} needs --data`)
   return {
     file,
@@ -152,7 +180,7 @@ function summary(
   compressed: CompressResult,
   before: Totals,
   after: Totals,
-  data: Dataset | undefined,
+  data: TrainingData | undefined,
   tuned: FineTuneResult | undefined
 ): string {
   const lines = [
@@ -168,14 +196,20 @@ function summary(
     )
   const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
   if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)
-  if (tuned)
-    lines.push(
-      `accuracy       ${formatPercent(100 * (tuned.initial?.accuracy ?? Number.NaN))} → ${formatPercent(100 * tuned.best.accuracy)} by fine-tuning, on ${data?.validation.labels.length} validation examples`
-    )
+  if (tuned && data) {
+    const { initial = { accuracy: Number.NaN, loss: Number.NaN }, best } = tuned
+    lines.push(`fine-tuned     ${measure(data)} ${quality(initial, data)} → ${quality(best, data)} on ${data.validation.count} examples`)
+  }
   return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
 }
 
-function json(output: string, { layers, kept }: CompressResult, before: Totals, after: Totals, tuned: FineTuneResult | undefined): string {
+function json(
+  output: string,
+  { layers, kept }: CompressResult,
+  before: Totals,
+  after: Totals,
+  training: Record<string, unknown> | undefined
+): string {
   const shown = layers.map(({ perGroup: _, ...layer }) => layer)
-  return JSON.stringify({ output, before, after, layers: shown, kept, ...(tuned && { training: trainingSummary(tuned) }) }, null, 2)
+  return JSON.stringify({ output, before, after, layers: shown, kept, ...(training && { training }) }, null, 2)
 }

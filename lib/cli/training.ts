@@ -1,13 +1,14 @@
-import { type Dataset, exampleSet } from '../formats/dataset.js'
 import type { Graph } from '../graph/graph.js'
-import { formatPercent } from '../report/format.js'
+import { formatPercent, significant } from '../report/format.js'
 import { fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
+import type { Evaluation } from '../training/loop.js'
 import { choice, integer, list, number } from './arguments.js'
-import type { Arguments, Command, Context } from './command.js'
+import { type Arguments, type Command, type Context, UsageError } from './command.js'
+import { dataHelp, dataOptions, type TrainingData } from './training-data.js'
 
 /** Options of everything that trains. */
 export const trainingOptions: Command['options'] = {
-  data: { type: 'string' },
+  ...dataOptions,
   epochs: { type: 'string' },
   batch: { type: 'string' },
   'learning-rate': { type: 'string' },
@@ -21,8 +22,7 @@ export const trainingOptions: Command['options'] = {
 }
 
 /** Their part of a help text. */
-export const trainingHelp = `  --data DIR             inputs.npy (N×C×H×W float32) and labels.npy (N, int32, int64 or uint8), in DIR itself or in
-                         its folders train, validation and test; without validation every tenth example is held out
+export const trainingHelp = `${dataHelp}
   --epochs N             passes over the data (5)
   --batch N              examples a step (64)
   --learning-rate X      0.01
@@ -59,47 +59,67 @@ export function given<K extends string, T>(name: K, value: T | undefined): { [P 
   return value === undefined ? {} : ({ [name]: value } as { [P in K]?: T })
 }
 
-/** Trains with progress on the terminal. */
+/** Trains with progress on the terminal: towards classes, or towards values where the data has those. */
 export async function train(
   graph: Graph,
-  data: Dataset,
+  data: TrainingData,
   settings: TrainingSettings,
   { signal, progress }: Context
 ): Promise<FineTuneResult> {
+  if (data.kind === 'inputs alone' && settings.distillation === undefined)
+    throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
   const result = await fineTune(graph, {
     ...settings,
-    train: exampleSet(data.train),
-    validation: exampleSet(data.validation),
+    ...(data.kind === 'targets' && { loss: 'mean-squared' }),
+    train: data.train,
+    validation: data.validation,
     signal,
     onProgress: ({ epoch, step, steps, loss, validation }) => {
       progress.update(
         'fine-tuning',
         step,
         steps ?? step,
-        `epoch ${epoch}, loss ${loss.toFixed(3)}${validation ? `, ${formatPercent(100 * validation.accuracy)}` : ''}`
+        `epoch ${epoch}, loss ${loss.toFixed(3)}${validation ? `, ${quality(validation, data)}` : ''}`
       )
     }
   })
-  progress.done(
-    `fine-tuned ${result.steps} steps: validation accuracy ${formatPercent(100 * (result.initial?.accuracy ?? Number.NaN))} → ${formatPercent(100 * result.best.accuracy)}`
-  )
+  const before = result.initial === undefined ? '' : `${quality(result.initial, data)} → `
+  progress.done(`fine-tuned ${result.steps} steps: ${measure(data)} ${before}${quality(result.best, data)}`)
   return result
 }
 
-/** Accuracies in percent and where training went, for `--json`. */
-export function trainingSummary({ initial, best, history, rollbacks, steps }: FineTuneResult): Record<string, unknown> {
+/** What `quality` is the value of. */
+export function measure({ kind }: TrainingData): string {
+  return kind === 'labels' ? 'validation accuracy' : kind === 'targets' ? 'validation loss' : 'agreement with the teacher'
+}
+
+/** Of some examples: the part that comes out right, or the loss where there is no right and wrong. */
+export function quality({ accuracy, loss }: Pick<Evaluation, 'accuracy' | 'loss'>, { kind }: TrainingData): string {
+  return kind === 'targets' ? significant(loss, 4) : formatPercent(100 * accuracy)
+}
+
+/** Accuracies in percent (null where examples have values, not classes), losses, and where training went, for `--json`. */
+export function trainingSummary(
+  { initial, best, history, rollbacks, steps }: FineTuneResult,
+  { kind }: TrainingData
+): Record<string, unknown> {
+  const percent = (of: { readonly accuracy: number } | undefined): number | null =>
+    of === undefined || kind === 'targets' ? null : 100 * of.accuracy
   return {
-    validation_accuracy_before: initial === undefined ? null : 100 * initial.accuracy,
-    validation_accuracy_after: 100 * best.accuracy,
+    validation_accuracy_before: percent(initial),
+    validation_accuracy_after: percent(best),
+    validation_loss_before: initial?.loss ?? null,
+    validation_loss_after: best.loss,
     best_epoch: best.epoch,
     steps,
     rollbacks: rollbacks.length,
-    epochs: history.map(({ epoch, loss, accuracy, validation, seconds }) => ({
-      epoch,
-      loss,
-      accuracy: 100 * accuracy,
-      validation_accuracy: validation === undefined ? null : 100 * validation.accuracy,
-      seconds
+    epochs: history.map((epoch) => ({
+      epoch: epoch.epoch,
+      loss: epoch.loss,
+      accuracy: percent(epoch),
+      validation_accuracy: percent(epoch.validation),
+      validation_loss: epoch.validation?.loss ?? null,
+      seconds: epoch.seconds
     }))
   }
 }

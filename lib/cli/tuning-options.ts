@@ -2,7 +2,7 @@ import { show } from '../errors.js'
 import type { FineTuneOptions } from '../training/fine-tune.js'
 import type { FeaturePair } from '../training/objective.js'
 import type { NamePattern, ParameterGroup } from '../training/parameters.js'
-import { choice, flag, integer, list, number, text } from './arguments.js'
+import { choice, flag, integer, list, number, numbers, text } from './arguments.js'
 import { type Arguments, type Command, UsageError } from './command.js'
 import { loadNetwork } from './network.js'
 import { given, type TrainingSettings } from './training.js'
@@ -132,11 +132,10 @@ function group(value: string): ParameterGroup {
 
 /** `--name A,B` as two finite numbers. */
 function pair(args: Arguments, name: string): readonly [number, number] | undefined {
-  const value = text(args, name)
-  if (value === undefined) return undefined
-  const [a = Number.NaN, b = Number.NaN, ...more] = value.split(',').map((part) => (part === '' ? Number.NaN : Number(part)))
-  if (Number.isFinite(a) && Number.isFinite(b) && more.length === 0) return [a, b]
-  throw new UsageError(`--${name}: expected two numbers with a comma between, got ${show(value)}`)
+  const [a, b, ...more] = numbers(args, name) ?? []
+  if (args.values[name] === undefined) return undefined
+  if (a !== undefined && b !== undefined && more.length === 0) return [a, b]
+  throw new UsageError(`--${name}: expected two numbers with a comma between, got ${show(args.values[name])}`)
 }
 
 function plateau(args: Arguments): FineTuneOptions['schedule'] {

@@ -2,21 +2,29 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { PolyadicError, show } from '../errors.js'
 import { elementCount, type FloatTensor, floatTensor, type Tensor } from '../tensor.js'
+import type { ExampleSet } from '../training/batches.js'
 import { readNpy } from './npy.js'
 
-/** Inputs with the class of each. */
-export interface LabelledData {
+/** Inputs, with what each of them should lead to where that is known. */
+export interface Examples {
   /** N×C×H×W. */
   readonly inputs: FloatTensor
   /** N class indices. */
+  readonly labels?: Int32Array
+  /** N×…: the values of the output. */
+  readonly targets?: FloatTensor
+}
+
+/** Inputs with the class of each. */
+export interface LabelledData extends Examples {
   readonly labels: Int32Array
 }
 
 /** What a data folder holds; `test` is `undefined` when it has no such sub-folder. */
-export interface Dataset {
-  readonly train: LabelledData
-  readonly validation: LabelledData
-  readonly test: LabelledData | undefined
+export interface Dataset<E extends Examples = LabelledData> {
+  readonly train: E
+  readonly validation: E
+  readonly test: E | undefined
 }
 
 // Without a validation folder every tenth example is held out: enough to see over-fitting, and the same on every run.
@@ -27,9 +35,27 @@ const heldOutEvery = 10
  * in `train/`, `validation/` and `test/` below it. Throws `POLYADIC_IO` naming what is missing.
  */
 export async function readDataset(folder: string): Promise<Dataset> {
+  return readSplits(folder, readLabelled)
+}
+
+/**
+ * The same of a folder that may hold `targets.npy` (N×… float32, the output's values) in the place of `labels.npy`, or neither of them;
+ * all of its parts alike.
+ */
+export async function readExamples(folder: string): Promise<Dataset<Examples>> {
+  const data = await readSplits(folder, readAny)
+  for (const [name, part] of Object.entries(data) as [string, Examples | undefined][]) {
+    if (part === undefined || kindOf(part) === kindOf(data.train)) continue
+    throw shapeError(path.join(folder, name), `expected ${kindOf(data.train)} like the training set, got ${kindOf(part)}`)
+  }
+  return data
+}
+
+async function readSplits<E extends Examples>(folder: string, read: (folder: string) => Promise<E>): Promise<Dataset<E>> {
   await requireFolder(folder)
-  const sub = (split: string): Promise<LabelledData | undefined> => readSplit(path.join(folder, split))
-  const train = (await sub('train')) ?? (await readLabelled(folder))
+  const sub = async (split: string): Promise<E | undefined> =>
+    (await isFolder(path.join(folder, split))) ? read(path.join(folder, split)) : undefined
+  const train = (await sub('train')) ?? (await read(folder))
   const validation = await sub('validation')
   const test = await sub('test')
   for (const [name, other] of [
@@ -43,21 +69,49 @@ export async function readDataset(folder: string): Promise<Dataset> {
 /** Reads `inputs.npy` and `labels.npy` of one folder and checks that they belong together. */
 export async function readLabelled(folder: string): Promise<LabelledData> {
   await requireFolder(folder)
-  const inputsPath = path.join(folder, 'inputs.npy')
   const labelsPath = path.join(folder, 'labels.npy')
-  const inputs = await readNpy(inputsPath)
-  if (inputs.dtype !== 'float32') throw shapeError(inputsPath, `expected float32, got ${inputs.dtype}`)
-  if (inputs.dims.length !== 4) throw shapeError(inputsPath, `expected 4 axes N×C×H×W, got ${show(inputs.dims)}`)
+  const inputs = await readInputs(folder)
   const labels = toLabels(await readNpy(labelsPath), labelsPath)
-  if (labels.length !== inputs.dims[0])
-    throw shapeError(labelsPath, `expected ${inputs.dims[0]} labels, one an input, got ${labels.length}`)
-  if (labels.length === 0) throw shapeError(inputsPath, 'there are no examples in it')
-  return { inputs: inputs as FloatTensor, labels }
+  checkCount(inputs, labels.length, 'labels', labelsPath)
+  return { inputs, labels }
+}
+
+async function readAny(folder: string): Promise<Examples> {
+  await requireFolder(folder)
+  const targetsPath = path.join(folder, 'targets.npy')
+  const [labelled, valued] = [await isFile(path.join(folder, 'labels.npy')), await isFile(targetsPath)]
+  if (labelled && valued) throw shapeError(folder, 'expected labels.npy or targets.npy, got both')
+  if (labelled) return readLabelled(folder)
+  const inputs = await readInputs(folder)
+  if (!valued) return { inputs }
+  const targets = await readNpy(targetsPath)
+  if (targets.dtype !== 'float32') throw shapeError(targetsPath, `expected float32, got ${targets.dtype}`)
+  checkCount(inputs, targets.dims[0], 'targets', targetsPath)
+  return { inputs, targets: targets as FloatTensor }
+}
+
+async function readInputs(folder: string): Promise<FloatTensor> {
+  const file = path.join(folder, 'inputs.npy')
+  const inputs = await readNpy(file)
+  if (inputs.dtype !== 'float32') throw shapeError(file, `expected float32, got ${inputs.dtype}`)
+  if (inputs.dims.length !== 4) throw shapeError(file, `expected 4 axes N×C×H×W, got ${show(inputs.dims)}`)
+  if (inputs.dims[0] === 0) throw shapeError(file, 'there are no examples in it')
+  return inputs as FloatTensor
+}
+
+function checkCount(inputs: FloatTensor, count: number | undefined, what: string, file: string): void {
+  if (count !== inputs.dims[0]) throw shapeError(file, `expected ${inputs.dims[0]} ${what}, one an input, got ${count ?? 'a single value'}`)
+}
+
+/** What the examples are judged by. */
+export function kindOf({ labels, targets }: Examples): 'labels' | 'targets' | 'inputs alone' {
+  return labels !== undefined ? 'labels' : targets !== undefined ? 'targets' : 'inputs alone'
 }
 
 /** The form that `fineTune` and `evaluate` take. */
-export function exampleSet({ inputs, labels }: LabelledData): { images: Float32Array; labels: Int32Array; count: number } {
-  return { images: inputs.data, labels, count: labels.length }
+export function exampleSet({ inputs, labels, targets }: Examples): ExampleSet {
+  const known = labels ?? targets?.data
+  return { images: inputs.data, count: inputs.dims[0] as number, ...(known && { labels: known }) }
 }
 
 function toLabels(tensor: Tensor, file: string): Int32Array {
@@ -69,10 +123,6 @@ function toLabels(tensor: Tensor, file: string): Int32Array {
   return labels
 }
 
-async function readSplit(folder: string): Promise<LabelledData | undefined> {
-  return (await isFolder(folder)) ? readLabelled(folder) : undefined
-}
-
 async function requireFolder(folder: string): Promise<void> {
   if (!(await isFolder(folder))) throw new PolyadicError('POLYADIC_IO', `data folder ${show(folder)} does not exist`, { subject: folder })
 }
@@ -81,14 +131,18 @@ async function isFolder(folder: string): Promise<boolean> {
   return (await stat(folder).catch(() => undefined))?.isDirectory() ?? false
 }
 
-function checkSameShape(train: LabelledData, other: LabelledData, folder: string): void {
+async function isFile(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => undefined))?.isFile() ?? false
+}
+
+function checkSameShape(train: Examples, other: Examples, folder: string): void {
   const [expected, got] = [train.inputs.dims.slice(1), other.inputs.dims.slice(1)]
   if (expected.join() !== got.join())
     throw shapeError(path.join(folder, 'inputs.npy'), `expected examples of ${show(expected)} like the training set, got ${show(got)}`)
 }
 
-function holdOut(data: LabelledData, folder: string): { train: LabelledData; validation: LabelledData } {
-  const indices = Array.from(data.labels.keys())
+function holdOut<E extends Examples>(data: E, folder: string): { train: E; validation: E } {
+  const indices = Array.from({ length: data.inputs.dims[0] as number }, (_, i) => i)
   if (indices.length < heldOutEvery)
     throw shapeError(
       path.join(folder, 'inputs.npy'),
@@ -107,14 +161,24 @@ function holdOut(data: LabelledData, folder: string): { train: LabelledData; val
 }
 
 /** The examples at `indices`, copied. */
-export function select(data: LabelledData, indices: readonly number[]): LabelledData {
-  const shape = data.inputs.dims.slice(1)
+export function select<E extends Examples>(data: E, indices: readonly number[]): E {
+  const { inputs, labels, targets } = data
+  return {
+    ...data,
+    inputs: rows(inputs, indices),
+    ...(labels && { labels: Int32Array.from(indices, (i) => labels[i] ?? 0) }),
+    ...(targets && { targets: rows(targets, indices) })
+  }
+}
+
+function rows({ data, dims }: FloatTensor, indices: readonly number[]): FloatTensor {
+  const shape = dims.slice(1)
   const size = elementCount(shape)
   const values = new Float32Array(indices.length * size)
   indices.forEach((from, to) => {
-    values.set(data.inputs.data.subarray(from * size, (from + 1) * size), to * size)
+    values.set(data.subarray(from * size, (from + 1) * size), to * size)
   })
-  return { inputs: floatTensor(values, [indices.length, ...shape]), labels: Int32Array.from(indices, (i) => data.labels[i] ?? 0) }
+  return floatTensor(values, [indices.length, ...shape])
 }
 
 function shapeError(file: string, what: string): PolyadicError {
