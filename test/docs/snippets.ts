@@ -7,7 +7,7 @@ import ts from 'typescript'
 import { writeNpy } from '../../lib/formats/npy.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
 import { floatTensor } from '../../lib/tensor.js'
-import { noise, threeLayerNetwork, writeQuadrants } from '../helpers/networks.js'
+import { noise, threeLayerNetwork, writeQuadrantImages, writeQuadrants } from '../helpers/networks.js'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -68,6 +68,7 @@ export async function writeGiven(folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true })
   for (const name of ['model', 'small', 'old', 'new']) await writeOnnx(threeLayerNetwork(), path.join(folder, `${name}.onnx`))
   await writeQuadrants(path.join(folder, 'data'), 160)
+  for (const [seed, part] of ['train', 'validation'].entries()) await writeQuadrantImages(path.join(folder, 'photos', part), 16, seed)
   await writeNpy(path.join(folder, 'image.npy'), floatTensor(noise(64, 4), [1, 1, 8, 8]))
   await writeNpy(path.join(folder, 'tensor.npy'), floatTensor(noise(120, 5), [6, 5, 4]))
   writeFileSync(path.join(folder, 'given.mjs'), given.program)

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import sharp from 'sharp'
 import { writeNpy } from '../../lib/formats/npy.js'
 import type { Graph, Node } from '../../lib/graph/graph.js'
 import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
@@ -81,4 +82,21 @@ export async function writeQuadrants(folder: string, count: number): Promise<voi
   await mkdir(folder, { recursive: true })
   await writeNpy(path.join(folder, 'inputs.npy'), floatTensor(images, [count, 1, 8, 8]))
   await writeNpy(path.join(folder, 'labels.npy'), int64Tensor(Array.from({ length: count }, (_, i) => i % 4)))
+}
+
+/** The same as images, `count` of each class: `folder/quadrant 0/0.png` and so on; others for another seed. */
+export async function writeQuadrantImages(folder: string, count: number, seed: number): Promise<void> {
+  for (const label of [0, 1, 2, 3]) {
+    const place = path.join(folder, `quadrant ${label}`)
+    await mkdir(place, { recursive: true })
+    for (let i = 0; i < count; i++) {
+      const pixels = Uint8Array.from(noise(64, 1000 * seed + 4 * i + label), (value, at) => {
+        const [y, x] = [at >> 3, at % 8]
+        return Math.min(255, Math.max(0, 60 + 20 * value + (label === 2 * (y >> 2) + (x >> 2) ? 130 : 0)))
+      })
+      await sharp(pixels, { raw: { width: 8, height: 8, channels: 1 } })
+        .png()
+        .toFile(path.join(place, `${i}.png`))
+    }
+  }
 }
