@@ -4,6 +4,7 @@ import path from 'node:path'
 import { root } from '../examples/charnet/paths.js'
 import { type Bar, barChart } from '../lib/report/charts.js'
 import { formatRatio, significant } from '../lib/report/format.js'
+import { rewriteMarked } from '../lib/report/marks.js'
 import { markdownTable } from '../lib/report/table.js'
 import type { BenchCase, BenchReport } from './format.js'
 
@@ -45,7 +46,7 @@ async function main(): Promise<void> {
   }
   const [one, two] = [read.get('one-thread'), read.get('two-threads')]
   if (one !== undefined && two !== undefined) sections.push('## Two threads for one', speedups(one, two))
-  await replacePart(sections.join('\n\n'))
+  await rewriteMarked(file, { measured: `\n${sections.join('\n\n')}\n` })
 }
 
 function provenance({ machine, versions, commit }: BenchReport): string {
@@ -141,14 +142,6 @@ function peersOf(cases: readonly BenchCase[]): string[] {
 /** A peer that computes in another type is no reference for ours. */
 function isOtherPrecision(peer: string | undefined): boolean {
   return peer?.includes('bf16') === true || peer?.includes('f16') === true
-}
-
-async function replacePart(text: string): Promise<void> {
-  const [begin, end] = ['<!-- measured: begin -->', '<!-- measured: end -->']
-  const [before, rest] = (await readFile(file, 'utf8')).split(begin)
-  const after = rest?.split(end)[1]
-  if (before === undefined || after === undefined) throw new Error(`${file}: the marks around the tables are missing`)
-  await writeFile(file, `${before}${begin}\n\n${text}\n\n${end}${after}`)
 }
 
 await main()

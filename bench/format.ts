@@ -24,7 +24,7 @@ export interface BenchCase {
   readonly ratio?: number
   /** Arithmetic rate of ours, two operations a multiply-add, in units of 10⁹ a second. */
   readonly gflops?: number
-  /** gflops over the machine's measured multiply-add peak on as many threads. */
+  /** gflops over the multiply-add peak of as many threads, measured in turn with ours. */
   readonly peak_fraction?: number
   /** Largest absolute difference between our result and the peer's. */
   readonly max_abs_diff?: number
@@ -56,10 +56,8 @@ export interface SuiteContext {
   readonly peers: readonly string[]
   /** Fewer samples, to see that a suite works. */
   readonly quick: boolean
-  /** Measured multiply-add peak of one thread in GFLOP/s, when the addon can tell. */
-  readonly peakGflops: number | undefined
-  /** Inference in bfloat16 as well, beside every case of float32: its kernels and their peak; `undefined`: not asked for, or none here. */
-  readonly bf16: { readonly isa: string; readonly peakGflops: number } | undefined
+  /** Inference in bfloat16 as well, beside every case of float32: the name of its kernels; `undefined`: not asked for, or none here. */
+  readonly bf16: string | undefined
   /** Of inference and of suite cpd: only cases whose names (with their form, such as `AlexNet cp`) hold this. */
   readonly only: string
   /** Of suite cpd: one peer or all, so many starts, and the seconds that a peer gets at most for each. */

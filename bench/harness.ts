@@ -9,6 +9,8 @@ import { native } from '../lib/native/binding.js'
 import { mulberry32 } from '../lib/random.js'
 import { type BenchCase, type BenchReport, checkCase, type SuiteContext } from './format.js'
 
+type Precision = NonNullable<Parameters<ReturnType<typeof native>['peakGflops']>[0]>
+
 /** What a suite knows about one comparison before it is timed. */
 export interface Comparison {
   readonly suite: string
@@ -27,22 +29,22 @@ export interface Comparison {
 
 /** Times ours and every peer in turn and makes one case a peer (one without a peer when there is none). */
 export async function compare(comparison: Comparison, context: SuiteContext): Promise<BenchCase[]> {
-  const measured = await measureInterleaved([comparison.ours, ...comparison.peers], {
+  const half = comparison.precision === 'bfloat16' ? context.bf16 : undefined
+  const measured = await measureInterleaved([comparison.ours, multiplyAdds(half ? 'bf16' : 'float32'), ...comparison.peers], {
     runs: context.quick ? 5 : 25,
     sampleMs: context.quick ? 2 : 10
   })
-  const [ours, ...peers] = measured.map(({ medianMs }) => medianMs)
-  if (ours === undefined) return []
-  const half = comparison.precision === 'bfloat16' ? context.bf16 : undefined
+  const [ours, peak, ...peers] = measured.map(({ medianMs }) => medianMs)
+  if (ours === undefined || peak === undefined) return []
   const common = {
     suite: comparison.suite,
     name: comparison.name,
     ...(comparison.form && { form: comparison.form }),
     threads: context.threads,
-    isa: half?.isa ?? context.isa,
+    isa: half ?? context.isa,
     precision: comparison.precision ?? 'float32',
     ours_ms: ours,
-    ...rates(comparison.macs, ours, context.threads, (half ?? context).peakGflops)
+    ...rates(comparison.macs, ours, context.threads, 1e-6 / peak)
   } as const
   if (peers.length === 0) return [checkCase(common)]
   return peers.map((peerMs, i) => {
@@ -59,21 +61,27 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
   })
 }
 
-function rates(
-  macs: number | undefined,
-  ms: number,
-  threads: number,
-  peak: number | undefined
-): { gflops?: number; peak_fraction?: number } {
+function rates(macs: number | undefined, ms: number, threads: number, peak: number): { gflops?: number; peak_fraction?: number } {
   if (macs === undefined) return {}
   const gflops = (2 * macs) / (ms * 1e6)
-  return peak === undefined ? { gflops } : { gflops, peak_fraction: gflops / (peak * threads) }
+  return { gflops, peak_fraction: gflops / (peak * threads) }
 }
 
-/** Multiply-add peak of one thread with the kernels in use, in GFLOP/s; `undefined` when the addon cannot measure it. */
-export function peakGflops(): number | undefined {
-  const addon = native() as { peakGflops?: () => number }
-  return addon.peakGflops?.()
+/**
+ * The multiply-add peak of one thread with the kernels in use, as one of those that take turns: the milliseconds of one operation. A
+ * tenant on the core's other hardware thread takes from the peak what it takes from everybody.
+ */
+function multiplyAdds(precision: Precision): Candidate {
+  const time = async (): Promise<number> => {
+    const rates = Array.from({ length: 8 }, () => native().peakGflops(precision))
+    return rates.reduce((sum, gflops) => sum + 1e-6 / gflops, 0) / rates.length
+  }
+  return { name: 'multiply-adds', run: () => undefined, time }
+}
+
+/** The multiply-add peak of one thread undisturbed, in GFLOP/s: the best of some short runs. */
+export function peakGflops(precision: Precision): number {
+  return Math.max(...Array.from({ length: 12 }, () => native().peakGflops(precision)))
 }
 
 /** The largest absolute difference; NaN in either is infinitely far. */

@@ -28,7 +28,7 @@ export async function* compareNetwork(one: InferenceCase, context: SuiteContext)
   const threads = context.threads
   const { macs } = cost(one.graph, { [inputName]: dims })
   const session = await Session.create(one.graph, { threads })
-  const half = context.bf16 && (await Session.create(one.graph, { threads, precision: 'bf16' }))
+  const half = context.bf16 === undefined ? undefined : await Session.create(one.graph, { threads, precision: 'bf16' })
   const peers = await startPeers(context.peers, { graph: one.graph, input: image.data, dims, threads })
   const start = async (of: Session, name: string): Promise<Pick<InferencePeer, 'candidate' | 'output'>> => {
     const outputs = await of.run(image)

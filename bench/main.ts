@@ -9,7 +9,7 @@ import { layerSuite } from './layers.js'
 import { networkSuite } from './networks.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { peerNames } from './inference-peers.js'
-import { benchReport, peakGflops, updateReport } from './harness.js'
+import { benchReport, updateReport } from './harness.js'
 import { training } from './training.js'
 
 // A new suite is one file that exports a Suite, and its name here.
@@ -55,7 +55,6 @@ async function main(): Promise<void> {
     threads,
     isa: native().cpu().isa,
     quick: values.quick,
-    peakGflops: peakGflops(),
     bf16: bf16Kernels(values.precision),
     peers,
     only: values.only,
@@ -78,7 +77,7 @@ async function main(): Promise<void> {
 function bf16Kernels(precision: string): SuiteContext['bf16'] {
   if (precision !== 'f32' && precision !== 'bf16') throw new RangeError(`--precision: expected f32 or bf16, got ${precision}`)
   const { bf16 } = native().cpu()
-  return precision === 'bf16' && bf16 !== null ? { isa: bf16, peakGflops: native().peakGflops('bf16') } : undefined
+  return precision === 'bf16' && bf16 !== null ? bf16 : undefined
 }
 
 function positive(name: string, text: string): number {

@@ -9,7 +9,7 @@ import { charnetFile } from '../examples/charnet/paths.js'
 import { cpd, type CpdOptions, compress, evaluate, floatTensor, readOnnx } from '../lib/index.js'
 import { native } from '../lib/native/binding.js'
 import { type CpdProblem, cpdProblems, startOf, swamp } from './cpd-tensors.js'
-import { benchReport } from './harness.js'
+import { benchReport, peakGflops } from './harness.js'
 
 type Row = Readonly<Record<string, string | number>>
 
@@ -39,7 +39,7 @@ async function* products(): AsyncGenerator<Row> {
   const { cpdTest } = native() as unknown as {
     cpdTest: { productSeconds(spec: { dims: readonly number[]; rank: number; threads: number; rounds: number }): number }
   }
-  const peak = native().peakGflops('float64')
+  const peak = peakGflops('float64')
   for (const { name, rank, tensor } of kernels) {
     const { dims } = await tensor()
     const seconds = cpdTest.productSeconds({ dims, rank, threads: 1, rounds: 12 })

@@ -1,5 +1,7 @@
 // Writes the tables of docs/solver.md from the measurements in docs/solver/*.json: npm run docs:solver
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { rewriteMarked } from '../dist/lib/report/marks.js'
 
 const folder = new URL('solver/', import.meta.url)
 const reports = readdirSync(folder)
@@ -127,13 +129,5 @@ const tables = {
   abort: plain('abort', ['kernel', 'start', 'longest, ms'], (row) => [row.name, row.init, digits(row.longestMs)])
 }
 
-const file = new URL('solver.md', import.meta.url)
-let text = readFileSync(file, 'utf8')
-for (const [name, table] of Object.entries(tables)) {
-  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`]
-  const [before, rest] = text.split(begin)
-  const after = rest?.split(end)[1]
-  if (before === undefined || after === undefined) throw new Error(`${file.pathname}: the marks of ${name} are missing`)
-  text = `${before}${begin}\n${table()}\n${end}${after}`
-}
-writeFileSync(file, text)
+const parts = Object.fromEntries(Object.entries(tables).map(([part, table]) => [part, table()]))
+await rewriteMarked(fileURLToPath(new URL('solver.md', import.meta.url)), parts)

@@ -1,7 +1,9 @@
 // Writes the tables of docs/training.md from the measurements in docs/training/: npm run docs:training
 //   *.json             reports of the bench suite `training`
 //   fine-tuning/*.json results of bench/fine-tuning, by name
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { rewriteMarked } from '../dist/lib/report/marks.js'
 
 const folder = new URL('training/', import.meta.url)
 const read = (file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8'))
@@ -102,13 +104,5 @@ function rates() {
 }
 
 const tables = { speed, options, clipping, rates }
-const file = new URL('training.md', import.meta.url)
-let text = readFileSync(file, 'utf8')
-for (const [name, table] of Object.entries(tables)) {
-  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`]
-  const [before, rest] = text.split(begin)
-  const after = rest?.split(end)[1]
-  if (before === undefined || after === undefined) throw new Error(`${file.pathname}: the marks of ${name} are missing`)
-  text = `${before}${begin}\n${table()}\n${end}${after}`
-}
-writeFileSync(file, text)
+const parts = Object.fromEntries(Object.entries(tables).map(([part, table]) => [part, table()]))
+await rewriteMarked(fileURLToPath(new URL('training.md', import.meta.url)), parts)

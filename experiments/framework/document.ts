@@ -1,15 +1,14 @@
 // docs/results.md with its plots and the README's table, from the caches alone.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { root } from '../../examples/charnet/paths.js'
 import type { Section } from '../../lib/report/html.js'
+import { rewriteMarked } from '../../lib/report/marks.js'
 import { markdownTable } from '../../lib/report/table.js'
 import type { Experiment, Scale } from './experiment.js'
 import { finishedCells } from './run.js'
 import { Store } from './store.js'
-
-const [begin, end] = ['<!-- results: begin -->', '<!-- results: end -->']
 
 /** Writes the document of a scale and gives its path; at full scale also the README's table, which is the first one of `headline`. */
 export async function writeDocument(experiments: readonly Experiment[], scale: Scale): Promise<string> {
@@ -86,10 +85,6 @@ async function intoReadme(sections: readonly Section[]): Promise<void> {
   const table = sections.find((section) => section.kind === 'table')
   const text = sections.find((section) => section.kind === 'text')
   if (table === undefined) return
-  const file = path.join(root, 'README.md')
-  const readme = await readFile(file, 'utf8')
-  const [from, to] = [readme.indexOf(begin), readme.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`README.md has no ${begin} … ${end}`)
   const content = [markdownTable(table.columns, table.rows), ...(text === undefined ? [] : [text.text])].join('\n\n')
-  await writeFile(file, `${readme.slice(0, from + begin.length)}\n${content}\n${readme.slice(to)}`)
+  await rewriteMarked(path.join(root, 'README.md'), { results: content })
 }

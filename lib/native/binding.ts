@@ -210,7 +210,7 @@ export interface NativeAddon {
   }
   /** Chooses the kernel table; only before the first plan or solver call. */
   setIsa(name: string): void
-  /** The highest rate one core reaches with the chosen kernels in float32 (or another precision), in GFLOP/s; measured, takes some 50 ms. */
+  /** The rate of multiply-adds that one core reaches just now with the chosen kernels in float32 (or another precision), in GFLOP/s; measured, takes about 1 ms. */
   peakGflops(precision?: 'float32' | 'float64' | 'bf16'): number
   createPlan(spec: PlanSpec): NativePlan
   createTrainer(spec: PlanSpec, sensitivities?: readonly NativeSensitivity[]): NativeTrainer

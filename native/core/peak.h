@@ -3,7 +3,7 @@
 
 namespace polyadic {
 
-// float32 GFLOP/s of one core: the best of several short runs of independent fused multiply-adds in registers.
+// float32 GFLOP/s of one core just now: about a millisecond of independent fused multiply-adds in registers.
 double peak_gflops();
 // The same in float64.
 double peak_gflops_double();

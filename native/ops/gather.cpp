@@ -17,6 +17,20 @@ std::int64_t chunk_of(int blocks, int block) {
   return std::max<std::int64_t>(16, kWeightBytes / (static_cast<std::int64_t>(sizeof(float)) * blocks * block));
 }
 
+// Asks for the cache lines of some floats that are about to be written: every plane begins in another page, where no
+// hardware prefetcher sees them coming, and they arrive while the tile is being computed.
+inline void prefetch_lines(const float* begin, std::int64_t floats) {
+#ifdef __GNUC__
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  for (std::int64_t at = 0; at < floats; at += kLine) __builtin_prefetch(begin + at, 1, 2);
+  // An effect that the compiler sees: GCC takes a function that only prefetches for a pure one and drops its calls.
+  __asm__ volatile("");
+#else
+  static_cast<void>(begin);
+  static_cast<void>(floats);
+#endif
+}
+
 }  // namespace
 
 Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout& src, const Layout& dst, Maxout maxout,
@@ -323,21 +337,30 @@ void Gather::run_to_planes(const float* const* from, int count, float* dst, std:
   const Band band{from, targets, count};
   const PixelGrid& grid = phases_[0].dst;
   const std::int64_t area = grid.y.count * grid.x.count;
-  for (const Panel& panel : panels_) {
-    run_whole(panel, band, options, scratch);
-    // Image by image, where the band reaches into the next.
+  // f(p, pixels, to) for the pixels from p on that one image has of the band, and where they lie in its first plane.
+  const auto each_image = [&](auto&& f) {
     for (std::int64_t p = 0; p < band.count;) {
       const std::int64_t n = (begin + p) / area, inside = (begin + p) % area;
       const std::int64_t pixels = std::min(band.count - p, area - inside);
-      float* to = dst + planes_.at(n) + inside;
-      for (int m = 0; m < panel.blocks; ++m) {
-        const std::int64_t channel = (panel.first_block + m) * dst_.block;
-        table_->layout.from_blocked(tile + m * kTilePlane + p * dst_.block, pixels,
-                                    std::min<std::int64_t>(dst_.block, planes_.c - channel),
-                                    to + channel * planes_.plane(), planes_.plane());
-      }
+      f(p, pixels, dst + planes_.at(n) + inside);
       p += pixels;
     }
+  };
+  for (const Panel& panel : panels_) {
+    const std::int64_t first = panel.first_block * dst_.block;
+    const std::int64_t last = std::min(first + std::int64_t{panel.blocks} * dst_.block, planes_.c);
+    each_image([&](std::int64_t, std::int64_t pixels, const float* to) {
+      for (std::int64_t channel = first; channel < last; ++channel)
+        prefetch_lines(to + channel * planes_.plane(), pixels);
+    });
+    run_whole(panel, band, options, scratch);
+    each_image([&](std::int64_t p, std::int64_t pixels, float* to) {
+      for (std::int64_t m = 0, channel = first; channel < last; ++m, channel += dst_.block) {
+        table_->layout.from_blocked(tile + m * kTilePlane + p * dst_.block, pixels,
+                                    std::min<std::int64_t>(dst_.block, last - channel), to + channel * planes_.plane(),
+                                    planes_.plane());
+      }
+    });
   }
 }
 

@@ -6,7 +6,6 @@ const context = {
   threads: 2,
   isa: 'avx2',
   quick: true,
-  peakGflops: 50,
   bf16: undefined,
   peers: [],
   only: '',
@@ -53,7 +52,8 @@ t.test('a case a peer, with the ratio of the two medians', async (t) => {
     ])
     t.equal(measured.ratio, (measured.peer_ms ?? 0) / measured.ours_ms)
     t.ok((measured.ratio ?? 0) > 1)
-    t.ok(Math.abs((measured.peak_fraction ?? 0) - (measured.gflops ?? 0) / 100) < 1e-12)
+    // The peak, measured beside it: at least one multiply-add a nanosecond on any machine that runs this.
+    t.ok((measured.peak_fraction ?? 0) > 0 && (measured.peak_fraction ?? 1) < (measured.gflops ?? 0))
   }
 })
 
