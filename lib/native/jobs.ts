@@ -1,3 +1,4 @@
+import { onAbort } from '../abortable.js'
 import type { NativeJob } from './binding.js'
 import { codeOf, typed } from './errors.js'
 
@@ -17,14 +18,13 @@ export function runJob<T>(start: () => NativeJob<T>, signal?: AbortSignal): Prom
 async function runAbortable<T>(start: () => NativeJob<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   const job = fromNative(start)
-  const onAbort = (): void => job.cancel()
-  signal.addEventListener('abort', onAbort, { once: true })
+  const forget = onAbort(signal, () => job.cancel())
   try {
     return await job.promise
   } catch (error) {
     throw signal.aborted && codeOf(error) === 'POLYADIC_ABORTED' ? signal.reason : error
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    forget()
   }
 }
 

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../abortable.js'
 import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import { fromNative, runJob } from '../native/jobs.js'
@@ -276,19 +277,4 @@ function sameDims(expected: readonly (readonly number[])[], feeds: readonly Chec
     const given = (feeds[i] as CheckedFeed).tensor.dims
     return dims.length === given.length && dims.every((dim, axis) => dim === given[axis])
   })
-}
-
-/** Rejects with the signal's reason as soon as it is aborted. */
-async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return work
-  let onAbort = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-  })
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }

@@ -1,3 +1,5 @@
+import { unlessAborted } from '../abortable.js'
+
 /** Asks for the next item while the caller works on this one; rejects with the signal's reason even while waiting for data. */
 export async function* prefetched<T>(items: AsyncGenerator<T>, signal?: AbortSignal): AsyncGenerator<T> {
   const ask = (): Promise<IteratorResult<T>> => {
@@ -9,7 +11,7 @@ export async function* prefetched<T>(items: AsyncGenerator<T>, signal?: AbortSig
   try {
     let next = ask()
     for (;;) {
-      const item = await abortable(next, signal)
+      const item = await unlessAborted(next, signal)
       if (item.done === true) return
       next = later(ask)
       yield item.value
@@ -27,18 +29,4 @@ function later<T>(ask: () => Promise<T>): Promise<T> {
   }).then(ask)
   result.catch(() => {})
   return result
-}
-
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal.reason as Error)
-    }
-    if (signal.aborted) return onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', onAbort)
-    })
-  })
 }

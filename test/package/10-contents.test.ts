@@ -11,8 +11,7 @@ const contents = new Set(tarball.files)
 t.test('everything and nothing else', async (t) => {
   const allowed = [
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|binding\.gyp|CMakeLists\.txt)$/,
-    /^lib\/[\w/-]+\.ts$/,
-    /^dist\/lib\/[\w/-]+\.(js|d\.ts)(\.map)?$/,
+    /^dist\/lib\/[\w/-]+\.(js|d\.ts)$/,
     /^native\/[\w/-]+\.(cpp|h|json|cjs|mjs|map|supp)$/,
     /^prebuilds\/README\.md$/,
     /^prebuilds\/[a-z0-9]+-[a-z0-9]+\/(polyadic(\.glibc|\.musl)?\.node|libgomp\.so\.1)$/
