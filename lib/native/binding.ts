@@ -28,6 +28,8 @@ export interface NativePlan {
   }
   /** Seconds that each step takes: the least of `runs` (1 to 10⁶) passes of one slice over zeros. */
   timeSteps(runs: number): NativeJob<Float64Array>
+  /** Seconds of `runs` (1 to 10⁶) runs one after another on the calling thread, without any way between JavaScript and the plan. */
+  timeRuns(inputs: readonly Float32Array[], outputs: readonly Float32Array[], runs: number): number
   /** Frees native memory now; later calls throw POLYADIC_ARGUMENT. */
   close(): void
 }

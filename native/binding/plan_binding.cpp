@@ -1,5 +1,6 @@
 #include "plan_binding.h"
 
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -56,18 +57,21 @@ class RunJob : public Job {
   std::vector<float*> outputs_;
 };
 
+int run_count(const Napi::Value& runs) {
+  const double count = runs.IsNumber() ? runs.As<Napi::Number>().DoubleValue() : 0;
+  if (!(count >= 1 && count <= 1e6)) argument_error("runs", "a number from 1 to 1000000");
+  return static_cast<int>(count);
+}
+
 class TimeStepsJob : public Job {
  public:
-  TimeStepsJob(std::shared_ptr<Plan> plan, const Napi::Value& runs)
-      : plan_(std::move(plan)), runs_(runs.IsNumber() ? runs.As<Napi::Number>().DoubleValue() : 0) {
-    if (!(runs_ >= 1 && runs_ <= 1e6)) argument_error("runs", "a number from 1 to 1000000");
-  }
-  void execute(JobControl& control) override { seconds_ = plan_->time_steps(static_cast<int>(runs_), &control); }
+  TimeStepsJob(std::shared_ptr<Plan> plan, const Napi::Value& runs) : plan_(std::move(plan)), runs_(run_count(runs)) {}
+  void execute(JobControl& control) override { seconds_ = plan_->time_steps(runs_, &control); }
   Napi::Value result(Napi::Env env) override { return to_float64_array(env, seconds_.data(), seconds_.size()); }
 
  private:
   std::shared_ptr<Plan> plan_;
-  double runs_;
+  int runs_;
   std::vector<double> seconds_;
 };
 
@@ -102,6 +106,16 @@ struct PlanHandle {
     read_inputs(info[0], target, inputs, nullptr);
     read_outputs(info[1], target, outputs, nullptr);
     target.run(inputs, outputs, nullptr);
+  }
+  // What the plan itself takes, without the way to it and back: seconds of all runs.
+  double time_runs(const Napi::CallbackInfo& info) {
+    Plan& target = *plan.get();
+    read_inputs(info[0], target, inputs, nullptr);
+    read_outputs(info[1], target, outputs, nullptr);
+    const int runs = run_count(info[2]);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int run = 0; run < runs; ++run) target.run(inputs, outputs, nullptr);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
   void close() {
     plan.close();
@@ -151,6 +165,9 @@ Napi::Value create_plan(const Napi::CallbackInfo& info) {
     });
     method(object, "timeSteps", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
       return submit(call.Env(), std::make_unique<TimeStepsJob>(handle->plan.get(), call[0]));
+    });
+    method(object, "timeRuns", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
+      return Napi::Number::New(call.Env(), handle->time_runs(call));
     });
     method(object, "close", [handle](const Napi::CallbackInfo& call) {
       handle->close();
