@@ -4,6 +4,7 @@ import { fromNative } from '../native/jobs.js'
 import type { InputValues } from '../operators/infer.js'
 import { type Compiled, compile } from './compile.js'
 import type { Precision, UsedPrecision } from './precision.js'
+import { type ResultKinds, resultKinds } from './results.js'
 
 /** What a session runs for input shapes. */
 export interface Plan {
@@ -12,6 +13,7 @@ export interface Plan {
   readonly inputDims: readonly (readonly number[])[]
   /** For each input of the plan, which of the graph's it is. */
   readonly feedOf: readonly number[]
+  readonly results: ResultKinds
   readonly native: NativePlan
   readonly used: UsedPrecision
 }
@@ -45,6 +47,7 @@ function planOf({ graph, inputShapes }: PlanRequest, compiled: Compiled, used: U
     compiled,
     inputDims: names.map((name) => inputShapes.get(name) as readonly number[]),
     feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
+    results: resultKinds(compiled),
     native: fromNative(() => native().createPlan(compiled.spec)),
     used: used.precision === 'f32' || usesBf16(compiled) ? used : { precision: 'f32', reason: 'the network has no step with a bf16 kernel' }
   }

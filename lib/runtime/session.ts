@@ -182,7 +182,7 @@ export class Session {
     const checked = checkFeeds(this.#graph, feeds)
     const plan = this.#planFor(checked)
     const inputs = plan.feedOf.map((i) => (checked[i] as CheckedFeed).floats)
-    return { plan, inputs, results: new Results(plan.compiled, memory, inputs) }
+    return { plan, inputs, results: new Results(plan.results, memory, inputs) }
   }
 
   #planFor(checked: readonly CheckedFeed[]): Plan {
