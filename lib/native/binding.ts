@@ -22,9 +22,12 @@ export interface NativePlan {
   describe(): {
     readonly isa: string
     readonly imagesAtATime: number
+    /** Why so many; empty for one image. */
+    readonly imagesReason: string
     readonly arenaBytes: number
     readonly weightBytes: number
-    readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+    /** `why`: of the kernel and its tile, by what has chosen it; empty where there was no choice. */
+    readonly steps: readonly { readonly op: string; readonly kernel: string; readonly why: string }[]
   }
   /** Seconds that each step takes: the least of `runs` (1 to 10⁶) passes of one slice over zeros. */
   timeSteps(runs: number): NativeJob<Float64Array>

@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor.js'
 import { type CompiledValue, compile } from './compile.js'
 import { fasterPlan, fasterPlanSync } from './contest.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
+import type { PlanStep } from './plan-spec.js'
 import { makePlan, type Plan, type PlanRequest } from './plan.js'
 import { checkPrecision, type Precision, type PrecisionChoice, type UsedPrecision, usable } from './precision.js'
 import { type ResultMemory, Results } from './results.js'
@@ -39,6 +40,17 @@ export interface RunOptions extends RunSyncOptions {
   readonly signal?: AbortSignal
 }
 
+/** What runs as one. */
+export interface StepDescription {
+  /** Names of the nodes that it computes. */
+  readonly nodes: readonly string[]
+  readonly op: string
+  /** The kernel and its tile. */
+  readonly kernel: string
+  /** Why that kernel, and why the step is not part of the one before it; by what has decided so, and empty where there was nothing to decide. */
+  readonly why: readonly string[]
+}
+
 /** What a session does for one input shape. */
 export interface SessionDescription {
   /** The kernel table in use, such as `avx2`. */
@@ -50,13 +62,15 @@ export interface SessionDescription {
   readonly precisionReason?: string
   /** Images of the batch that go through the network together: what the second-level cache has room for. */
   readonly imagesAtATime: number
+  /** Why so many; empty for one image. */
+  readonly imagesReason: string
   /** Working memory: values between steps and scratch. */
   readonly arenaBytes: number
   /** Packed weights. */
   readonly weightBytes: number
   readonly inputs: readonly CompiledValue[]
   readonly outputs: readonly CompiledValue[]
-  readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  readonly steps: readonly StepDescription[]
 }
 
 /** One call: what native code reads and writes. */
@@ -153,8 +167,13 @@ export class Session {
     const known = [...this.#constantInputs].filter((name) => inputValues[name] !== undefined)
     const values = Object.fromEntries(known.map((name) => [name, inputValues[name] as Tensor]))
     const { compiled, native, used } = this.#plan(inputShapes, values)
+    const described = fromNative(() => native.describe())
     return {
-      ...fromNative(() => native.describe()),
+      ...described,
+      steps: described.steps.map(({ op, kernel, why }, i) => {
+        const { nodes = [], apart } = compiled.spec.steps[i] as PlanStep
+        return { nodes, op, kernel, why: [...(apart === undefined ? [] : [`not joined: ${apart}`]), ...(why === '' ? [] : [why])] }
+      }),
       threads: this.#threads,
       precision: used.precision,
       ...(used.reason !== undefined && { precisionReason: used.reason }),

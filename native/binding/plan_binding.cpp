@@ -134,14 +134,16 @@ Napi::Object describe(Napi::Env env, const Plan& plan) {
   const Napi::Object result = Napi::Object::New(env);
   result.Set("isa", kernels().name);
   result.Set("imagesAtATime", Napi::Number::New(env, static_cast<double>(plan.slice())));
+  result.Set("imagesReason", plan.slice_reason());
   result.Set("arenaBytes", Napi::Number::New(env, static_cast<double>(plan.arena_bytes())));
   result.Set("weightBytes", Napi::Number::New(env, static_cast<double>(plan.weight_bytes())));
   const auto lines = plan.describe();
   const Napi::Array steps = Napi::Array::New(env, lines.size());
   for (std::uint32_t i = 0; i < lines.size(); ++i) {
     const Napi::Object step = Napi::Object::New(env);
-    step.Set("op", lines[i].first);
-    step.Set("kernel", lines[i].second);
+    step.Set("op", lines[i].op);
+    step.Set("kernel", lines[i].kernel);
+    step.Set("why", lines[i].why);
     steps.Set(i, step);
   }
   result.Set("steps", steps);

@@ -131,6 +131,12 @@ void Gather::add_panel(int phase, std::int64_t first_block, int count, std::int6
   panels_.push_back(std::move(panel));
 }
 
+std::string Gather::tile_name() const {
+  const int blocks = panels_.empty() ? 1 : panels_[0].blocks;
+  return "tiles of " + std::to_string(table_->f32.pixels[blocks - 1]) + " pixels x " +
+         std::to_string(blocks * dst_.block) + " channels";
+}
+
 void Gather::pack(const Context& context, const float* weights, const float* bias) {
   constexpr std::int64_t kSlice = 1 << 16;
   const std::int64_t count = static_cast<std::int64_t>(source_.size());

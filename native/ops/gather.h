@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -76,8 +77,8 @@ class Gather {
     return static_cast<std::size_t>(kMaxBlocks) * (kBand * 16 + static_cast<std::size_t>(kTilePlane));
   }
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
-  // Tile of a full panel, for `describe`.
-  int panel_blocks() const { return panels_.empty() ? 0 : panels_[0].blocks; }
+  // Tile of the first panel, which is the largest, for `describe`.
+  std::string tile_name() const;
 
  private:
   // Blocks of output channels (with pairs of maxout pieces: of the convolution's) computed together from one list of

@@ -61,6 +61,8 @@ class Step {
 
   // For `describe`: which kernel with which tile.
   virtual std::string kernel() const { return "plain"; }
+  // Why that one and no other, in the words of what decided; empty where there was nothing to decide.
+  virtual std::string why() const { return {}; }
   virtual std::size_t weight_bytes() const { return 0; }
   virtual std::size_t scratch_floats() const { return 0; }
 

@@ -30,7 +30,9 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   check_indices();
   slice_inputs_.resize(spec_.inputs.size());
   batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
-  slice_ = images_at_a_time(spec_);
+  Slices slices = images_at_a_time(spec_);
+  slice_ = slices.images;
+  slice_reason_ = std::move(slices.why);
   if (slice_ < batch_) {
     for (ValueSpec& value : spec_.values) value.n = slice_;
   }
@@ -504,9 +506,10 @@ std::size_t Plan::weight_bytes() const {
   return bytes;
 }
 
-std::vector<std::pair<std::string, std::string>> Plan::describe() const {
-  std::vector<std::pair<std::string, std::string>> lines;
-  for (std::size_t i = 0; i < steps_.size(); ++i) lines.emplace_back(op_name(spec_.steps[i].op), steps_[i]->kernel());
+std::vector<Plan::Described> Plan::describe() const {
+  std::vector<Described> lines;
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    lines.push_back({op_name(spec_.steps[i].op), steps_[i]->kernel(), steps_[i]->why()});
   return lines;
 }
 

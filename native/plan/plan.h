@@ -41,7 +41,13 @@ class Plan {
   std::int64_t slice() const { return slice_; }
   std::size_t arena_bytes() const;
   std::size_t weight_bytes() const;
-  std::vector<std::pair<std::string, std::string>> describe() const;
+  // What each step does, by which kernel, and why.
+  struct Described {
+    std::string op, kernel, why;
+  };
+  std::vector<Described> describe() const;
+  // Why so many images at a time; empty where there is one.
+  const std::string& slice_reason() const { return slice_reason_; }
   std::size_t input_size(std::size_t i) const { return whole_size(spec_.inputs[i]); }
   std::size_t output_size(std::size_t i) const { return whole_size(spec_.outputs[i]); }
 
@@ -69,6 +75,7 @@ class Plan {
   PlanSpec spec_;  // its values are those of a slice
   // A run takes the batch in slices of so many images, see slices.h.
   std::int64_t batch_ = 1, slice_ = 1;
+  std::string slice_reason_;
   std::vector<const float*> slice_inputs_;  // of the slice that runs
   std::vector<Value> values_;
   std::vector<bool> direct_;  // inputs and outputs that lie in the caller's memory
