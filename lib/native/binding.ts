@@ -26,6 +26,8 @@ export interface NativePlan {
     readonly imagesReason: string
     readonly arenaBytes: number
     readonly weightBytes: number
+    /** Of them, what an earlier plan of the same planner held already. */
+    readonly sharedWeightBytes: number
     /** `why`: of the kernel and its tile, by what has chosen it; empty where there was no choice. */
     readonly steps: readonly { readonly op: string; readonly kernel: string; readonly why: string }[]
   }
@@ -35,6 +37,11 @@ export interface NativePlan {
   timeRuns(inputs: readonly Float32Array[], outputs: readonly Float32Array[], runs: number): number
   /** Frees native memory now; later calls throw POLYADIC_ARGUMENT. */
   close(): void
+}
+
+/** Makes plans that share packed weights: those of one network for several input shapes. */
+export interface NativePlanner {
+  createPlan(spec: PlanSpec): NativePlan
 }
 
 /**
@@ -218,6 +225,7 @@ export interface NativeAddon {
   /** The highest rate one core reaches with the chosen kernels in float32 (or another precision), in GFLOP/s; measured, takes some 50 ms. */
   peakGflops(precision?: 'float32' | 'float64' | 'bf16'): number
   createPlan(spec: PlanSpec): NativePlan
+  createPlanner(): NativePlanner
   createTrainer(spec: PlanSpec, sensitivities?: readonly NativeSensitivity[]): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
   patchMoments(spec: NativeMomentsSpec): NativeJob<void>

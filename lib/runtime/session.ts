@@ -1,5 +1,6 @@
 import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
+import { native } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
@@ -68,6 +69,8 @@ export interface SessionDescription {
   readonly arenaBytes: number
   /** Packed weights. */
   readonly weightBytes: number
+  /** Of them, those that the session's plan for other shapes held already when this one was made, and which are there only once. */
+  readonly sharedWeightBytes: number
   readonly inputs: readonly CompiledValue[]
   readonly outputs: readonly CompiledValue[]
   readonly steps: readonly StepDescription[]
@@ -99,6 +102,7 @@ export class Session {
   readonly #maxPlans: number
   /** Undefined: each plan is to be measured. */
   readonly #used: UsedPrecision | undefined
+  readonly #planner = native().createPlanner()
   /** By input shapes, in the order of use. */
   readonly #plans = new Map<string, Plan>()
   /** Plans being measured, likewise. */
@@ -259,7 +263,13 @@ export class Session {
   }
 
   #request(inputShapes: InputShapes, inputValues: InputValues): PlanRequest {
-    return { graph: this.#graph, inputShapes: resolveInputs(this.#graph, inputShapes), inputValues, threads: this.#threads }
+    return {
+      graph: this.#graph,
+      inputShapes: resolveInputs(this.#graph, inputShapes),
+      inputValues,
+      threads: this.#threads,
+      planner: this.#planner
+    }
   }
 
   /** Puts a plan last in the order of use. */

@@ -94,7 +94,9 @@ void IdleJobs::close() {
 // A plan, and what its calls reuse.
 struct PlanHandle {
   PlanHandle(Napi::Env env, const std::shared_ptr<Plan>& object)
-      : plan(env, object, object->arena_bytes() + object->weight_bytes()) {}
+      // What is shared has been counted by the plan that was there before. When that one is closed first it is missing
+      // from the count, which only tells the garbage collector how urgent it is.
+      : plan(env, object, object->arena_bytes() + object->weight_bytes() - object->shared_weight_bytes()) {}
 
   Napi::Value run(const Napi::CallbackInfo& info) {
     std::unique_ptr<RunJob> job = idle->take();
@@ -137,6 +139,7 @@ Napi::Object describe(Napi::Env env, const Plan& plan) {
   result.Set("imagesReason", plan.slice_reason());
   result.Set("arenaBytes", Napi::Number::New(env, static_cast<double>(plan.arena_bytes())));
   result.Set("weightBytes", Napi::Number::New(env, static_cast<double>(plan.weight_bytes())));
+  result.Set("sharedWeightBytes", Napi::Number::New(env, static_cast<double>(plan.shared_weight_bytes())));
   const auto lines = plan.describe();
   const Napi::Array steps = Napi::Array::New(env, lines.size());
   for (std::uint32_t i = 0; i < lines.size(); ++i) {
@@ -150,33 +153,52 @@ Napi::Object describe(Napi::Env env, const Plan& plan) {
   return result;
 }
 
-Napi::Value create_plan(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    PlanSpec spec = read_plan_spec(info[0]);
-    if (spec.training) argument_error("training", "false for a plan that only runs forward");
-    const auto handle = std::make_shared<PlanHandle>(env, std::make_shared<Plan>(std::move(spec)));
-    const Napi::Object object = Napi::Object::New(env);
-    method(object, "run", [handle](const Napi::CallbackInfo& call) { return handle->run(call); });
-    method(object, "runSync", [handle](const Napi::CallbackInfo& call) {
-      handle->run_sync(call);
-      return call.Env().Undefined();
-    });
-    method(object, "describe", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
-      return describe(call.Env(), *handle->plan.get());
-    });
-    method(object, "timeSteps", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
-      return submit(call.Env(), std::make_unique<TimeStepsJob>(handle->plan.get(), call[0]));
-    });
-    method(object, "timeRuns", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
-      return Napi::Number::New(call.Env(), handle->time_runs(call));
-    });
-    method(object, "close", [handle](const Napi::CallbackInfo& call) {
-      handle->close();
-      return call.Env().Undefined();
-    });
-    return object;
+namespace {
+
+Napi::Object plan_object(Napi::Env env, std::shared_ptr<Plan> plan) {
+  const auto handle = std::make_shared<PlanHandle>(env, std::move(plan));
+  const Napi::Object object = Napi::Object::New(env);
+  method(object, "run", [handle](const Napi::CallbackInfo& call) { return handle->run(call); });
+  method(object, "runSync", [handle](const Napi::CallbackInfo& call) {
+    handle->run_sync(call);
+    return call.Env().Undefined();
   });
+  method(object, "describe",
+         [handle](const Napi::CallbackInfo& call) -> Napi::Value { return describe(call.Env(), *handle->plan.get()); });
+  method(object, "timeSteps", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
+    return submit(call.Env(), std::make_unique<TimeStepsJob>(handle->plan.get(), call[0]));
+  });
+  method(object, "timeRuns", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
+    return Napi::Number::New(call.Env(), handle->time_runs(call));
+  });
+  method(object, "close", [handle](const Napi::CallbackInfo& call) {
+    handle->close();
+    return call.Env().Undefined();
+  });
+  return object;
+}
+
+PlanSpec inference_spec(const Napi::Value& value) {
+  PlanSpec spec = read_plan_spec(value);
+  if (spec.training) argument_error("training", "false for a plan that only runs forward");
+  return spec;
+}
+
+}  // namespace
+
+Napi::Value create_plan(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return plan_object(info.Env(), std::make_shared<Plan>(inference_spec(info[0])));
+  });
+}
+
+Napi::Value create_planner(const Napi::CallbackInfo& info) {
+  const Napi::Object object = Napi::Object::New(info.Env());
+  const auto store = std::make_shared<WeightStore>();
+  method(object, "createPlan", [store](const Napi::CallbackInfo& call) -> Napi::Value {
+    return plan_object(call.Env(), std::make_shared<Plan>(inference_spec(call[0]), store.get()));
+  });
+  return object;
 }
 
 }  // namespace polyadic::binding

@@ -80,6 +80,10 @@ class Convolution : public Step {
   }
 
   void packed_for_good() override { wide_.release_indices(); }
+  // Depthwise weights are few.
+  std::size_t share_weights(WeightStore& store) override {
+    return depthwise_ ? 0 : fast_ ? fast_->share_weights(store) : wide_.share_weights(store);
+  }
 
   void forward(const Context& context) override {
     if (fast_) return forward_fast(context);

@@ -99,6 +99,13 @@ class CpBlock : public Step {
   void packed_for_good() override {
     for (Stage& stage : stages_) stage.wide.release_indices();
   }
+  std::size_t share_weights(WeightStore& store) override {
+    std::size_t saved = 0;
+    for (Stage& stage : stages_) {
+      if (!stage.depthwise) saved += stage.wide.share_weights(store);
+    }
+    return saved;
+  }
 
   void forward(const Context& context) override {
     const std::int64_t height = out_.layout.h;

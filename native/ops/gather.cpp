@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../core/status.h"
+#include "../plan/weight_store.h"
 
 namespace polyadic {
 namespace {
@@ -148,6 +149,12 @@ void Gather::pack(const Context& context, const float* weights, const float* bia
     }
   });
   pack_bias(bias);
+}
+
+std::size_t Gather::share_weights(WeightStore& store) {
+  const std::size_t saved = store.share(std::move(packed_), shared_);
+  weights_ = shared_->data();
+  return saved;
 }
 
 void Gather::pack_bias(const float* bias) {

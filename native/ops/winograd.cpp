@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "../core/cpu_features.h"
+#include "../plan/weight_store.h"
 #include "winograd_weights.h"
 
 namespace polyadic {
@@ -151,6 +152,8 @@ std::string Winograd::name() const {
          (shared_ ? " shared by threads" : "");
 }
 
+std::size_t Winograd::share_weights(WeightStore& store) { return store.share(std::move(weights_), shared_weights_); }
+
 void Winograd::pack(const Context& context, const float* weights, const float* bias) {
   const std::int64_t per_group = shape_.in_channels / shape_.groups;
   const int block = dst_.block;
@@ -224,7 +227,7 @@ void Winograd::multiply(const Portion& portion, const Panel& panel, int position
   const std::int64_t groups = divided(portion.count, f32.pixels[panel.blocks - 1]);
   const float* inputs = portion.inputs + position * input_position();
   float* outputs = portion.outputs + panel.outputs + position * output_position(panel);
-  const float* weights = weights_.data() + panel.weights + position * per_group * width;
+  const float* weights = this->weights().data() + panel.weights + position * per_group * width;
   TileArgs args{};
   for (std::int64_t k = 0; k < per_group; k += chunk) {
     args.k = std::min(chunk, per_group - k);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct WinogradEnd {
   const Layout* residual_layout = nullptr;  // with a residual: of the output's shape and block
   const float* residual = nullptr;
 };
+
+class WeightStore;
 
 class Winograd {
  public:
@@ -41,11 +44,14 @@ class Winograd {
   // Transforms and packs weights [Cout][Cin/groups][3][3]; takes over a bias [Cout] or null.
   void pack(const Context& context, const float* weights, const float* bias);
 
+  // Reads its packed weights from the store from now on: no pack() afterwards. Returns the bytes that saves.
+  std::size_t share_weights(WeightStore& store);
+
   // src and dst point to the start of the values.
   void run(const Context& context, const float* src, float* dst, const WinogradEnd& end) const;
 
   std::size_t scratch_floats() const;
-  std::size_t weight_bytes() const { return (weights_.size() + bias_.size()) * sizeof(float); }
+  std::size_t weight_bytes() const { return (weights().size() + bias_.size()) * sizeof(float); }
   std::string name() const;
   // Why portions of so many tiles.
   const std::string& portion_reason() const { return portion_reason_; }
@@ -93,7 +99,9 @@ class Winograd {
   std::vector<Panel> panels_;
   std::int64_t outputs_ = 0;           // floats of a portion's outputs
   std::vector<std::int32_t> offsets_;  // of each input channel from a tile, within a portion's inputs
+  const Buffer& weights() const { return shared_weights_ ? *shared_weights_ : weights_; }
   Buffer weights_, bias_;
+  std::shared_ptr<const Buffer> shared_weights_;  // in the place of weights_
   bool has_bias_ = false;
 };
 

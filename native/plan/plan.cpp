@@ -16,7 +16,7 @@ void clear(const Value& value) {
 
 }  // namespace
 
-Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
+Plan::Plan(PlanSpec spec, WeightStore* store) : spec_(std::move(spec)) {
   check_indices();
   slice_inputs_.resize(spec_.inputs.size());
   batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
@@ -28,7 +28,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
   }
   for (std::size_t i = 0; i < spec_.parameters.size(); ++i) {
     Parameter parameter;
-    const std::vector<float>& data = spec_.parameters[i];
+    const std::vector<float> data = std::move(spec_.parameters[i]);  // not kept twice for longer than this takes
     parameter.data = Buffer(data.size());
     std::copy(data.begin(), data.end(), parameter.data.data());
     parameter.count = data.size();
@@ -58,7 +58,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)) {
     }
     find_backward_path();
   } else {
-    pack();
+    pack(store);
     release_packed_parameters();
   }
 }
@@ -73,8 +73,12 @@ void Plan::make_steps() {
   context_ = std::make_unique<Context>(spec_.threads, scratch);
 }
 
-void Plan::pack() {
-  for (const std::unique_ptr<Step>& step : steps_) step->pack(*context_);
+void Plan::pack(WeightStore* store) {
+  for (const std::unique_ptr<Step>& step : steps_) {
+    step->pack(*context_);
+    // Before the next one packs its own, so that there is never a second copy of all weights.
+    if (store) shared_weight_bytes_ += step->share_weights(*store);
+  }
   packed_ = true;
 }
 
