@@ -38,6 +38,8 @@ export interface BenchCase {
   /** Of how many starts; and at how many of them the peer was stopped since its time was over. */
   readonly starts?: number
   readonly peer_stopped?: number
+  /** Of suite overhead: microseconds of a call over the plan's own time, the median of differences within a round; noise may make it negative. */
+  readonly overhead_us?: number
   /** Of training: by how many bytes the peak memory of a process grows. */
   readonly ours_peak_bytes?: number
   readonly peer_peak_bytes?: number
@@ -77,6 +79,7 @@ const optional = [
   'peak_fraction',
   'max_abs_diff',
   'scale',
+  'overhead_us',
   ...solverFields,
   ...memoryFields
 ] as const
@@ -88,7 +91,7 @@ export function checkCase(value: BenchCase): BenchCase {
   for (const key of Object.keys(value)) if (!known.includes(key)) throw new TypeError(`bench case ${value.name}: unknown field ${key}`)
   for (const key of required) if (value[key] === undefined) throw new TypeError(`bench case ${value.name}: ${key} is missing`)
   for (const [key, field] of Object.entries(value)) {
-    if (typeof field === 'number' && !(Number.isFinite(field) && field >= 0))
+    if (typeof field === 'number' && !(Number.isFinite(field) && (field >= 0 || key === 'overhead_us')))
       throw new TypeError(`bench case ${value.name}: ${key} is ${field}`)
   }
   const paired = [value.peer, value.peer_ms, value.ratio].filter((field) => field !== undefined).length

@@ -7,13 +7,14 @@ import { charnet } from './charnet.js'
 import { cpdSuite } from './cpd.js'
 import { layerSuite } from './layers.js'
 import { networkSuite } from './networks.js'
+import { overheadSuite } from './overhead.js'
 import type { BenchCase, Suite, SuiteContext } from './format.js'
 import { peerNames } from './inference-peers.js'
 import { benchReport, updateReport } from './harness.js'
 import { training } from './training.js'
 
 // A new suite is one file that exports a Suite, and its name here.
-const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, cpdSuite, training]
+const suites: readonly Suite[] = [charnet, layerSuite, networkSuite, overheadSuite, cpdSuite, training]
 
 const usage = `npm run bench -- [SUITE...] [--threads N] [--isa NAME] [--json FILE] [--update FILE] [--only TEXT] [--quick]
        inference also takes [--peers NAMES] [--precision f32|bf16]
@@ -23,7 +24,7 @@ Suites: ${suites.map(({ name }) => name).join(', ')} (all when none is named)
 Peers of inference, with commas between (default: onnxruntime): ${peerNames.join(', ')}
 --update: as --json, but cases that the file has from before stay where this run measured none, and it is written after every case
 --precision: bf16 (default where this CPU has it) is measured beside f32, not instead of it
---only: the cases of inference and of cpd that hold this, such as "AlexNet cp"`
+--only: the cases of inference, overhead and cpd that hold this, such as "AlexNet cp"`
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -104,6 +105,7 @@ function table(cases: readonly BenchCase[]): string {
     { title: 'peer' },
     { title: 'peer ms', ...right },
     { title: 'ratio', ...right },
+    { title: 'over it µs', ...right },
     { title: 'GFLOP/s', ...right },
     { title: 'of peak', ...right },
     { title: 'max |diff|', ...right }
@@ -119,6 +121,7 @@ function table(cases: readonly BenchCase[]): string {
     c.peer ?? '',
     number(c.peer_ms),
     number(c.ratio),
+    c.overhead_us?.toFixed(1) ?? '',
     number(c.gflops),
     c.peak_fraction === undefined ? '' : `${(100 * c.peak_fraction).toFixed(0)} %`,
     c.max_abs_diff?.toExponential(1) ?? ''

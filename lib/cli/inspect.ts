@@ -7,7 +7,7 @@ import { formatCount } from '../report/format.js'
 import { machine } from '../report/machine.js'
 import { type Column, textTable } from '../report/table.js'
 import { type Precision, type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
-import { Session, type SessionDescription } from '../runtime/session.js'
+import { Session, type SessionDescription, type StepDescription } from '../runtime/session.js'
 import { choice, flag, onePositional } from './arguments.js'
 import type { Command } from './command.js'
 import { loadNetwork, type Shapes, totals, tryCost } from './network.js'
@@ -52,11 +52,12 @@ interface Seen {
   /** Operators that this version does not run, each with how many nodes have it. They are carried through compression as they are. */
   readonly carriedOperators: Readonly<Record<string, number>>
   /** What runs, in order: several nodes may be one step. */
-  readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  readonly steps: readonly StepDescription[]
   /** What the steps compute in, and why that is not what was asked for. */
   readonly precision: Precision | undefined
   readonly precisionReason: string | undefined
   readonly imagesAtATime: number | undefined
+  readonly imagesReason: string | undefined
   readonly arenaBytes: number | undefined
   readonly weightBytes: number | undefined
   readonly machine: ReturnType<typeof machine>
@@ -103,6 +104,7 @@ async function look(file: string, graph: Graph, shapes: Shapes | undefined, prec
     precision: 'steps' in plan ? plan.precision : undefined,
     precisionReason: 'steps' in plan ? plan.precisionReason : undefined,
     imagesAtATime: 'steps' in plan ? plan.imagesAtATime : undefined,
+    imagesReason: 'steps' in plan ? plan.imagesReason : undefined,
     arenaBytes: 'steps' in plan ? plan.arenaBytes : undefined,
     weightBytes: 'steps' in plan ? plan.weightBytes : undefined,
     machine: machine()
@@ -187,12 +189,42 @@ function carriedLines({ carriedOperators }: Seen): string[] {
   return list.length === 0 ? [] : [`Not known to this version, and carried through compression as they are: ${list.join(', ')}`]
 }
 
-function stepLines({ steps, imagesAtATime = 1, arenaBytes = 0, weightBytes = 0, machine: { cpu, isa }, ...seen }: Seen): string[] {
+function stepLines({
+  steps,
+  imagesAtATime = 1,
+  imagesReason = '',
+  arenaBytes = 0,
+  weightBytes = 0,
+  machine: { cpu, isa },
+  ...seen
+}: Seen): string[] {
   const precision = `${seen.precision}${seen.precisionReason === undefined ? '' : ` (${seen.precisionReason})`}`
-  const rows = steps.map(({ op, kernel }, i) => [String(i + 1), op, kernel])
+  const rows = steps.flatMap(({ nodes, op, kernel, why }, i) => [
+    [String(i + 1), nodesOf(nodes), op, kernel],
+    ...why.flatMap((reason) => wrapped(reason, reasonWidth).map((line, n) => ['', '', '', `${n === 0 ? '· ' : '  '}${line}`]))
+  ])
   return [
-    `Runs on ${cpu} with ${isa} kernels in ${precision} as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory, ${imagesAtATime === 1 ? 'an image' : `${imagesAtATime} images`} at a time:`,
+    `Runs on ${cpu} with ${isa} kernels in ${precision} as ${steps.length} steps, ${formatCount(weightBytes)}B of weights and ${formatCount(arenaBytes)}B of working memory, ${imagesAtATime === 1 ? 'an image' : `${imagesAtATime} images`} at a time${imagesReason === '' ? '' : ` (${imagesReason})`}:`,
     '',
-    textTable([{ title: 'step', align: 'right' }, { title: 'operation' }, { title: 'kernel' }], rows)
+    textTable([{ title: 'step', align: 'right' }, { title: 'nodes' }, { title: 'operation' }, { title: 'kernel, and why this one' }], rows)
   ]
+}
+
+/** So that a line of steps fits a terminal of 120 columns with names of the usual length. */
+const reasonWidth = 72
+
+/** The first of them, and how many more. */
+function nodesOf([first = '', ...others]: readonly string[]): string {
+  return others.length === 0 ? first : `${first} +${others.length}`
+}
+
+/** Lines of at most `width` characters, where words are not longer. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)
+    if (line === undefined || line.length + 1 + word.length > width) lines.push(word)
+    else lines[lines.length - 1] = `${line} ${word}`
+  }
+  return lines
 }

@@ -22,14 +22,26 @@ export interface NativePlan {
   describe(): {
     readonly isa: string
     readonly imagesAtATime: number
+    /** Why so many; empty for one image. */
+    readonly imagesReason: string
     readonly arenaBytes: number
     readonly weightBytes: number
-    readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+    /** Of them, what an earlier plan of the same planner held already. */
+    readonly sharedWeightBytes: number
+    /** `why`: of the kernel and its tile, by what has chosen it; empty where there was no choice. */
+    readonly steps: readonly { readonly op: string; readonly kernel: string; readonly why: string }[]
   }
   /** Seconds that each step takes: the least of `runs` (1 to 10⁶) passes of one slice over zeros. */
   timeSteps(runs: number): NativeJob<Float64Array>
+  /** Seconds of `runs` (1 to 10⁶) runs one after another on the calling thread, without any way between JavaScript and the plan. */
+  timeRuns(inputs: readonly Float32Array[], outputs: readonly Float32Array[], runs: number): number
   /** Frees native memory now; later calls throw POLYADIC_ARGUMENT. */
   close(): void
+}
+
+/** Makes plans that share packed weights: those of one network for several input shapes. */
+export interface NativePlanner {
+  createPlan(spec: PlanSpec): NativePlan
 }
 
 /**
@@ -213,6 +225,7 @@ export interface NativeAddon {
   /** The rate of multiply-adds that one core reaches just now with the chosen kernels in float32 (or another precision), in GFLOP/s; measured, takes about 1 ms. */
   peakGflops(precision?: 'float32' | 'float64' | 'bf16'): number
   createPlan(spec: PlanSpec): NativePlan
+  createPlanner(): NativePlanner
   createTrainer(spec: PlanSpec, sensitivities?: readonly NativeSensitivity[]): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
   patchMoments(spec: NativeMomentsSpec): NativeJob<void>

@@ -1,5 +1,5 @@
 import type { PlanSpec } from '../runtime/plan-spec.js'
-import type { NativeAddon, NativeCpdSpec, NativeJob, NativeMomentsSpec, NativePlan, NativeTrainer } from './binding.js'
+import type { NativeAddon, NativeCpdSpec, NativeJob, NativeMomentsSpec, NativePlan, NativePlanner, NativeTrainer } from './binding.js'
 import { typed } from './errors.js'
 
 /** The number of a job. Native code makes no promise of its own: that would cost memory in each run. */
@@ -9,8 +9,9 @@ type JobNumber = number
 type Raw<T> = { readonly [K in keyof T]: T[K] extends (...args: infer A) => NativeJob<unknown> ? (...args: A) => JobNumber : T[K] }
 
 /** The addon as it is loaded. */
-export interface RawAddon extends Omit<NativeAddon, 'createPlan' | 'createTrainer' | 'cpd' | 'patchMoments'> {
+export interface RawAddon extends Omit<NativeAddon, 'createPlan' | 'createPlanner' | 'createTrainer' | 'cpd' | 'patchMoments'> {
   createPlan(spec: PlanSpec): Raw<NativePlan>
+  createPlanner(): { createPlan(spec: PlanSpec): Raw<NativePlan> }
   createTrainer(...args: Parameters<NativeAddon['createTrainer']>): Raw<NativeTrainer>
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): JobNumber
   patchMoments(spec: NativeMomentsSpec): JobNumber
@@ -62,6 +63,10 @@ export function withJobs(raw: RawAddon): NativeAddon {
   }
   return Object.assign(Object.create(raw) as RawAddon, {
     createPlan: (spec: PlanSpec) => plan(raw.createPlan(spec)),
+    createPlanner: (): NativePlanner => {
+      const planner = raw.createPlanner()
+      return { createPlan: (spec) => plan(planner.createPlan(spec)) }
+    },
     createTrainer: (...args: Parameters<NativeAddon['createTrainer']>) => trainer(raw.createTrainer(...args)),
     cpd: (...args: Parameters<RawAddon['cpd']>) => new Job<never>(raw.cpd(...args)),
     patchMoments: (spec: NativeMomentsSpec) => new Job<never>(raw.patchMoments(spec))

@@ -11,18 +11,18 @@ export function inBf16(draft: Draft): Draft {
   const rounded = new Map<number, number>()
   const steps: PlanStep[] = []
   // The value in bfloat16, by a conversion where there is none yet.
-  const asBf16 = (input: number): number => {
+  const asBf16 = ({ input, nodes = [] }: Extract<PlanStep, { op: 'convolution' | 'cp_block' }>): number => {
     if (kept.has(input)) return input
     const known = rounded.get(input)
     if (known !== undefined) return known
     const output = values.push({ ...(draft.values[input] as PlanValue), bf16: true }) - 1
     rounded.set(input, output)
-    steps.push({ op: 'convert', input, output })
+    steps.push({ op: 'convert', input, output, nodes })
     return output
   }
   for (const step of draft.steps) {
-    if (step.op === 'convolution') steps.push({ ...step, input: asBf16(step.input), bf16: true })
-    else if (step.op === 'cp_block') steps.push({ ...step, input: readsFloat32(step, draft) ? step.input : asBf16(step.input), bf16: true })
+    if (step.op === 'convolution') steps.push({ ...step, input: asBf16(step), bf16: true })
+    else if (step.op === 'cp_block') steps.push({ ...step, input: readsFloat32(step, draft) ? step.input : asBf16(step), bf16: true })
     else steps.push(step)
   }
   return { ...draft, values, steps }

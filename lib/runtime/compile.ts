@@ -58,7 +58,7 @@ export interface Compiled {
   /** One a plan input, in its order; a graph input read in several shapes occurs several times, one never read not at all. */
   readonly inputs: readonly CompiledValue[]
   /**
-   * One a plan output, in its order: that of the graph, without those in `constants`. In training output 0 may be the logits in the place of
+   * One a plan output, in its order: that of the graph, without those in `constants` and, in inference, without repetitions. In training output 0 may be the logits in the place of
    * this one.
    */
   readonly outputs: readonly CompiledValue[]
@@ -95,7 +95,9 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
   }
   const analysis = analyse(graph, inputShapes, inputValues, evaluate)
   const constants = new Map(graph.outputs.flatMap(({ name }) => constantOf(analysis, name)))
-  const computed = graph.outputs.map(({ name }) => name).filter((name) => !constants.has(name))
+  const names = graph.outputs.map(({ name }) => name).filter((name) => !constants.has(name))
+  // A graph may list an output twice. Training counts on their places, results only on their names.
+  const computed = training ? names : [...new Set(names)]
   const writer = new DraftWriter(graph, analysis, training ? { batchStatistics, dropout } : undefined)
   for (const node of analysis.nodes) writer.write(node)
   const written = writer.draft(computed.map((name) => writer.output(name)))

@@ -1,3 +1,4 @@
+import { show } from '../errors.js'
 import { countUses, type Draft } from './draft.js'
 import type { PlanConvolution, PlanStep, PlanValue } from './plan-spec.js'
 
@@ -15,43 +16,61 @@ export function cpBlocks(draft: Draft): Draft {
   const uses = countUses(draft)
   const steps = new Map(draft.steps.map((step) => [step.output, step]))
   // Only steps that are still convolutions: a stage belongs to one block.
-  const before = (step: Convolution): Convolution | undefined => {
-    const producer = uses[step.input] === 1 ? steps.get(step.input) : undefined
-    return producer?.op === 'convolution' && isPlain(producer) ? producer : undefined
+  const before = (step: Convolution): Link | undefined => {
+    const producer = steps.get(step.input)
+    if (producer?.op !== 'convolution') return undefined
+    const count = uses[step.input]
+    if (count !== 1) return { stage: producer, obstacle: `what lies between is read ${count} times` }
+    return isPlain(producer) ? { stage: producer } : { stage: producer, obstacle: 'there is a function between them' }
   }
   for (const last of draft.steps) {
     if (last.op !== 'convolution' || !isPointwise(last)) continue
     const chain = chainTo(last, before, draft.values)
-    if (chain === undefined) continue
+    if (typeof chain === 'string') {
+      if (chain !== '') steps.set(last.output, { ...last, apart: chain })
+      continue
+    }
     for (const stage of chain) steps.delete(stage.output)
     steps.set(last.output, blockOf(chain, last))
   }
   return { ...draft, steps: draft.steps.flatMap((step) => steps.get(step.output) ?? []) }
 }
 
-/** The stages in order, `last` included; walks back from it. */
+/** The convolution before another, and why the two cannot be stages of one block. */
+interface Link {
+  readonly stage: Convolution
+  readonly obstacle?: string
+}
+
+/** The stages in order, `last` included, walking back from it; or why there is no block, empty where nothing looks like one. */
 function chainTo(
   last: Convolution,
-  before: (step: Convolution) => Convolution | undefined,
+  before: (step: Convolution) => Link | undefined,
   values: readonly PlanValue[]
-): readonly Convolution[] | undefined {
+): readonly Convolution[] | string {
   const chain = [last]
-  let stage = before(last)
+  let link = before(last)
+  if (link?.obstacle !== undefined && isDepthwise(link.stage, values))
+    return `no CP block with ${show(link.stage.nodes?.[0] ?? 'what is before')}: ${link.obstacle}`
+  const free = (): Convolution | undefined => (link?.obstacle === undefined ? link?.stage : undefined)
+  let stage = free()
   while (stage !== undefined && chain.length <= maximumDepthwise && isDepthwise(stage, values)) {
     chain.unshift(stage)
-    stage = before(stage)
+    link = before(stage)
+    stage = free()
   }
   const depthwise = chain.length - 1
   const isReduce = stage !== undefined && isPointwise(stage) && depthwise > 0
   const isFirstLayer = stage !== undefined && depthwise < maximumDepthwise && isOneChannelPerGroup(stage, values) && isOneAxis(stage)
   if (stage !== undefined && (isReduce || isFirstLayer)) chain.unshift(stage)
-  return depthwise > 0 || isFirstLayer ? chain : undefined
+  return depthwise > 0 || isFirstLayer ? chain : ''
 }
 
 function blockOf(chain: readonly Convolution[], last: Convolution): PlanStep {
   const { maxout, activation, residual, output } = last
   return {
     op: 'cp_block',
+    nodes: chain.flatMap(({ nodes = [] }) => nodes),
     input: (chain[0] as Convolution).input,
     output,
     stages: chain.map(

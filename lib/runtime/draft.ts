@@ -105,7 +105,7 @@ function renumbered(step: PlanStep, value: (index: number) => number, parameter:
   }
   if (step.op === 'add' || step.op === 'multiply') {
     const [a, b] = step.inputs as readonly [number, number]
-    return { op: step.op as 'add', inputs: [value(a), value(b)], output }
+    return { ...step, op: step.op as 'add', inputs: [value(a), value(b)], output }
   }
   if ('inputs' in step) return { ...(step as Exclude<typeof step, { op: 'add' | 'multiply' }>), inputs: step.inputs.map(value), output }
   return { ...step, input: value(step.input), output }

@@ -1,3 +1,4 @@
+import { show } from '../errors.js'
 import { cpBlocks } from './cp-chain.js'
 import { countUses, type Draft, type DraftParameter } from './draft.js'
 import type { PlanActivation, PlanStep } from './plan-spec.js'
@@ -14,6 +15,15 @@ type Binary = Extract<PlanStep, { op: 'add' | 'multiply' }>
 type Producer = Extract<PlanStep, { op: 'convolution' | 'cp_block' | 'affine' | 'batch_norm' }>
 /** What a sum and an activation can join. */
 type Bare = Extract<PlanStep, { op: 'convolution' | 'batch_norm' }>
+
+/** A step with all that it now does, and the values that no longer exist. */
+interface Joined {
+  readonly step: PlanStep
+  readonly absorbed: readonly number[]
+}
+
+/** Why a step stays apart, as a sentence about it; empty where there is nothing that it could be joined with. */
+type Apart = string
 
 /** Moves what follows a convolution into it, where nothing else reads what lies between, and joins chains to CP blocks. */
 export function fuse(draft: Draft, options: FusionOptions): Draft {
@@ -42,59 +52,73 @@ class Fusion {
 
   run(): Draft {
     this.#draft.steps.forEach((step, i) => {
-      const [joined, absorbed] = this.#join(step) ?? [step]
-      if (absorbed !== undefined) this.#steps.delete(absorbed)
-      this.#steps.set(joined.output, joined)
-      this.#order.set(joined.output, i)
+      const joined = this.#join(step)
+      const next = typeof joined === 'string' ? { ...step, ...(joined !== '' && { apart: joined }) } : this.#withNodes(joined, step)
+      if (typeof joined !== 'string') for (const value of joined.absorbed) this.#steps.delete(value)
+      this.#steps.set(next.output, next)
+      this.#order.set(next.output, i)
     })
     return { ...this.#draft, parameters: this.#parameters, steps: [...this.#steps.values()] }
   }
 
-  /** The step joined with its producer, and the value that no longer exists. */
-  #join(step: PlanStep): readonly [PlanStep, number] | undefined {
+  #withNodes({ step, absorbed }: Joined, last: PlanStep): PlanStep {
+    const parts = [...absorbed.map((value) => this.#steps.get(value)), last]
+    const { apart: _, ...joined } = step
+    return { ...joined, nodes: parts.flatMap((part) => part?.nodes ?? []) } as PlanStep
+  }
+
+  /** The step joined with its producer, or why not. */
+  #join(step: PlanStep): Joined | Apart {
     if (step.op === 'affine') return this.#joinAffine(step)
     if (step.op === 'activation') return this.#joinActivation(step)
     if (step.op === 'add') return this.#joinAdd(step)
-    if (this.#training) return undefined
+    if (this.#training) return ''
     if (step.op === 'multiply') return this.#joinGate(step)
-    return step.op === 'maxout' ? this.#joinMaxout(step) : undefined
+    return step.op === 'maxout' ? this.#joinMaxout(step) : ''
   }
 
   /** The step that computes `value`, if only one step reads that. */
-  #soleProducer(value: number): Producer | undefined {
-    const step = this.#uses[value] === 1 ? this.#steps.get(value) : undefined
-    return step?.op === 'convolution' || step?.op === 'cp_block' || step?.op === 'affine' || step?.op === 'batch_norm' ? step : undefined
+  #soleProducer(value: number): Producer | Apart {
+    const step = this.#steps.get(value)
+    if (step === undefined) return ''
+    if (step.op !== 'convolution' && step.op !== 'cp_block' && step.op !== 'affine' && step.op !== 'batch_norm')
+      return `it follows a step "${step.op}"`
+    return this.#uses[value] === 1 ? step : this.#isShared(step, value)
   }
 
-  #bare(value: number): Bare | undefined {
+  #isShared(step: PlanStep, value: number): Apart {
+    const isOutput = this.#draft.outputs.includes(value)
+    return `the output of ${nameOf(step)} is ${isOutput ? "one of the network's" : `read ${this.#uses[value]} times`}`
+  }
+
+  #bare(value: number): Bare | Apart {
     const step = this.#soleProducer(value)
-    const takes = step?.op === 'convolution' || step?.op === 'batch_norm'
-    return takes && step.activation === undefined && step.residual === undefined ? step : undefined
-  }
-
-  #bareConvolution(value: number): Convolution | undefined {
-    const step = this.#bare(value)
-    return step?.op === 'convolution' ? step : undefined
+    if (typeof step === 'string') return step
+    if (step.op !== 'convolution' && step.op !== 'batch_norm') return `it follows a step "${step.op}"`
+    if (step.activation !== undefined) return `${nameOf(step)} has an activation`
+    return step.residual === undefined ? step : `${nameOf(step)} has taken a sum`
   }
 
   /** Not behind a maxout: a negative scale would turn the maximum into a minimum. */
-  #joinAffine(step: Extract<PlanStep, { op: 'affine' }>): readonly [PlanStep, number] | undefined {
-    const conv = this.#bareConvolution(step.input)
-    if (conv?.maxout !== undefined) return undefined
+  #joinAffine(step: Extract<PlanStep, { op: 'affine' }>): Joined | Apart {
+    const bare = this.#bare(step.input)
+    const conv = typeof bare !== 'string' && bare.op === 'convolution' ? bare : undefined
+    if (conv?.maxout !== undefined) return `${nameOf(conv)} ends in a maximum, which a negative scale would turn round`
     if (conv !== undefined && conv.bias < 0 && this.#isOnes(step.scale))
-      return [{ ...conv, output: step.output, bias: step.shift }, conv.output]
-    if (this.#training) return undefined
-    if (conv !== undefined) return [this.#folded(conv, step), conv.output]
+      return { step: { ...conv, output: step.output, bias: step.shift }, absorbed: [conv.output] }
+    if (this.#training) return ''
+    if (conv !== undefined) return { step: this.#folded(conv, step), absorbed: [conv.output] }
     const scaled = this.#joinScale(step)
     if (scaled !== undefined) return scaled
     const before = this.#soleProducer(step.input)
-    if (before?.op !== 'affine') return undefined
+    if (typeof before === 'string') return before
+    if (before.op !== 'affine') return typeof bare === 'string' ? bare : ''
     const [scale, shift] = [this.#data(step.scale), this.#data(step.shift)]
     const merged = {
       scale: this.#derive(this.#data(before.scale).map((value, c) => value * (scale[c] as number))),
       shift: this.#derive(this.#data(before.shift).map((value, c) => value * (scale[c] as number) + (shift[c] as number)))
     }
-    return [{ ...step, ...merged, input: before.input }, before.output]
+    return { step: { ...step, ...merged, input: before.input }, absorbed: [before.output] }
   }
 
   /** scale·(w∗x + b) + shift = (scale·w)∗x + (scale·b + shift). New parameters: others may read the old ones. */
@@ -111,23 +135,28 @@ class Fusion {
     }
   }
 
-  #joinMaxout(step: Extract<PlanStep, { op: 'maxout' }>): readonly [PlanStep, number] | undefined {
+  #joinMaxout(step: Extract<PlanStep, { op: 'maxout' }>): Joined | Apart {
     const conv = this.#soleProducer(step.input)
-    if (conv?.op !== 'convolution' || conv.maxout !== undefined || conv.residual !== undefined || !isMonotone(conv.activation))
-      return undefined
+    if (typeof conv === 'string') return conv
+    if (conv.op !== 'convolution') return `it follows a step "${conv.op}"`
+    if (conv.maxout !== undefined) return `${nameOf(conv)} ends in a maximum`
+    if (conv.residual !== undefined) return `${nameOf(conv)} has taken a sum`
+    if (!isMonotone(conv.activation)) return `the activation of ${nameOf(conv)} does not keep the order of values`
     const { pieces, order } = step
-    return [{ ...conv, output: step.output, maxout: { pieces, order } }, conv.output]
+    return { step: { ...conv, output: step.output, maxout: { pieces, order } }, absorbed: [conv.output] }
   }
 
-  #joinActivation(step: Extract<PlanStep, { op: 'activation' }>): readonly [PlanStep, number] | undefined {
+  #joinActivation(step: Extract<PlanStep, { op: 'activation' }>): Joined | Apart {
     const conv = this.#soleProducer(step.input)
-    if (conv === undefined || conv.op === 'affine' || conv.activation !== undefined) return undefined
-    if (this.#training && step.activation.kind !== 'relu') return undefined
-    return [{ ...conv, output: step.output, activation: step.activation }, conv.output]
+    if (typeof conv === 'string') return conv
+    if (conv.op === 'affine') return 'it follows a step "affine"'
+    if (conv.activation !== undefined) return `${nameOf(conv)} has an activation`
+    if (this.#training && step.activation.kind !== 'relu') return ''
+    return { step: { ...conv, output: step.output, activation: step.activation }, absorbed: [conv.output] }
   }
 
   /** x·sigmoid(x), x·hard_sigmoid(x) and x·clip(x + 3, 0, 6), as exporters write swish and hard swish. */
-  #joinGate(step: Binary): readonly [PlanStep, number] | undefined {
+  #joinGate(step: Binary): Joined | Apart {
     for (const [value, gate] of [step.inputs, step.inputs.toReversed()] as const) {
       const producer = this.#solely(gate as number)
       if (producer?.op !== 'activation') continue
@@ -135,13 +164,13 @@ class Fusion {
       const isShifted = shift?.op === 'affine' && shift.input === value && this.#isAll(shift.scale, 1) && this.#isAll(shift.shift, 3)
       const activation = isShifted ? shiftedGate(producer.activation) : producer.input === value ? gated(producer.activation) : undefined
       if (activation === undefined) continue
-      if (isShifted) this.#steps.delete(producer.input)
-      this.#steps.delete(producer.output)
       this.#uses[value as number] = (this.#uses[value as number] as number) - 1
-      const joined = { op: 'activation', input: value as number, output: step.output, activation } as const
-      return this.#joinActivation(joined) ?? [joined, producer.output]
+      const gates = isShifted ? [producer.input, producer.output] : [producer.output]
+      const alone = { op: 'activation', input: value as number, output: step.output, activation } as const
+      const joined = this.#joinActivation(alone)
+      return typeof joined === 'string' ? { step: alone, absorbed: gates } : { step: joined.step, absorbed: [...joined.absorbed, ...gates] }
     }
-    return undefined
+    return ''
   }
 
   /** The step that computes `value`, if only one reads that. */
@@ -150,29 +179,26 @@ class Fusion {
   }
 
   /** scale·hard_swish(x), the sixth that exporters leave for last. */
-  #joinScale(step: Extract<PlanStep, { op: 'affine' }>): readonly [PlanStep, number] | undefined {
+  #joinScale(step: Extract<PlanStep, { op: 'affine' }>): Joined | undefined {
     const producer = this.#solely(step.input)
     if (producer?.op !== 'activation' && producer?.op !== 'convolution' && producer?.op !== 'cp_block') return undefined
     const scale = this.#data(step.scale)[0] as number
     if (producer.activation?.kind !== 'hard_swish' || !this.#isAll(step.scale, scale) || !this.#isAll(step.shift, 0)) return undefined
     const activation = { ...producer.activation, alpha: (producer.activation.alpha ?? 1) * scale }
-    return [{ ...producer, output: step.output, activation }, producer.output]
+    return { step: { ...producer, output: step.output, activation }, absorbed: [producer.output] }
   }
 
   /** Of two convolutions the later one takes the sum over, so that none has to wait. */
-  #joinAdd(step: Binary): readonly [PlanStep, number] | undefined {
+  #joinAdd(step: Binary): Joined | Apart {
     const [a, b] = step.inputs
-    if (a === b) return undefined
+    if (a === b) return ''
     const order = (value: number): number => this.#order.get(value) ?? -1
     const [first, second] = order(a) > order(b) ? [a, b] : [b, a]
-    for (const [own, other] of [
-      [first, second],
-      [second, first]
-    ] as const) {
-      const conv = this.#bare(own)
-      if (conv !== undefined) return [{ ...conv, output: step.output, residual: other }, conv.output]
-    }
-    return undefined
+    const own = this.#bare(first)
+    if (typeof own !== 'string') return { step: { ...own, output: step.output, residual: second }, absorbed: [first] }
+    const other = this.#bare(second)
+    if (typeof other !== 'string') return { step: { ...other, output: step.output, residual: first }, absorbed: [second] }
+    return [...new Set([own, other])].filter((reason) => reason !== '').join('; ')
   }
 
   #isAll(parameter: number, expected: number): boolean {
@@ -190,6 +216,11 @@ class Fusion {
   #derive(data: Float32Array): number {
     return this.#parameters.push({ data, trainable: false, initializers: [], layout: 'derived' }) - 1
   }
+}
+
+/** What a step is called: by its first node. */
+function nameOf({ nodes, op }: PlanStep): string {
+  return show(nodes?.[0] ?? op)
 }
 
 /** x·f(x) as one function. */

@@ -94,7 +94,17 @@ export interface PlanMaxout {
   readonly order: 'adjacent' | 'strided'
 }
 
-export type PlanStep =
+/** Where a step comes from, for people: native code does not read it. */
+export interface StepOrigin {
+  /** Names of the nodes that it computes. */
+  readonly nodes?: readonly string[]
+  /** Why it is not joined with the step before it. */
+  readonly apart?: string
+}
+
+export type PlanStep = StepOrigin & StepKind
+
+type StepKind =
   /** output = activation(maxout(conv(input) + bias)) [+ residual before the activation]. In training: only relu and a residual are fused. */
   | (PlanConvolution & {
       readonly op: 'convolution'

@@ -110,7 +110,7 @@ export class DraftWriter {
 
   #emit(context: NodeContext, newStep: NewStep, shape: PlanValue): ValueRef {
     const output = this.#values.push(shape) - 1
-    const step = { ...newStep, output } as PlanStep
+    const step = { ...newStep, output, nodes: [context.node.name] } as PlanStep
     this.#steps.push(step)
     if (this.#training && this.#learns(step)) {
       this.#learnt.add(output)

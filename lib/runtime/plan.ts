@@ -1,9 +1,10 @@
 import type { Graph } from '../graph/graph.js'
-import { native, type NativePlan } from '../native/binding.js'
+import type { NativePlan, NativePlanner } from '../native/binding.js'
 import { fromNative } from '../native/jobs.js'
 import type { InputValues } from '../operators/infer.js'
 import { type Compiled, compile } from './compile.js'
 import type { Precision, UsedPrecision } from './precision.js'
+import { type ResultKinds, resultKinds } from './results.js'
 
 /** What a session runs for input shapes. */
 export interface Plan {
@@ -12,6 +13,7 @@ export interface Plan {
   readonly inputDims: readonly (readonly number[])[]
   /** For each input of the plan, which of the graph's it is. */
   readonly feedOf: readonly number[]
+  readonly results: ResultKinds
   readonly native: NativePlan
   readonly used: UsedPrecision
 }
@@ -22,6 +24,8 @@ export interface PlanRequest {
   readonly inputShapes: ReadonlyMap<string, readonly number[]>
   readonly inputValues: InputValues
   readonly threads: number
+  /** Makes it, and shares its weights with the plans for other shapes. */
+  readonly planner: NativePlanner
 }
 
 export function makePlan(request: PlanRequest, used: UsedPrecision): Plan {
@@ -39,13 +43,14 @@ function compileFor({ graph, inputShapes, inputValues, threads }: PlanRequest, p
   return compile(graph, { inputShapes: Object.fromEntries(inputShapes), inputValues, threads, precision })
 }
 
-function planOf({ graph, inputShapes }: PlanRequest, compiled: Compiled, used: UsedPrecision): Plan {
+function planOf({ graph, inputShapes, planner }: PlanRequest, compiled: Compiled, used: UsedPrecision): Plan {
   const names = graph.inputs.map(({ name }) => name)
   return {
     compiled,
     inputDims: names.map((name) => inputShapes.get(name) as readonly number[]),
     feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
-    native: fromNative(() => native().createPlan(compiled.spec)),
+    results: resultKinds(compiled),
+    native: fromNative(() => planner.createPlan(compiled.spec)),
     used: used.precision === 'f32' || usesBf16(compiled) ? used : { precision: 'f32', reason: 'the network has no step with a bf16 kernel' }
   }
 }

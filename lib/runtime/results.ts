@@ -1,10 +1,30 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
 import { arrayType, elementCount, fromFloat32, type Tensor, type TensorData } from '../tensor.js'
-import type { Compiled, CompiledValue } from './compile.js'
+import type { Compiled } from './compile.js'
 import { readable } from './feeds.js'
 
 /** Tensors that take results, by output name; outputs left out get memory of their own. */
 export type ResultMemory = Readonly<Record<string, Tensor>>
+
+/** What a plan's results are, by output name: made once a plan, as it is on the way of every run. */
+export type ResultKinds = ReadonlyMap<string, ResultKind>
+
+interface ResultKind extends Pick<Tensor, 'dims' | 'dtype'> {
+  /** Of elements. */
+  readonly count: number
+  /** Of an output that follows from shapes and constants: what it is. The others are outputs of the plan, and come first, in its order. */
+  readonly constant?: Tensor
+}
+
+export function resultKinds({ outputs, constants }: Compiled): ResultKinds {
+  return new Map<string, ResultKind>([
+    ...outputs.map(({ name, dims, dtype }) => [name, { dims, dtype, count: elementCount(dims) }] as const),
+    ...[...constants].map(([name, constant]) => {
+      const { dims, dtype } = constant
+      return [name, { dims, dtype, count: elementCount(dims), constant }] as const
+    })
+  ])
+}
 
 /** Where a run leaves one output of its plan. */
 interface Place {
@@ -16,32 +36,39 @@ interface Place {
 
 /** The memory of one run's outputs, in the plan's order, and what the caller gets. */
 export class Results {
-  readonly #compiled: Compiled
+  /** One array a plan output: filled by the run. */
+  readonly buffers: readonly Float32Array[]
+  readonly #kinds: ResultKinds
   readonly #memory: ResultMemory | undefined
-  readonly #places: readonly Place[]
+  readonly #places = new Map<string, Place>()
 
   /**
    * `inputs`: what the run reads. Throws `POLYADIC_ARGUMENT` or `POLYADIC_SHAPE` for a tensor that takes no output of these dims and type,
    * and for memory that is also read or takes another output.
    */
-  constructor(compiled: Compiled, memory: ResultMemory | undefined, inputs: readonly Float32Array[]) {
-    this.#compiled = compiled
+  constructor(kinds: ResultKinds, memory: ResultMemory | undefined, inputs: readonly Float32Array[]) {
+    this.#kinds = kinds
     this.#memory = memory
-    if (memory !== undefined) checkMemory(compiled, memory)
-    this.#places = compiled.outputs.map((value) => placeOf(value, memory))
+    if (memory !== undefined) checkMemory(kinds, memory)
+    const buffers: Float32Array[] = []
+    for (const [name, kind] of kinds) {
+      if (kind.constant !== undefined) break
+      const place = placeOf(kind, memory === undefined ? undefined : own(memory, name))
+      this.#places.set(name, place)
+      buffers.push(place.floats)
+    }
+    this.buffers = buffers
     if (memory !== undefined) checkApart(memory, this.#places, inputs)
-  }
-
-  /** One array a plan output: filled by the run. */
-  get buffers(): readonly Float32Array[] {
-    return this.#places.map(({ floats }) => floats)
   }
 
   /** Every output of `names`, in this order, once the run is over. */
   named(names: readonly string[]): Record<string, Tensor> {
-    const { outputs, constants } = this.#compiled
-    const computed = new Map(outputs.map((value, i) => [value.name, finished(value, this.#places[i] as Place)]))
-    return Object.fromEntries(names.map((name) => [name, computed.get(name) ?? this.#constant(name, constants.get(name) as Tensor)]))
+    return Object.fromEntries(names.map((name) => [name, this.#result(name)]))
+  }
+
+  #result(name: string): Tensor {
+    const kind = this.#kinds.get(name) as ResultKind
+    return kind.constant === undefined ? finished(kind, this.#places.get(name) as Place) : this.#constant(name, kind.constant)
   }
 
   /** Callers own what they get. */
@@ -53,14 +80,17 @@ export class Results {
   }
 }
 
-function placeOf({ name, dims, dtype }: CompiledValue, memory: ResultMemory | undefined): Place {
-  const given = memory !== undefined && Object.hasOwn(memory, name) ? memory[name] : undefined
-  if (given === undefined) return { floats: unwritten(elementCount(dims)), given, isCopied: false }
-  const isDirect = dtype === 'float32' && readable(() => '', dtype, given.data) === given.data
-  return { floats: isDirect ? (given.data as Float32Array) : unwritten(elementCount(dims)), given, isCopied: !isDirect }
+function own(memory: ResultMemory, name: string): Tensor | undefined {
+  return Object.hasOwn(memory, name) ? memory[name] : undefined
 }
 
-function finished({ dims, dtype }: CompiledValue, { floats, given, isCopied }: Place): Tensor {
+function placeOf({ dtype, count }: ResultKind, given: Tensor | undefined): Place {
+  if (given === undefined) return { floats: unwritten(count), given, isCopied: false }
+  const isDirect = dtype === 'float32' && readable(() => '', dtype, given.data) === given.data
+  return { floats: isDirect ? (given.data as Float32Array) : unwritten(count), given, isCopied: !isDirect }
+}
+
+function finished({ dims, dtype }: ResultKind, { floats, given, isCopied }: Place): Tensor {
   if (given === undefined) return fromFloat32(floats, dims, dtype)
   if (isCopied) fill(given.data, fromFloat32(floats, dims, dtype).data)
   return given
@@ -70,45 +100,48 @@ function fill(data: TensorData, from: TensorData): void {
   ;(data as Float32Array).set(from as Float32Array)
 }
 
-function checkMemory({ outputs, constants }: Compiled, memory: unknown): asserts memory is ResultMemory {
+function checkMemory(kinds: ResultKinds, memory: unknown): asserts memory is ResultMemory {
   if (typeof memory !== 'object' || memory === null) throw argumentError('outputs', 'an object of tensors by output name', memory)
-  const expected = new Map<string, Pick<Tensor, 'dims' | 'dtype'>>([...outputs.map((value) => [value.name, value] as const), ...constants])
-  for (const [name, tensor] of Object.entries(memory as Record<string, Tensor>)) {
-    const output = expected.get(name)
-    if (output === undefined) {
-      const names = [...expected.keys()].map(show).join(', ')
-      throw argumentError('outputs', `names of outputs (${names})`, name)
-    }
-    checkTensor(name, output, tensor)
+  for (const name of Object.keys(memory)) {
+    const kind = kinds.get(name)
+    if (kind === undefined) throw argumentError('outputs', `names of outputs (${[...kinds.keys()].map(show).join(', ')})`, name)
+    checkTensor(name, kind, (memory as Record<string, Tensor>)[name] as Tensor)
   }
 }
 
-function checkTensor(name: string, { dims, dtype }: Pick<Tensor, 'dims' | 'dtype'>, tensor: Tensor): void {
-  const subject = `output ${show(name)}`
-  if (typeof tensor !== 'object' || tensor === null) throw argumentError(subject, 'a tensor { dtype, dims, data }', tensor)
+function checkTensor(name: string, { dims, dtype, count }: ResultKind, tensor: Tensor): void {
+  // Texts for errors are made only where there is one: this is on the way of every run.
+  const subject = (): string => `output ${show(name)}`
+  if (typeof tensor !== 'object' || tensor === null) throw argumentError(subject(), 'a tensor { dtype, dims, data }', tensor)
   const isSame = Array.isArray(tensor.dims) && tensor.dims.length === dims.length && dims.every((dim, axis) => dim === tensor.dims[axis])
   if (tensor.dtype !== dtype || !isSame) {
-    const message = `${subject}: expected memory for ${dtype} ${dims.join('×')}, got ${show(tensor.dtype)} ${show(tensor.dims)}`
+    const message = `${subject()}: expected memory for ${dtype} ${dims.join('×')}, got ${show(tensor.dtype)} ${show(tensor.dims)}`
     throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
   }
   const { data } = tensor
   if (!ArrayBuffer.isView(data) || (data as TensorData & { [Symbol.toStringTag]?: string })[Symbol.toStringTag] !== arrayType(dtype).name)
-    throw argumentError(`${subject}: data`, `of type ${arrayType(dtype).name}`, data)
-  if (data.length === elementCount(dims)) return
-  const message = `${subject}: dims ${show(dims)} hold ${elementCount(dims)} elements, data has ${data.length}`
+    throw argumentError(`${subject()}: data`, `of type ${arrayType(dtype).name}`, data)
+  if (data.length === count) return
+  const message = `${subject()}: dims ${show(dims)} hold ${count} elements, data has ${data.length}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
 }
 
 /** Results are written while inputs are still read, and in an order that is not fixed. */
-function checkApart(memory: ResultMemory, places: readonly Place[], inputs: readonly Float32Array[]): void {
-  const taken: { readonly data: TensorData; readonly what: string }[] = inputs.map((data) => ({ data, what: 'an input' }))
-  const written = places.flatMap(({ given, floats, isCopied }) => (given === undefined || isCopied ? [] : [floats]))
-  for (const [name, { data }] of Object.entries(memory)) {
-    const other = taken.find((one) => (written.includes(data as Float32Array) || one.what !== 'an input') && overlap(one.data, data))
-    if (other !== undefined)
-      throw new PolyadicError('POLYADIC_ARGUMENT', `output ${show(name)}: its memory is also that of ${other.what}`, { subject: name })
-    taken.push({ data, what: `output ${show(name)}` })
+function checkApart(memory: ResultMemory, places: ReadonlyMap<string, Place>, inputs: readonly Float32Array[]): void {
+  const before: string[] = []
+  for (const name of Object.keys(memory)) {
+    const { data } = memory[name] as Tensor
+    // What is copied, or is a constant, is written when the run is over.
+    const isWritten = places.get(name)?.isCopied === false
+    if (isWritten && inputs.some((input) => overlap(input, data))) throw sharedMemory(name, 'an input')
+    const other = before.find((one) => overlap((memory[one] as Tensor).data, data))
+    if (other !== undefined) throw sharedMemory(name, `output ${show(other)}`)
+    before.push(name)
   }
+}
+
+function sharedMemory(name: string, of: string): PolyadicError {
+  return new PolyadicError('POLYADIC_ARGUMENT', `output ${show(name)}: its memory is also that of ${of}`, { subject: name })
 }
 
 function overlap(a: TensorData, b: TensorData): boolean {

@@ -1,6 +1,7 @@
 import { unlessAborted } from '../abortable.js'
 import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
+import { native } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
@@ -8,6 +9,7 @@ import type { Tensor } from '../tensor.js'
 import { type CompiledValue, compile } from './compile.js'
 import { fasterPlan, fasterPlanSync } from './contest.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
+import type { PlanStep } from './plan-spec.js'
 import { makePlan, type Plan, type PlanRequest } from './plan.js'
 import { checkPrecision, type Precision, type PrecisionChoice, type UsedPrecision, usable } from './precision.js'
 import { type ResultMemory, Results } from './results.js'
@@ -40,6 +42,17 @@ export interface RunOptions extends RunSyncOptions {
   readonly signal?: AbortSignal
 }
 
+/** What runs as one. */
+export interface StepDescription {
+  /** Names of the nodes that it computes. */
+  readonly nodes: readonly string[]
+  readonly op: string
+  /** The kernel and its tile. */
+  readonly kernel: string
+  /** Why that kernel, and why the step is not part of the one before it; by what has decided so, and empty where there was nothing to decide. */
+  readonly why: readonly string[]
+}
+
 /** What a session does for one input shape. */
 export interface SessionDescription {
   /** The kernel table in use, such as `avx2`. */
@@ -51,13 +64,17 @@ export interface SessionDescription {
   readonly precisionReason?: string
   /** Images of the batch that go through the network together: what the second-level cache has room for. */
   readonly imagesAtATime: number
+  /** Why so many; empty for one image. */
+  readonly imagesReason: string
   /** Working memory: values between steps and scratch. */
   readonly arenaBytes: number
   /** Packed weights. */
   readonly weightBytes: number
+  /** Of them, those that the session's plan for other shapes held already when this one was made, and which are there only once. */
+  readonly sharedWeightBytes: number
   readonly inputs: readonly CompiledValue[]
   readonly outputs: readonly CompiledValue[]
-  readonly steps: readonly { readonly op: string; readonly kernel: string }[]
+  readonly steps: readonly StepDescription[]
 }
 
 /** One call: what native code reads and writes. */
@@ -86,6 +103,7 @@ export class Session {
   readonly #maxPlans: number
   /** Undefined: each plan is to be measured. */
   readonly #used: UsedPrecision | undefined
+  readonly #planner = native().createPlanner()
   /** By input shapes, in the order of use. */
   readonly #plans = new Map<string, Plan>()
   /** Plans being measured, likewise. */
@@ -154,8 +172,13 @@ export class Session {
     const known = [...this.#constantInputs].filter((name) => inputValues[name] !== undefined)
     const values = Object.fromEntries(known.map((name) => [name, inputValues[name] as Tensor]))
     const { compiled, native, used } = this.#plan(inputShapes, values)
+    const described = fromNative(() => native.describe())
     return {
-      ...fromNative(() => native.describe()),
+      ...described,
+      steps: described.steps.map(({ op, kernel, why }, i) => {
+        const { nodes = [], apart } = compiled.spec.steps[i] as PlanStep
+        return { nodes, op, kernel, why: [...(apart === undefined ? [] : [`not joined: ${apart}`]), ...(why === '' ? [] : [why])] }
+      }),
       threads: this.#threads,
       precision: used.precision,
       ...(used.reason !== undefined && { precisionReason: used.reason }),
@@ -183,7 +206,7 @@ export class Session {
     const checked = checkFeeds(this.#graph, feeds)
     const plan = this.#planFor(checked)
     const inputs = plan.feedOf.map((i) => (checked[i] as CheckedFeed).floats)
-    return { plan, inputs, results: new Results(plan.compiled, memory, inputs) }
+    return { plan, inputs, results: new Results(plan.results, memory, inputs) }
   }
 
   #planFor(checked: readonly CheckedFeed[]): Plan {
@@ -241,7 +264,13 @@ export class Session {
   }
 
   #request(inputShapes: InputShapes, inputValues: InputValues): PlanRequest {
-    return { graph: this.#graph, inputShapes: resolveInputs(this.#graph, inputShapes), inputValues, threads: this.#threads }
+    return {
+      graph: this.#graph,
+      inputShapes: resolveInputs(this.#graph, inputShapes),
+      inputValues,
+      threads: this.#threads,
+      planner: this.#planner
+    }
   }
 
   /** Puts a plan last in the order of use. */

@@ -20,6 +20,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) : environment_(make_environmen
   exports.Set("patchMoments", Napi::Function::New<patch_moments>(env, "patchMoments"));
   exports.Set("cpdTest", cpd_test(env));
   exports.Set("createPlan", Napi::Function::New<create_plan>(env, "createPlan"));
+  exports.Set("createPlanner", Napi::Function::New<create_planner>(env, "createPlanner"));
   exports.Set("createTrainer", Napi::Function::New<create_trainer>(env, "createTrainer"));
 }
 

@@ -10,9 +10,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Waking a sleeping thread costs the caller a system call and the job some 10 µs, more on a virtual machine. Where the
-// next job is likely to come within this time, the thread looks out for it instead.
-constexpr auto kSpin = std::chrono::microseconds(100);
+// Waking a sleeping thread costs the caller a system call and the job some 10 µs, on a virtual machine up to 100. Where
+// the next job is likely to come within this time, the thread looks out for it instead. A caller that waits for each
+// result has to wake up itself before it sends the next job: the time is twice the longest wakening.
+constexpr auto kSpin = std::chrono::microseconds(200);
 
 }  // namespace
 

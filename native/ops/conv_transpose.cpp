@@ -39,6 +39,7 @@ class ConvTranspose : public Step {
   }
 
   void packed_for_good() override { wide_.release_indices(); }
+  std::size_t share_weights(WeightStore& store) override { return depthwise_ ? 0 : wide_.share_weights(store); }
 
   void forward(const Context& context) override {
     if (depthwise_) {

@@ -48,6 +48,7 @@ class Convolution : public Step {
     depthwise_ = shape_.depthwise() && spec.maxout.pieces == 1 && in_.layout.block == out_.layout.block;
     using Direction = Gather::Direction;
     if (depthwise_) {
+      why_ = "each channel by itself: there is nothing to sum over";
       narrow_ = Depthwise(shape_, Direction::forward, in_.layout, out_.layout);
       if (in_.needs_grad) narrow_back_ = Depthwise(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout);
     } else if (const int m = winograd_tile(spec, resources.training)) {
@@ -79,6 +80,10 @@ class Convolution : public Step {
   }
 
   void packed_for_good() override { wide_.release_indices(); }
+  // Depthwise weights are few.
+  std::size_t share_weights(WeightStore& store) override {
+    return depthwise_ ? 0 : fast_ ? fast_->share_weights(store) : wide_.share_weights(store);
+  }
 
   void forward(const Context& context) override {
     if (fast_) return forward_fast(context);
@@ -112,21 +117,26 @@ class Convolution : public Step {
   std::string kernel() const override {
     if (depthwise_) return "depthwise " + window_name(shape_.window);
     if (fast_) return fast_->name() + epilogue_.name();
-    return "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.panel_blocks()) + " blocks" +
-           epilogue_.name();
+    return "direct " + window_name(shape_.window) + ", " + wide_.tile_name() + epilogue_.name();
   }
+  std::string why() const override { return fast_ ? why_ + "; " + fast_->portion_reason() : why_; }
   std::size_t weight_bytes() const override {
     return depthwise_ ? narrow_.weight_bytes() : fast_ ? fast_->weight_bytes() : wide_.weight_bytes();
   }
   std::size_t scratch_floats() const override { return fast_ ? fast_->scratch_floats() : Gather::scratch_floats(); }
 
  private:
-  int winograd_tile(const StepSpec& spec, bool training) const {
+  int winograd_tile(const StepSpec& spec, bool training) {
     const Algorithm algorithm = training ? Algorithm::direct : spec.convolution.algorithm;
-    if (algorithm == Algorithm::automatic) return Winograd::choose(shape_, in_.layout, out_.layout);
+    if (algorithm == Algorithm::automatic) {
+      Winograd::Choice choice = Winograd::choose(shape_, in_.layout, out_.layout);
+      why_ = std::move(choice.why);
+      return choice.m;
+    }
+    why_ = training ? "training is always direct" : "asked for";
     if (algorithm == Algorithm::direct) return 0;
-    if (!Winograd::applies(shape_, in_.layout, out_.layout))
-      throw Error(ErrorCode::argument, "convolution: this one has no Winograd form");
+    if (const std::string reason = Winograd::obstacle(shape_, in_.layout, out_.layout); !reason.empty())
+      throw Error(ErrorCode::argument, "convolution: this one has no Winograd form: " + reason);
     return algorithm == Algorithm::winograd2 ? 2 : 4;
   }
 
@@ -216,6 +226,7 @@ class Convolution : public Step {
   Buffer shared_gradient_;
   Depthwise narrow_, narrow_back_;
   std::unique_ptr<Winograd> fast_;
+  std::string why_;  // this kernel
 };
 
 }  // namespace

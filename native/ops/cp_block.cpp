@@ -99,6 +99,13 @@ class CpBlock : public Step {
   void packed_for_good() override {
     for (Stage& stage : stages_) stage.wide.release_indices();
   }
+  std::size_t share_weights(WeightStore& store) override {
+    std::size_t saved = 0;
+    for (Stage& stage : stages_) {
+      if (!stage.depthwise) saved += stage.wide.share_weights(store);
+    }
+    return saved;
+  }
 
   void forward(const Context& context) override {
     const std::int64_t height = out_.layout.h;
@@ -118,11 +125,12 @@ class CpBlock : public Step {
   std::string kernel() const override {
     std::string text = "fused";
     for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
-    return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
-           std::to_string(between_floats_ * sizeof(float) / 1024) + " KiB between the stages" +
+    return text + ", bands of " + std::to_string(band_) + " rows" +
+           (images_ > 1 ? " of " + std::to_string(images_) + " images" : "") +
            (by_panels_ ? ", a panel of the rank at a time" : "") + (in_.layout.block == block_ ? "" : ", from planes") +
            (out_.layout.block == block_ ? "" : ", to planes") + epilogue_.name();
   }
+  std::string why() const override { return why_; }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
     for (const Stage& stage : stages_)
@@ -222,7 +230,8 @@ class CpBlock : public Step {
     const std::int64_t wanted =
         std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
     band_ = height;
-    bool front = panels && wanted == 1 && input() <= cache && lay_out(height, 1, true) <= 3 * cache;
+    const std::int64_t whole = input(), spilling = lay_out(height, 1, true);
+    bool front = panels && wanted == 1 && whole <= cache && spilling <= 3 * cache;
     if (!front) {
       while (band_ > 1 && lay_out(band_, 1, false) > budget) band_ = (band_ + 1) / 2;
       if (band_ == height) {
@@ -231,6 +240,21 @@ class CpBlock : public Step {
     }
     by_panels_ = front || (panels && input() <= cache);
     between_floats_ = static_cast<std::size_t>(lay_out(band_, images_, front));
+    const auto kib = [&](std::int64_t floats) { return std::to_string(floats * kFloat / 1024) + " KiB"; };
+    const std::string room = "L2's " + kib(cache);
+    if (front) {
+      why_ = "all rows at once: " + kib(whole) + " of input fit " + room + ", " + kib(spilling) +
+             " between the stages are at most 3 times that";
+    } else {
+      const std::int64_t between = static_cast<std::int64_t>(between_floats_);
+      why_ = (band_ == height ? std::string("whole images") : "bands of " + std::to_string(band_) + " rows") + ": " +
+             kib(between) +
+             (between <= budget ? " between the stages fit" : " between the stages, the least, do not fit") +
+             " half of " + room + "; ";
+      why_ += !panels ? "stage by stage, as it is no reduce, depthwise, expand chain"
+                      : (by_panels_ ? "a panel of the rank at a time, as " : "stage by stage, as ") + kib(input()) +
+                            " of input " + (by_panels_ ? "fit it" : "do not fit it");
+    }
     constexpr std::int64_t kPixel = 2 * sizeof(void*) / kFloat;  // floats of a listed pixel
     const Layout& first = stages_[0].layout;
     list_floats_ = by_panels_ ? static_cast<std::size_t>(images_ * first.h * first.w * kPixel) : 0;
@@ -418,6 +442,7 @@ class CpBlock : public Step {
   std::int64_t band_ = 1, images_ = 1;
   std::size_t between_floats_ = 0, list_floats_ = 0;
   bool by_panels_ = false;
+  std::string why_;  // this order
 };
 
 }  // namespace

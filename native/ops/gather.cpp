@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../core/status.h"
+#include "../plan/weight_store.h"
 
 namespace polyadic {
 namespace {
@@ -145,6 +146,12 @@ void Gather::add_panel(int phase, std::int64_t first_block, int count, std::int6
   panels_.push_back(std::move(panel));
 }
 
+std::string Gather::tile_name() const {
+  const int blocks = panels_.empty() ? 1 : panels_[0].blocks;
+  return "tiles of " + std::to_string(table_->f32.pixels[blocks - 1]) + " pixels x " +
+         std::to_string(blocks * dst_.block) + " channels";
+}
+
 void Gather::pack(const Context& context, const float* weights, const float* bias) {
   constexpr std::int64_t kSlice = 1 << 16;
   const std::int64_t count = static_cast<std::int64_t>(source_.size());
@@ -156,6 +163,12 @@ void Gather::pack(const Context& context, const float* weights, const float* bia
     }
   });
   pack_bias(bias);
+}
+
+std::size_t Gather::share_weights(WeightStore& store) {
+  const std::size_t saved = store.share(std::move(packed_), shared_);
+  weights_ = shared_->data();
+  return saved;
 }
 
 void Gather::pack_bias(const float* bias) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,8 @@
 #include "geometry.h"
 
 namespace polyadic {
+
+class WeightStore;
 
 class Gather {
  public:
@@ -27,6 +31,9 @@ class Gather {
 
   // Packs weights [Cout][Cin/groups][kH][kW] and, forward, a bias [Cout] or null.
   void pack(const Context& context, const float* weights, const float* bias);
+
+  // Reads its packed weights from the store from now on: no pack() afterwards. Returns the bytes that saves.
+  std::size_t share_weights(WeightStore& store);
 
   // Forgets where weights came from: no pack() and no weight_gradient() afterwards.
   void release_indices() { std::vector<std::int32_t>().swap(source_); }
@@ -75,9 +82,11 @@ class Gather {
   static std::size_t scratch_floats() {
     return static_cast<std::size_t>(kMaxBlocks) * (kBand * 16 + static_cast<std::size_t>(kTilePlane));
   }
-  std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
-  // Tile of a full panel, for `describe`.
-  int panel_blocks() const { return panels_.empty() ? 0 : panels_[0].blocks; }
+  std::size_t weight_bytes() const {
+    return ((shared_ ? shared_->size() : packed_.size()) + bias_.size()) * sizeof(float);
+  }
+  // Tile of the first panel, which is the largest, for `describe`.
+  std::string tile_name() const;
 
  private:
   // Blocks of output channels (with pairs of maxout pieces: of the convolution's) computed together from one list of
@@ -138,7 +147,8 @@ class Gather {
   std::vector<std::int32_t> source_;  // index of the weight of each packed element, −1 for padding
   std::vector<std::int32_t> bias_source_;
   Buffer packed_, bias_;
-  const float* weights_ = nullptr;  // packed_, or what training keeps in packed order
+  std::shared_ptr<const Buffer> shared_;  // in the place of packed_
+  const float* weights_ = nullptr;        // packed_, shared_ or what training keeps in packed order
   std::size_t packed_size_ = 0;
   bool by_transposing_ = false;      // pack_from() needs no indices
   std::vector<std::int32_t> holes_;  // packed elements that are no weights

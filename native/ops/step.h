@@ -29,6 +29,7 @@ struct Value {
 };
 
 class Gather;
+class WeightStore;
 
 struct Parameter {
   // Row-major as in ONNX, or in a gather's packed order. Gradient and optimiser state lie like the values.
@@ -52,6 +53,9 @@ class Step {
   virtual void pack(const Context&) {}
   // Inference: pack() will not be called again.
   virtual void packed_for_good() {}
+  // The same, right after pack(): puts its packed weights into the store, reads those that it gets from there, and says
+  // how many bytes others had already.
+  virtual std::size_t share_weights(WeightStore&) { return 0; }
   virtual void forward(const Context& context) = 0;
   // From the output's gradient: adds to parameters' gradients, sets (or, where accumulate[i], adds to) the inputs'.
   virtual void backward(const Context&) {}
@@ -61,6 +65,8 @@ class Step {
 
   // For `describe`: which kernel with which tile.
   virtual std::string kernel() const { return "plain"; }
+  // Why that one and no other, in the words of what decided; empty where there was nothing to decide.
+  virtual std::string why() const { return {}; }
   virtual std::size_t weight_bytes() const { return 0; }
   virtual std::size_t scratch_floats() const { return 0; }
 

@@ -1,9 +1,12 @@
 #include "winograd.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
 
 #include "../core/cpu_features.h"
+#include "../plan/weight_store.h"
 #include "winograd_weights.h"
 
 namespace polyadic {
@@ -23,16 +26,24 @@ std::int64_t divided(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-bool Winograd::applies(const ConvolutionShape& shape, const Layout& src, const Layout& dst) {
+std::string Winograd::obstacle(const ConvolutionShape& shape, const Layout& src, const Layout& dst) {
   const Window& w = shape.window;
   const int block = kernels().f32.block;
-  return w.kernel[0] == 3 && w.kernel[1] == 3 && w.strides[0] == 1 && w.strides[1] == 1 && w.dilations[0] == 1 &&
-         w.dilations[1] == 1 && src.block == block && dst.block == block && dst.c == shape.out_channels &&
-         (shape.groups == 1 || shape.out_channels / shape.groups % block == 0);
+  const auto both = [](const std::array<std::int64_t, 2>& extents, std::int64_t wanted) {
+    return extents[0] == wanted && extents[1] == wanted;
+  };
+  if (!both(w.kernel, 3)) return "it is not 3x3";
+  if (!both(w.strides, 1)) return "it has strides";
+  if (!both(w.dilations, 1)) return "it is dilated";
+  if (src.block != block) return "its input lies in planes";
+  if (dst.block != block || dst.c != shape.out_channels) return "its output is a maximum over channels";
+  if (shape.groups > 1 && shape.out_channels / shape.groups % block != 0)
+    return "a group's outputs are no multiple of " + std::to_string(block);
+  return {};
 }
 
-int Winograd::choose(const ConvolutionShape& shape, const Layout& src, const Layout& dst) {
-  if (!applies(shape, src, dst)) return 0;
+Winograd::Choice Winograd::choose(const ConvolutionShape& shape, const Layout& src, const Layout& dst) {
+  if (const std::string reason = obstacle(shape, src, dst); !reason.empty()) return {0, "no Winograd form: " + reason};
   // Cycles of one image: products at two vectors a cycle, reading the weights, and the transforms.
   const double lanes = dst.block, per_group = static_cast<double>(shape.in_channels / shape.groups);
   const double blocks = static_cast<double>(dst.blocks());
@@ -40,17 +51,22 @@ int Winograd::choose(const ConvolutionShape& shape, const Layout& src, const Lay
     const double vectors = products * per_group * blocks;
     return pixels * vectors / 2 + vectors * lanes * sizeof(float) / kBytesACycle;
   };
+  const auto thousands = [](double count) { return std::to_string(std::llround(count / 1000)) + "k"; };
   double least = cycles(static_cast<double>(shape.out_h * shape.out_w), 9);
-  int best = 0;
+  Choice best;
+  std::string modelled = "direct " + thousands(least);
   for (const int m : {2, 4}) {
     const double tiles = static_cast<double>(divided(shape.out_h, m) * divided(shape.out_w, m));
     const double positions = (m + 2) * (m + 2);
     const double transforms = tiles * positions * kTransformCycles * (static_cast<double>(src.blocks()) + blocks);
     const double all = cycles(tiles, positions) + transforms;
+    const std::string name = std::to_string(m);
+    modelled += ", F(" + name + "x" + name + ") " + thousands(all);
     if (all >= least) continue;
     least = all;
-    best = m;
+    best.m = m;
   }
+  best.why = "modelled cycles an image: " + modelled;
   return best;
 }
 
@@ -98,11 +114,17 @@ void Winograd::choose_portion(int threads) {
       positions() * (src_.blocks() + dst_.blocks()) * dst_.block * static_cast<std::int64_t>(sizeof(float));
   const auto fitting = [&](std::int64_t bytes) { return std::max<std::int64_t>(8, std::min(tiles_, bytes / tile)); };
   const std::int64_t beside = cache * 7 / 8 - weights;
+  const auto kib = [](std::int64_t bytes) { return std::to_string(bytes / 1024) + " KiB"; };
+  portion_reason_ = kib(weights) + " of weights and " + kib(tile) + " a tile, L2 has " + kib(cache) + ": ";
   if (beside >= 8 * tile) {
     portion_ = fitting(beside);
+    portion_reason_ += "as many tiles as fit beside the weights";
   } else {
     const std::int64_t near = fitting(cache * 3 / 4), far = fitting(4 * cache);
-    portion_ = weights / near < weights / far + 2 * tile ? near : far;
+    const bool is_near = weights / near < weights / far + 2 * tile;
+    portion_ = is_near ? near : far;
+    portion_reason_ += is_near ? "the tiles fit, weights are read again for each portion"
+                               : "large portions, as reading the weights costs more than the tiles";
   }
   portion_ = std::min(portion_, tiles_);
   std::int64_t portions = divided(tiles_, portion_);
@@ -129,6 +151,8 @@ std::string Winograd::name() const {
   return "Winograd F(" + m + "x" + m + ", 3x3), portions of " + std::to_string(portion_) + " tiles" +
          (shared_ ? " shared by threads" : "");
 }
+
+std::size_t Winograd::share_weights(WeightStore& store) { return store.share(std::move(weights_), shared_weights_); }
 
 void Winograd::pack(const Context& context, const float* weights, const float* bias) {
   const std::int64_t per_group = shape_.in_channels / shape_.groups;
@@ -203,7 +227,7 @@ void Winograd::multiply(const Portion& portion, const Panel& panel, int position
   const std::int64_t groups = divided(portion.count, f32.pixels[panel.blocks - 1]);
   const float* inputs = portion.inputs + position * input_position();
   float* outputs = portion.outputs + panel.outputs + position * output_position(panel);
-  const float* weights = weights_.data() + panel.weights + position * per_group * width;
+  const float* weights = this->weights().data() + panel.weights + position * per_group * width;
   TileArgs args{};
   for (std::int64_t k = 0; k < per_group; k += chunk) {
     args.k = std::min(chunk, per_group - k);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,19 @@ struct WinogradEnd {
   const float* residual = nullptr;
 };
 
+class WeightStore;
+
 class Winograd {
  public:
-  // Whether the shape and layouts have this form at all.
-  static bool applies(const ConvolutionShape& shape, const Layout& src, const Layout& dst);
+  // Why the shape and layouts do not have this form at all; empty where they do.
+  static std::string obstacle(const ConvolutionShape& shape, const Layout& src, const Layout& dst);
   // The m for which least time is expected: 2 or 4; 0 for the direct convolution. By the shape of one image and the
   // kernel table alone: results must depend on nothing else.
-  static int choose(const ConvolutionShape& shape, const Layout& src, const Layout& dst);
+  struct Choice {
+    int m = 0;
+    std::string why;
+  };
+  static Choice choose(const ConvolutionShape& shape, const Layout& src, const Layout& dst);
 
   Winograd() = default;
   // m: 2 or 4.
@@ -37,12 +44,17 @@ class Winograd {
   // Transforms and packs weights [Cout][Cin/groups][3][3]; takes over a bias [Cout] or null.
   void pack(const Context& context, const float* weights, const float* bias);
 
+  // Reads its packed weights from the store from now on: no pack() afterwards. Returns the bytes that saves.
+  std::size_t share_weights(WeightStore& store);
+
   // src and dst point to the start of the values.
   void run(const Context& context, const float* src, float* dst, const WinogradEnd& end) const;
 
   std::size_t scratch_floats() const;
-  std::size_t weight_bytes() const { return (weights_.size() + bias_.size()) * sizeof(float); }
+  std::size_t weight_bytes() const { return (weights().size() + bias_.size()) * sizeof(float); }
   std::string name() const;
+  // Why portions of so many tiles.
+  const std::string& portion_reason() const { return portion_reason_; }
 
  private:
   struct Panel {
@@ -82,11 +94,14 @@ class Winograd {
   int m_ = 0;
   std::int64_t rows_ = 0, columns_ = 0, tiles_ = 0;  // of tiles: in an image, in a row of it, in all images
   std::int64_t portion_ = 0;                         // tiles of a portion
-  bool shared_ = false;                              // all threads work on one portion; else each on one of its own
+  std::string portion_reason_;
+  bool shared_ = false;  // all threads work on one portion; else each on one of its own
   std::vector<Panel> panels_;
   std::int64_t outputs_ = 0;           // floats of a portion's outputs
   std::vector<std::int32_t> offsets_;  // of each input channel from a tile, within a portion's inputs
+  const Buffer& weights() const { return shared_weights_ ? *shared_weights_ : weights_; }
   Buffer weights_, bias_;
+  std::shared_ptr<const Buffer> shared_weights_;  // in the place of weights_
   bool has_bias_ = false;
 };
 

@@ -8,13 +8,15 @@
 
 #include "../ops/step.h"
 #include "plan_spec.h"
+#include "weight_store.h"
 
 namespace polyadic {
 
 class Plan {
  public:
-  // Throws Error(argument or shape) when indices or sizes in the spec do not fit each other.
-  explicit Plan(PlanSpec spec);
+  // Throws Error(argument or shape) when indices or sizes in the spec do not fit each other. With a store, packed
+  // weights of inference are shared with the other plans that were made with it.
+  explicit Plan(PlanSpec spec, WeightStore* store = nullptr);
 
   // Dense NCHW inputs to dense NCHW outputs, in the spec's order. One run at a time: later callers wait.
   void run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control);
@@ -41,7 +43,15 @@ class Plan {
   std::int64_t slice() const { return slice_; }
   std::size_t arena_bytes() const;
   std::size_t weight_bytes() const;
-  std::vector<std::pair<std::string, std::string>> describe() const;
+  // Of them, what another plan had already when this one was made.
+  std::size_t shared_weight_bytes() const { return shared_weight_bytes_; }
+  // What each step does, by which kernel, and why.
+  struct Described {
+    std::string op, kernel, why;
+  };
+  std::vector<Described> describe() const;
+  // Why so many images at a time; empty where there is one.
+  const std::string& slice_reason() const { return slice_reason_; }
   std::size_t input_size(std::size_t i) const { return whole_size(spec_.inputs[i]); }
   std::size_t output_size(std::size_t i) const { return whole_size(spec_.outputs[i]); }
 
@@ -58,7 +68,7 @@ class Plan {
   void make_steps();
   void find_backward_path();
   void release_packed_parameters();
-  void pack();
+  void pack(WeightStore* store = nullptr);
   void run_step(std::size_t i);
   template <class F>
   void each_plane(const Layout& layout, F&& f) const;
@@ -69,6 +79,7 @@ class Plan {
   PlanSpec spec_;  // its values are those of a slice
   // A run takes the batch in slices of so many images, see slices.h.
   std::int64_t batch_ = 1, slice_ = 1;
+  std::string slice_reason_;
   std::vector<const float*> slice_inputs_;  // of the slice that runs
   std::vector<Value> values_;
   std::vector<bool> direct_;  // inputs and outputs that lie in the caller's memory
@@ -80,6 +91,7 @@ class Plan {
   std::unique_ptr<Context> context_;
   std::mutex mutex_;
   bool packed_ = false;
+  std::size_t shared_weight_bytes_ = 0;
   bool constants_done_ = false;
 };
 

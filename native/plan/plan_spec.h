@@ -93,6 +93,7 @@ enum class Op {
 constexpr Op kLastOp = Op::recurrent;
 
 inline bool is_dense_op(Op op) { return op >= Op::copy; }
+inline bool is_convolution(Op op) { return op == Op::convolution || op == Op::cp_block; }
 
 struct StepSpec {
   Op op{};

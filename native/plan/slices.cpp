@@ -1,6 +1,7 @@
 #include "slices.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "../core/cpu_features.h"
 #include "../core/dispatch.h"
@@ -50,9 +51,10 @@ std::vector<Traffic> traffic_of(const PlanSpec& spec) {
 
 }  // namespace
 
-std::int64_t images_at_a_time(const PlanSpec& spec) {
-  if (!images_are_independent(spec)) return spec.values.empty() ? 1 : spec.values[0].n;
-  const std::int64_t batch = spec.values[0].n;
+Slices images_at_a_time(const PlanSpec& spec) {
+  const std::int64_t batch = spec.values.empty() ? 1 : spec.values[0].n;
+  if (!images_are_independent(spec)) return {batch, batch > 1 ? "some step looks from one image at another" : ""};
+  if (batch == 1) return {1, {}};
   const double cache = static_cast<double>(second_level_cache_bytes());
   // Beginning a step costs as much as reading this many bytes; several threads meet before and after it as well.
   const double begin = spec.threads == 1 ? 2e3 : 50e3;
@@ -60,7 +62,7 @@ std::int64_t images_at_a_time(const PlanSpec& spec) {
   constexpr double kNear = 0.3;
   const std::vector<Traffic> steps = traffic_of(spec);
   std::int64_t best = batch;
-  double least = 0;
+  double least = 0, together = 0, fewest = 0;  // `fewest`: with as few as there may be
   for (std::int64_t passes = 1; passes <= batch; ++passes) {
     const std::int64_t slice = (batch + passes - 1) / passes;
     if (passes > 1 && (slice == best || slice < spec.threads)) continue;
@@ -73,12 +75,16 @@ std::int64_t images_at_a_time(const PlanSpec& spec) {
       const double held = step.activations * static_cast<double>(slice) / spec.threads;
       if (held > cache * 3 / 4) cost += step.activations;
     }
+    if (passes == 1) together = cost;
+    fewest = cost;
     if (passes == 1 || cost < least) {
       least = cost;
       best = slice;
     }
   }
-  return best;
+  const auto traffic = [](double bytes) { return std::to_string(std::llround(bytes / 1024)) + " KiB"; };
+  return {best, "modelled traffic an image " + traffic(least) + ", with the whole batch at a time " +
+                    traffic(together) + ", with the fewest images " + traffic(fewest)};
 }
 
 }  // namespace polyadic

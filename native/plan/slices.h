@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "plan_spec.h"
 
@@ -10,6 +11,10 @@ namespace polyadic {
 // Few images at a time keep the values between two steps in the second-level cache; many at a time make more of each
 // reading of the weights. Returns the number, from 1 to the batch, for which a small model of that traffic is least:
 // the whole batch when the images are not independent of each other or there is only one.
-std::int64_t images_at_a_time(const PlanSpec& spec);
+struct Slices {
+  std::int64_t images = 1;
+  std::string why;  // empty where there is only one image
+};
+Slices images_at_a_time(const PlanSpec& spec);
 
 }  // namespace polyadic

@@ -25,6 +25,8 @@ t.test('inspect shows inputs, outputs, layers and totals', async (t) => {
     json.nodes.map((node: { name: string }) => node.name),
     ['conv1', 'relu1', 'conv2', 'flatten', 'softmax']
   )
+  t.match(json.steps[0], { nodes: ['conv1', 'relu1'], op: 'convolution', kernel: /^direct 3x3/, why: [/^no Winograd form: /] })
+  t.match(stdout, /conv1 \+1 +convolution +direct 3x3.*\n +· no Winograd form: /)
 })
 
 t.test('compress without data', async (t) => {

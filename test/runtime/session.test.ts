@@ -40,6 +40,16 @@ void t.test('runs by name or alone, at once or not', async (t) => {
   )
 })
 
+void t.test('an output that the graph lists twice', async (t) => {
+  const b = new NetworkBuilder()
+  const graph = b.graph(b.node('Relu', [b.input(['batch', 2, 2], 'x')]))
+  await using session = await Session.create({ ...graph, outputs: [...graph.outputs, ...graph.outputs] })
+  const outputs = { relu0: tensor([0, 0, 0, 0]) }
+  t.same(await session.run(tensor([1, -2, 3, -4])), { relu0: tensor([1, 0, 3, 0]) })
+  t.equal((await session.run(tensor([1, -2, 3, -4]), { outputs })).relu0, outputs.relu0)
+  t.same(outputs, { relu0: tensor([1, 0, 3, 0]) })
+})
+
 void t.test('refuses what does not fit', async (t) => {
   await using session = await small()
   const data = new Float32Array(4)
