@@ -15,10 +15,16 @@ const file = path.join(root, 'docs', 'benchmarks.md')
 
 /** Reports of docs/benchmarks, and what the document says above each. */
 const reports = [
-  { name: 'one-thread', title: 'One thread, AVX-512' },
-  { name: 'networks', title: 'Networks, one thread, AVX-512, every result in fresh memory' },
+  { name: 'one-thread', title: 'One thread, AVX-512', charts: true },
+  { name: 'overhead', title: 'What a call costs beside the plan' },
   { name: 'two-threads', title: 'Two threads, AVX-512' },
-  { name: 'avx2', title: 'One thread, AVX2 forced' }
+  { name: 'avx2', title: 'One thread, AVX2 forced' },
+  { name: 'amd-layers', title: 'Another processor: layers, one thread, AVX-512, earlier kernels', charts: true },
+  {
+    name: 'amd-networks',
+    title: 'Another processor: networks, one thread, AVX-512, earlier kernels, every result in fresh memory',
+    charts: true
+  }
 ] as const
 
 const chartTitles = { layers: 'Layers', networks: 'Networks' } as const
@@ -30,19 +36,22 @@ async function main(): Promise<void> {
     const json = path.join(folder, `${name}.json`)
     if (existsSync(json)) read.set(name, JSON.parse(await readFile(json, 'utf8')) as BenchReport)
   }
-  for (const { name, title } of reports) {
+  for (const { name, title, ...how } of reports) {
     const report = read.get(name)
     if (report === undefined) continue
     sections.push(`## ${title}`, provenance(report))
     for (const suite of ['layers', 'networks'] as const) {
       const cases = report.cases.filter((one) => one.suite === suite)
       if (cases.length === 0) continue
-      if (name === 'one-thread' || name === 'networks') {
-        await writeFile(path.join(folder, `${suite}.svg`), chart(chartTitles[suite], cases))
-        sections.push(`![${chartTitles[suite]}: how many times faster than each runtime](benchmarks/${suite}.svg)`)
+      if ('charts' in how) {
+        const picture = `${name}${name.includes(suite) ? '' : `-${suite}`}.svg`
+        await writeFile(path.join(folder, picture), chart(chartTitles[suite], cases))
+        sections.push(`![${chartTitles[suite]}: how many times faster than each runtime](benchmarks/${picture})`)
       }
       sections.push(table(cases), means(cases))
     }
+    const calls = report.cases.filter((one) => one.suite === 'overhead')
+    if (calls.length > 0) sections.push(overheads(calls))
   }
   const [one, two] = [read.get('one-thread'), read.get('two-threads')]
   if (one !== undefined && two !== undefined) sections.push('## Two threads for one', speedups(one, two))
@@ -109,6 +118,17 @@ function chart(title: string, all: readonly BenchCase[]): string {
     )
   )
   return barChart(bars, { title: `${title}, one thread: times faster`, xLabel: "a peer's time over ours", format: formatRatio })
+}
+
+function overheads(cases: readonly BenchCase[]): string {
+  const right = { align: 'right' } as const
+  return markdownTable(
+    [{ title: 'call' }, { title: 'µs', ...right }, { title: "the plan's own µs", ...right }, { title: 'over it, µs', ...right }],
+    cases.map(({ name, ours_ms, peer_ms, overhead_us }) => [
+      name,
+      ...[1e3 * ours_ms, 1e3 * (peer_ms ?? Number.NaN), overhead_us ?? Number.NaN].map((us) => significant(us, 3))
+    ])
+  )
 }
 
 function speedups(one: BenchReport, two: BenchReport): string {
