@@ -43,6 +43,11 @@ async function main(): Promise<void> {
       sections.push(table(cases), means(cases))
     }
   }
+  const calls = path.join(folder, 'overhead.json')
+  if (existsSync(calls)) {
+    const report = JSON.parse(await readFile(calls, 'utf8')) as BenchReport
+    sections.push("## Calls: over the plan's own time", provenance(report), overheads(report.cases))
+  }
   const [one, two] = [read.get('one-thread'), read.get('two-threads')]
   if (one !== undefined && two !== undefined) sections.push('## Two threads for one', speedups(one, two))
   await replacePart(sections.join('\n\n'))
@@ -82,6 +87,22 @@ function table(cases: readonly BenchCase[]): string {
     ]
   })
   return markdownTable(columns, rows)
+}
+
+/** Of each call: its time, the plan's own, and the median of their differences. */
+function overheads(cases: readonly BenchCase[]): string {
+  const right = { align: 'right' } as const
+  const columns = [{ title: 'call' }, { title: 'µs', ...right }, { title: "the plan's own", ...right }, { title: 'over it', ...right }]
+  const microseconds = (ms = Number.NaN): string => significant(1e3 * ms, 3)
+  return markdownTable(
+    columns,
+    cases.map(({ name, ours_ms, peer_ms, overhead_us = Number.NaN }) => [
+      name,
+      microseconds(ours_ms),
+      microseconds(peer_ms),
+      significant(overhead_us, 3)
+    ])
+  )
 }
 
 /** Geometric means and the least ratio, by peer and form. */
