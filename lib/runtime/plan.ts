@@ -8,6 +8,7 @@ import { type ResultKinds, resultKinds } from './results.js'
 
 /** What a session runs for input shapes. */
 export interface Plan {
+  /** Without parameters. */
   readonly compiled: Compiled
   /** Of the graph's inputs, in their order. */
   readonly inputDims: readonly (readonly number[])[]
@@ -46,7 +47,8 @@ function compileFor({ graph, inputShapes, inputValues, threads }: PlanRequest, p
 function planOf({ graph, inputShapes, planner }: PlanRequest, compiled: Compiled, used: UsedPrecision): Plan {
   const names = graph.inputs.map(({ name }) => name)
   return {
-    compiled,
+    // Native code has its own copy of the weights: those made for this plan alone must not stay.
+    compiled: { ...compiled, spec: { ...compiled.spec, parameters: [] } },
     inputDims: names.map((name) => inputShapes.get(name) as readonly number[]),
     feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
     results: resultKinds(compiled),
