@@ -33,7 +33,8 @@
   'targets': [
     {
       'target_name': 'polyadic',
-      'sources': ['<!@(node native/list.cjs sources)'],
+      'sources': ['<!@(node native/list.cjs sources plan binding)'],
+      'cflags_cc': ['<!@(node native/list.cjs optimise small)'],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
       'defines': [
         'NAPI_VERSION=9',
@@ -41,7 +42,7 @@
         'NODE_ADDON_API_DISABLE_DEPRECATED',
         'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'
       ],
-      'dependencies': ['kernels_scalar', 'kernels_bf16_scalar'],
+      'dependencies': ['engine', 'kernels_scalar', 'kernels_bf16_scalar'],
       'conditions': [
         ["target_arch=='x64'", { 'dependencies': ['kernels_avx2', 'kernels_avx512', 'kernels_bf16_avx512'] }],
         ["OS=='linux'", {
@@ -53,10 +54,18 @@
       ]
     },
     {
+      'target_name': 'engine',
+      'type': 'static_library',
+      'sources': ['<!@(node native/list.cjs sources core ops solver)'],
+      'conditions': [["OS=='linux' and openmp=='on'", { 'cflags_cc': ['-fopenmp'] }]]
+    },
+    {
       'target_name': 'kernels_scalar',
       'type': 'static_library',
       'sources': ['<!@(node native/list.cjs kernels scalar)'],
-      'cflags_cc': ['<@(kernel_flags)']
+      'cflags_cc': ['<@(kernel_flags)'],
+      # There it is for processors without AVX2, and unrolled it would be larger than the kernels of AVX-512. Elsewhere it is all there is.
+      'conditions': [["target_arch=='x64'", { 'cflags_cc': ['<!@(node native/list.cjs optimise compact)'] }]]
     },
     {
       'target_name': 'kernels_bf16_scalar',

@@ -1,5 +1,7 @@
 // Runs a command with the addon compiled under a sanitizer, and fails on any report: CONTRIBUTING.md says what each finds.
-//   node native/sanitize.mjs address|thread [COMMAND ARGS...]       default command: the tests, or for `thread` those of native code and embedding
+//   node native/sanitize.mjs address|thread [--short | COMMAND ARGS...]
+// Without a command: the tests, or for `thread` those of native code and embedding; --short takes a few of them, those with the most threads and
+// the most hostile input.
 // address: AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer. thread: ThreadSanitizer, with the std::thread backend, as libgomp's
 // barriers are not made for it.
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -9,22 +11,38 @@ import path from 'node:path'
 import { compile, root } from './variant.mjs'
 
 const kinds = {
-  address: { flags: 'address,undefined', library: 'libasan.so', openmp: '1', tests: [] },
+  address: {
+    flags: 'address,undefined',
+    library: 'libasan.so',
+    openmp: '1',
+    tests: [],
+    short: ['native/executor', 'native/malformed-plans', 'runtime/session']
+  },
   // onnxruntime, with which other tests compare, is not compiled for it.
-  thread: { flags: 'thread', library: 'libtsan.so', openmp: '0', tests: ['test/native/*.test.ts', 'test/embedding/*.test.ts'] }
+  thread: {
+    flags: 'thread',
+    library: 'libtsan.so',
+    openmp: '0',
+    tests: ['test/native/*.test.ts', 'test/embedding/*.test.ts'],
+    short: ['native/executor', 'runtime/threads']
+  }
 }
 const [kind, ...command] = process.argv.slice(2)
 const chosen = kinds[kind]
 if (!chosen) throw new Error(`node native/sanitize.mjs ${Object.keys(kinds).join('|')} [COMMAND...]`)
+const library = execFileSync('g++', [`-print-file-name=${chosen.library}`], { encoding: 'utf8' }).trim()
+// A compiler that has no such library gives the bare name back.
+if (!path.isAbsolute(library)) throw new Error(`${chosen.library} is not installed with this compiler`)
+const short = command[0] === '--short'
+const tests = short ? chosen.short.map((name) => `test/${name}.test.ts`) : chosen.tests
 
 const addon = compile(`sanitize-${kind}`, { env: { POLYADIC_SANITIZE: chosen.flags, POLYADIC_OPENMP: chosen.openmp } })
-const library = execFileSync('g++', [`-print-file-name=${chosen.library}`], { encoding: 'utf8' }).trim()
 const logs = mkdtempSync(path.join(tmpdir(), 'polyadic-sanitize-'))
 const log = path.join(logs, 'report')
 const suppressions = (name) => path.join(root, 'native', 'sanitizers', `${name}.supp`)
 // Not by npx: npm itself crashes under ThreadSanitizer.
-const tap = [process.execPath, path.join(root, 'node_modules/tap/dist/esm/run.mjs'), '--timeout=1800', ...chosen.tests]
-const [first, ...rest] = command.length > 0 ? command : tap
+const tap = [process.execPath, path.join(root, 'node_modules/tap/dist/esm/run.mjs'), '--timeout=3600', ...tests]
+const [first, ...rest] = command.length > 0 && !short ? command : tap
 const result = spawnSync(first, rest, {
   cwd: root,
   stdio: 'inherit',

@@ -38,7 +38,7 @@ Napi::Error to_javascript(Napi::Env env, std::exception_ptr failure) {
   const char* code = code_name(ErrorCode::native);
   std::string message = "unknown native error";
   try {
-    std::rethrow_exception(failure);
+    std::rethrow_exception(std::move(failure));
   } catch (const Error& error) {
     code = code_name(error.code());
     message = error.what();
@@ -159,7 +159,7 @@ void Environment::deliver_all(Napi::Env env) {
       if (!failure) failure = std::current_exception();
     }
   }
-  if (failure) std::rethrow_exception(failure);
+  if (failure) std::rethrow_exception(std::move(failure));
 }
 
 void Environment::settle(Napi::Env env, Job* job) {

@@ -45,7 +45,8 @@ std::string Winograd::obstacle(const ConvolutionShape& shape, const Layout& src,
 Winograd::Choice Winograd::choose(const ConvolutionShape& shape, const Layout& src, const Layout& dst) {
   if (const std::string reason = obstacle(shape, src, dst); !reason.empty()) return {0, "no Winograd form: " + reason};
   // Cycles of one image: products at two vectors a cycle, reading the weights, and the transforms.
-  const double lanes = dst.block, per_group = static_cast<double>(shape.in_channels / shape.groups);
+  const std::int64_t group = shape.in_channels / shape.groups;
+  const double lanes = dst.block, per_group = static_cast<double>(group);
   const double blocks = static_cast<double>(dst.blocks());
   const auto cycles = [&](double pixels, double products) {
     const double vectors = products * per_group * blocks;

@@ -28,8 +28,8 @@ std::vector<Traffic> traffic_of(const PlanSpec& spec) {
   const std::int64_t block = kernels().f32.block;
   const auto bytes = [&](int index) {
     const ValueSpec& v = spec.values[static_cast<std::size_t>(index)];
-    return static_cast<double>((v.c + block - 1) / block * block * v.h * v.w) *
-           (v.bf16 ? sizeof(std::uint16_t) : sizeof(float));
+    const std::int64_t channels = (v.c + block - 1) / block * block;
+    return static_cast<double>(channels * v.h * v.w) * (v.bf16 ? sizeof(std::uint16_t) : sizeof(float));
   };
   std::vector<Traffic> list;
   for (const StepSpec& step : spec.steps) {

@@ -65,16 +65,17 @@ Object.assign(globalThis, { train, validation: train, image: { dtype: 'float32',
   t.match(output, /\n36\n/)
 })
 
-t.test('Node 22 and 24', async (t) => {
-  for (const major of [22, 24]) {
+for (const major of [22, 24]) {
+  t.test(`Node ${major}`, async (t) => {
     const node = otherNode(major)
+    if (node instanceof Error) return t.pass('', { skip: node.message })
     t.match(execFileSync(node, ['--version'], { encoding: 'utf8' }), new RegExp(`^v${major}\\.`))
     for (const file of ['smoke.mjs', 'smoke.cjs']) {
       const { code, output } = execute(node, [file], here)
-      t.equal(code, 0, `Node ${major}, ${file}: ${output}`)
+      t.equal(code, 0, `${file}: ${output}`)
     }
-  }
-})
+  })
+}
 
 t.test('two copies in one process', async (t) => {
   const second = mkdtempSync(path.join(tmpdir(), 'polyadic-second-'))
@@ -118,6 +119,7 @@ t.test('a root file system of little more than Node', { skip: process.getuid?.()
     cpSync(realpathSync(file), path.join(bare, file))
   }
   const node = otherNode(22)
+  if (node instanceof Error) return t.pass('', { skip: node.message })
   const libraries = execFileSync('ldd', [node], { encoding: 'utf8' })
   for (const [file] of libraries.matchAll(/\/\S+\.so[.\d]*/g)) copy(file)
   t.notMatch(libraries, /libgomp/)

@@ -98,7 +98,7 @@ std::vector<Bf16Gather::Pair> Bf16Gather::pairs(const Part& part) const {
     last = std::max(last, range.second);
   }
   // The channel at a place of the source, if the part wants it.
-  const auto wanted = [&](std::int64_t place) -> std::int64_t {
+  const auto wanted = [&, first = first, last = last](std::int64_t place) -> std::int64_t {
     const std::int64_t channel = src_.places.channel(place);
     if (channel < 0 || channel >= shape_.in_channels) return -1;
     return channel / per_group < first || channel / per_group > last ? -1 : channel;
