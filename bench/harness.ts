@@ -32,7 +32,8 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
   const half = comparison.precision === 'bfloat16' ? context.bf16 : undefined
   const measured = await measureInterleaved([comparison.ours, multiplyAdds(half ? 'bf16' : 'float32'), ...comparison.peers], {
     runs: context.quick ? 5 : 25,
-    sampleMs: context.quick ? 2 : 10
+    sampleMs: context.quick ? 2 : 10,
+    settleMs: context.threads > 1 ? 30 : 0
   })
   const [ours, peak, ...peers] = measured.map(({ medianMs }) => medianMs)
   if (ours === undefined || peak === undefined) return []

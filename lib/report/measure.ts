@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises'
+
 /** One of several things whose times are compared. */
 export interface Candidate {
   readonly name: string
@@ -11,6 +13,11 @@ export interface MeasureOptions {
   readonly runs?: number
   /** A sample repeats a short run until it lasts this long, so that each candidate runs from its own caches, not from what the one before left. */
   readonly sampleMs?: number
+  /**
+   * Milliseconds of rest before each sample, then one run that does not count; default 0. Runtimes with several threads keep theirs spinning
+   * for a while after a run, on the cores of whoever comes next.
+   */
+  readonly settleMs?: number
   /** Runs of each candidate before anything counts. */
   readonly warmup?: number
   readonly signal?: AbortSignal | undefined
@@ -24,14 +31,14 @@ export interface Measured {
   readonly samplesMs: readonly number[]
 }
 
-const defaults = { runs: 15, sampleMs: 40, warmup: 2 } as const
+const defaults = { runs: 15, sampleMs: 40, settleMs: 0, warmup: 2 } as const
 
 /**
  * Times candidates in turn, round after round, so that a machine that slows down for a while slows all of them; each
  * round begins with another one. Compare the medians, and only within one call.
  */
 export async function measureInterleaved(candidates: readonly Candidate[], options: MeasureOptions = {}): Promise<Measured[]> {
-  const { runs, sampleMs, warmup, signal, onProgress } = { ...defaults, ...options }
+  const { runs, sampleMs, settleMs, warmup, signal, onProgress } = { ...defaults, ...options }
   const repeats: number[] = []
   for (const candidate of candidates) repeats.push(await calibrate(candidate, warmup, sampleMs))
   const samples = candidates.map((): number[] => [])
@@ -40,7 +47,12 @@ export async function measureInterleaved(candidates: readonly Candidate[], optio
       signal?.throwIfAborted()
       const i = (round + turn) % candidates.length
       const [candidate, count] = [candidates[i], repeats[i]]
-      if (candidate && count) samples[i]?.push(await time(candidate, count))
+      if (!candidate || !count) continue
+      if (settleMs > 0) {
+        await setTimeout(settleMs)
+        await candidate.run()
+      }
+      samples[i]?.push(await time(candidate, count))
     }
     onProgress?.(round + 1, runs)
   }
