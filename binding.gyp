@@ -24,6 +24,8 @@
     'msvs_settings': { 'VCCLCompilerTool': { 'ExceptionHandling': 1, 'RuntimeTypeInfo': 'true', 'AdditionalOptions': ['/std:c++17'] } },
     'conditions': [
       ["target_arch=='x64'", { 'defines': ['POLYADIC_X64_KERNELS'] }],
+      # AMX has to be asked for, and only Linux is asked.
+      ["target_arch=='x64' and OS=='linux'", { 'defines': ['POLYADIC_AMX_KERNELS'] }],
       ["sanitize!='none'", {
         'cflags_cc': ['-fsanitize=<(sanitize)', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g', '-O1'],
         'ldflags': ['-fsanitize=<(sanitize)']
@@ -45,6 +47,7 @@
       'dependencies': ['engine', 'kernels_scalar', 'kernels_bf16_scalar'],
       'conditions': [
         ["target_arch=='x64'", { 'dependencies': ['kernels_avx2', 'kernels_avx512', 'kernels_bf16_avx512'] }],
+        ["target_arch=='x64' and OS=='linux'", { 'dependencies': ['kernels_bf16_amx'] }],
         ["OS=='linux'", {
           'ldflags': ["-Wl,-rpath,'$$ORIGIN'", '-Wl,-z,nodelete', '-Wl,--exclude-libs,ALL', '-Wl,--version-script=<(module_root_dir)/native/exports.map'],
           'conditions': [
@@ -100,6 +103,16 @@
           'cflags_cc': ['<@(kernel_flags)', '<!@(node native/list.cjs gcc bf16_avx512)'],
           'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['<!@(node native/list.cjs gcc bf16_avx512)'] },
           'msvs_settings': { 'VCCLCompilerTool': { 'AdditionalOptions': ['<!@(node native/list.cjs msvc bf16_avx512)'] } }
+        }
+      ]
+    }],
+    ["target_arch=='x64' and OS=='linux'", {
+      'targets': [
+        {
+          'target_name': 'kernels_bf16_amx',
+          'type': 'static_library',
+          'sources': ['<!@(node native/list.cjs kernels bf16_amx)'],
+          'cflags_cc': ['<@(kernel_flags)', '<!@(node native/list.cjs gcc bf16_amx)']
         }
       ]
     }]

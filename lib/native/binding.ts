@@ -215,7 +215,7 @@ export interface NativeAddon {
     readonly available: readonly string[]
     readonly threads: number
     readonly backend: string
-    /** Null: none, for the reason given. */
+    /** Null: none. The reason says why, or why not the best ones that the processor has; empty: nothing to say. */
     readonly bf16: string | null
     readonly bf16Reason: string
     readonly features: { readonly avx512Bf16: boolean; readonly amxBf16: boolean }

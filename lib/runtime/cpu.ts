@@ -11,17 +11,18 @@ export interface Cpu {
   readonly threads: number
   /** What runs parallel loops: `openmp` or `std::thread`. */
   readonly backend: string
-  /** The bfloat16 kernels in use, such as `avx512_bf16`; `undefined`: there are none, and `bf16Reason` says why. */
+  /** The bfloat16 kernels in use, such as `avx512_bf16`; `undefined`: there are none. */
   readonly bf16: string | undefined
+  /** Why there are none, or why not the best ones that the processor has: the system may refuse AMX. */
   readonly bf16Reason: string | undefined
-  /** What the processor and the system have, whether polyadic uses it or not (AMX it does not use yet). */
+  /** What the processor has, whether polyadic uses it or not. */
   readonly features: { readonly avx512Bf16: boolean; readonly amxBf16: boolean }
 }
 
 /** The kernels chosen on this machine and what there is to choose from. */
 export function cpu(): Cpu {
   const found = fromNative(() => native().cpu())
-  return { ...found, bf16: found.bf16 ?? undefined, bf16Reason: found.bf16 === null ? found.bf16Reason : undefined }
+  return { ...found, bf16: found.bf16 ?? undefined, bf16Reason: found.bf16Reason === '' ? undefined : found.bf16Reason }
 }
 
 /** Forces kernels by name, before anything has run. Throws `POLYADIC_UNSUPPORTED` or `POLYADIC_ARGUMENT` when that cannot be. */

@@ -9,7 +9,7 @@ struct CpuFeatures {
   bool avx2 = false;         // AVX2, FMA and F16C, and the system saves YMM registers
   bool avx512 = false;       // AVX-512 F, BW, DQ, VL and CD, and the system saves ZMM and mask registers
   bool avx512_bf16 = false;  // `avx512` and AVX512-BF16
-  bool amx_bf16 = false;     // AMX tiles with bfloat16, and the system saves them: told to users, no kernel uses it yet
+  bool amx_bf16 = false;     // AMX tiles with bfloat16, which the system can save; amx_permission.h: whether it does
 };
 
 const CpuFeatures& cpu_features();

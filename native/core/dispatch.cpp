@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "amx_permission.h"
 #include "cpu_features.h"
 #include "status.h"
 
@@ -68,9 +69,32 @@ void set_isa(const std::string& name) {
 
 namespace {
 
-// Best first. A further instruction set is a file of kernels, its flag in CpuFeatures and a line here.
-std::vector<const Bf16Kernels*> available_bf16_tables() {
+#ifdef POLYADIC_AMX_KERNELS
+
+// Products on AMX tiles; all else by AVX512-BF16, which every CPU with AMX has.
+const Bf16Kernels& amx_table() {
+  static const Bf16Kernels table = [] {
+    Bf16Kernels amx = kernels_bf16_avx512;
+    amx.name = "amx_bf16";
+    amx.matrix = &kernels_bf16_amx;
+    amx.peak = kernels_bf16_amx.peak;
+    return amx;
+  }();
+  return table;
+}
+
+#endif
+
+// Best first. A further instruction set is a file of kernels, its flag in CpuFeatures and a line here. `refused`
+// becomes why one that the CPU has cannot be used.
+std::vector<const Bf16Kernels*> available_bf16_tables(const std::string& wanted, std::string& refused) {
   std::vector<const Bf16Kernels*> tables;
+#ifdef POLYADIC_AMX_KERNELS
+  if (cpu_features().avx512_bf16 && cpu_features().amx_bf16 && (wanted.empty() || wanted == amx_table().name)) {
+    refused = amx_refusal();
+    if (refused.empty()) tables.push_back(&amx_table());
+  }
+#endif
 #ifdef POLYADIC_X64_KERNELS
   if (cpu_features().avx512_bf16) tables.push_back(&kernels_bf16_avx512);
 #endif
@@ -84,12 +108,14 @@ Bf16Choice choose_bf16() {
   const std::string wanted = variable ? variable : "";
   if (wanted == "off") return {nullptr, "POLYADIC_BF16=off"};
   if (wanted == kernels_bf16_scalar.name) return {&kernels_bf16_scalar, ""};
-  for (const Bf16Kernels* table : available_bf16_tables()) {
+  std::string refused;
+  for (const Bf16Kernels* table : available_bf16_tables(wanted, refused)) {
     if (!wanted.empty() && wanted != table->name) continue;
-    if (fits(*table)) return {table, ""};
+    if (fits(*table)) return {table, refused};
     return {nullptr, std::string(table->name) + " does not go with the kernels in use, " + kernels().name};
   }
-  if (!wanted.empty()) return {nullptr, "POLYADIC_BF16=" + wanted + ": this CPU has no such kernels"};
+  if (!wanted.empty())
+    return {nullptr, "POLYADIC_BF16=" + wanted + ": " + (refused.empty() ? "this CPU has no such kernels" : refused)};
   return {nullptr, "this CPU has no AVX512-BF16"};
 }
 

@@ -21,10 +21,10 @@ void set_isa(const std::string& name);
 
 // What bfloat16 runs on: the best table that this CPU has and that fits the channel block of kernels(), or none and
 // why. POLYADIC_BF16 chooses: `off`, or a table by name (`scalar`, the twin that tests compare with, is only ever asked
-// for).
+// for). The first call asks the system for AMX where that could be used.
 struct Bf16Choice {
   const Bf16Kernels* table;
-  std::string reason;  // where there is none
+  std::string reason;  // why there is none, or not the best that the CPU has
 };
 const Bf16Choice& bf16_choice();
 

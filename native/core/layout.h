@@ -32,7 +32,7 @@ struct Layout {
   std::int64_t plane() const {
     constexpr std::int64_t kPage = 256, kLine = 16;
     const std::int64_t floats = (halo.top + h + halo.bottom) * row();
-    return block > 1 && floats % kPage == 0 ? floats + kLine : floats;
+    return block > 1 && floats % kPage == 0 ? floats + std::max<std::int64_t>(kLine, block) : floats;
   }
   // Channel blocks of all images.
   std::int64_t planes() const { return n * blocks(); }

@@ -2,7 +2,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "bf16_kernels.h"
+#include "bf16_avx512_body.h"
 
 namespace {
 
@@ -12,8 +12,6 @@ using polyadic::Bf16PoolArgs;
 using polyadic::Bf16RowArgs;
 using polyadic::Bf16TileArgs;
 
-constexpr int kLanes = 16;
-
 // Keeps a pointer in one register: see float_body.h.
 template <class T>
 inline const T* held(const T* pointer) {
@@ -22,23 +20,6 @@ inline const T* held(const T* pointer) {
 #endif
   return pointer;
 }
-
-inline __m512 load(const float* from) { return _mm512_loadu_ps(from); }
-
-inline __m512 load(const Bf16* from) {
-  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}
-
-inline void store(float* to, __m512 value) { _mm512_storeu_ps(to, value); }
-
-inline void store(Bf16* to, __m512 value) {
-  const __m256bh half = _mm512_cvtneps_pbh(value);
-  memcpy(to, &half, sizeof half);
-}
-
-// The sum comes second: where it is NaN, the vector maximum gives it back.
-inline __m512 relu(__m512 sum) { return _mm512_max_ps(_mm512_setzero_ps(), sum); }
 
 inline __m512bh pairs(const Bf16* from) {
   __m512bh value;
@@ -60,31 +41,6 @@ inline __m512 tile_begin(const Bf16TileArgs& args, int pixel, int block, int blo
   if (args.flags & polyadic::kFromPartial) return load(args.partial + (pixel * blocks + block) * kLanes);
   if (args.flags & polyadic::kFromBias) return load(args.bias + block * kLanes);
   return _mm512_setzero_ps();
-}
-
-template <class T>
-inline void tile_store(const Bf16TileArgs& args, int pixel, int block, __m512 sum) {
-  T* dst = static_cast<T*>(args.dst[pixel]) + args.dst_offset + block * args.dst_block;
-  if (args.flags & polyadic::kMaxDst) sum = _mm512_max_ps(load(dst), sum);
-  if (args.flags & polyadic::kRelu) sum = relu(sum);
-  store(dst, sum);
-}
-
-template <class T, int Pixels, int Blocks>
-inline void tile_finish(const Bf16TileArgs& args, const __m512 (&acc)[Pixels][Blocks]) {
-  if (Blocks % 2 == 0 && (args.flags & polyadic::kMaxPairs)) {
-#pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) {
-#pragma GCC unroll 2
-      for (int m = 0; m < Blocks / 2; ++m) tile_store<T>(args, p, m, _mm512_max_ps(acc[p][2 * m], acc[p][2 * m + 1]));
-    }
-    return;
-  }
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) {
-#pragma GCC unroll 4
-    for (int m = 0; m < Blocks; ++m) tile_store<T>(args, p, m, acc[p][m]);
-  }
 }
 
 template <int Pixels, int Blocks>
@@ -120,9 +76,11 @@ void tile(const Bf16TileArgs& given) {
       for (int m = 0; m < Blocks; ++m) store(args.partial + (p * Blocks + m) * kLanes, acc[p][m]);
     }
   } else if (args.flags & polyadic::kStoreBf16) {
-    tile_finish<Bf16>(args, acc);
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) pixel_finish<Bf16>(args, p, acc[p]);
   } else {
-    tile_finish<float>(args, acc);
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) pixel_finish<float>(args, p, acc[p]);
   }
 }
 
@@ -141,7 +99,7 @@ inline void row_run(const Bf16RowArgs& args, const From* src, To* dst) {
     for (int p = 0; p < Pixels; ++p) acc[p] = _mm512_fmadd_ps(load(in + p * step), w, acc[p]);
   }
 #pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) store(dst + p * kLanes, args.flags & polyadic::kRelu ? relu(acc[p]) : acc[p]);
+  for (int p = 0; p < Pixels; ++p) store(dst + p * args.dst_step, args.flags & polyadic::kRelu ? relu(acc[p]) : acc[p]);
 }
 
 template <class From, class To, int Pixels>
@@ -151,9 +109,9 @@ void each_row(const Bf16RowArgs& args) {
   const std::int64_t last = args.pixels - Pixels;
   for (std::int64_t y = 0; y < args.rows; ++y, src += args.src_row, dst += args.dst_row) {
     for (std::int64_t x = 0; x < last; x += Pixels)
-      row_run<From, To, Pixels>(args, src + x * args.src_step, dst + x * kLanes);
+      row_run<From, To, Pixels>(args, src + x * args.src_step, dst + x * args.dst_step);
     // The last run ends with the row, over pixels of the one before it.
-    row_run<From, To, Pixels>(args, src + last * args.src_step, dst + last * kLanes);
+    row_run<From, To, Pixels>(args, src + last * args.src_step, dst + last * args.dst_step);
   }
 }
 

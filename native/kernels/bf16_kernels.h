@@ -22,14 +22,11 @@ enum Bf16Flags : int {
   kBf16Residual = 512  // so does the residual
 };
 
-struct Bf16TileArgs {
-  const Bf16* const* src;       // one pointer a pixel
-  const std::int32_t* offsets;  // k offsets from a pixel's pointer to a pair of neighbours, in elements
-  std::int64_t k;
-  const Bf16* weights;  // [k][blocks][block][2]
-  const float* bias;    // [blocks][block], read with kFromBias
-  float* partial;       // [pixels][blocks][block], with kFromPartial or kToPartial
-  void* const* dst;     // one pointer a pixel
+// How the sums of some pixels and channel blocks begin, and where they go.
+struct Bf16Target {
+  const float* bias;  // [blocks][block], read with kFromBias
+  float* partial;     // [pixels][blocks][block], with kFromPartial or kToPartial
+  void* const* dst;   // one pointer a pixel
   // In elements of dst.
   std::ptrdiff_t dst_offset;
   std::ptrdiff_t dst_block;  // between channel blocks
@@ -37,9 +34,59 @@ struct Bf16TileArgs {
   int flags;
 };
 
+struct Bf16TileArgs : Bf16Target {
+  const Bf16* const* src;       // one pointer a pixel
+  const std::int32_t* offsets;  // k offsets from a pixel's pointer to a pair of neighbours, in elements
+  std::int64_t k;
+  const Bf16* weights;  // [k][blocks][block][2]
+};
+
 // Convolution tile: for p < pixels, m < blocks, lane l:
 //   dst[p][m·dst_block + l] = Σ_k src[p][offsets[k]..+2] · weights[k][m][l][0..2]
 using Bf16Tile = void (*)(const Bf16TileArgs&);
+
+// Products of matrices by tile registers (AMX), for tables that have them: 16 pixels × 16 channels × 32 values of k at
+// a time. They sum even and odd values of k apart over each 32, so that their bits are not those of Bf16Tile.
+constexpr int kMatrixRows = 16, kMatrixPixels = 2 * kMatrixRows, kMatrixDepth = 32, kMatrixBlocks = 2;
+
+// At most kMatrixPixels pixels and kMatrixBlocks blocks; partial sums are [pixels / 16][blocks][16 pixels][16].
+struct Bf16MatrixArgs : Bf16Target {
+  const Bf16* rows[2];          // the first of each 16 pixels; all 16 can be read
+  std::ptrdiff_t row_step;      // elements from one pixel to the next
+  const std::int32_t* offsets;  // `steps` of them: from a pixel to 32 neighbours, in elements
+  std::int64_t steps;
+  const Bf16* weights;  // [steps][16][blocks][16][2]
+};
+
+// The same sums as Bf16Tile's.
+using Bf16Matrix = void (*)(const Bf16MatrixArgs&);
+
+// A part of a row: up to 32 neighbours, masks telling which of them are read and which are written (0 where not read).
+struct Bf16RowPiece {
+  std::int32_t from, to;  // elements from the pixel, and from the row's beginning
+  std::uint32_t read, write;
+};
+
+struct Bf16CollectArgs {
+  const Bf16* const* src;  // one pointer a pixel
+  std::int64_t pixels;
+  const Bf16RowPiece* pieces;
+  std::int64_t count;
+  Bf16* rows;
+  std::ptrdiff_t row_step;  // elements from one pixel's row to the next
+};
+
+// Puts together what lies apart: a row a pixel, as products read them.
+using Bf16Collect = void (*)(const Bf16CollectArgs&);
+
+struct Bf16MatrixKernels {
+  // What a thread does before its first product and after its last: it owns tile registers between the two only.
+  void (*enter)();
+  void (*leave)();
+  Bf16Matrix product;
+  Bf16Collect collect;
+  PeakLoop peak;  // as that of Bf16Kernels; enters and leaves itself
+};
 
 struct Bf16RowArgs {
   const void* src;
@@ -47,6 +94,7 @@ struct Bf16RowArgs {
   std::int64_t rows, pixels;        // pixels: of a row
   std::ptrdiff_t src_row, dst_row;  // elements from one row to the next
   std::ptrdiff_t src_step;          // elements from the source of one output pixel to that of the next
+  std::ptrdiff_t dst_step;          // elements from one output pixel to the next
   const std::int32_t* offsets;      // k offsets from a pixel, in elements
   std::int64_t k;
   const float* weights;  // [k][block]
@@ -56,8 +104,8 @@ struct Bf16RowArgs {
 };
 
 // Depthwise rows, one channel block, in float32 over either kind of source and destination:
-//   dst[y·dst_row + x·block + l] = Σ_k src[y·src_row + x·src_step + offsets[k] + l] · weights[k][l]   (fused, k in
-//   order)
+//   dst[y·dst_row + x·dst_step + l] = Σ_k src[y·src_row + x·src_step + offsets[k] + l] · weights[k][l]
+// (fused, k in order)
 using Bf16Rows = void (*)(const Bf16RowArgs&);
 
 struct Bf16FinishArgs {
@@ -100,11 +148,15 @@ struct Bf16Kernels {
   void (*round)(const float* x, Bf16* y, std::int64_t count);
   void (*widen)(const Bf16* x, float* y, std::int64_t count);
   PeakLoop peak;  // pairs of `block` lanes, `rounds` of 24 each: 24 · 4 · block operations a round
+  const Bf16MatrixKernels* matrix = nullptr;  // null: products go by `tile`
 };
 
 extern const Bf16Kernels kernels_bf16_scalar;
 #ifdef POLYADIC_X64_KERNELS
 extern const Bf16Kernels kernels_bf16_avx512;
+#endif
+#ifdef POLYADIC_AMX_KERNELS
+extern const Bf16MatrixKernels kernels_bf16_amx;
 #endif
 
 }  // namespace polyadic

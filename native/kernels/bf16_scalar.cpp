@@ -114,7 +114,7 @@ void rows(const Bf16RowArgs& args) {
           sum = fmaf(load(args.src, from, FromHalf), args.weights[i * args.block + lane], sum);
         }
         if (args.flags & polyadic::kRelu) sum = larger(0.0f, sum);
-        store(args.dst, y * args.dst_row + x * args.block + lane, ToHalf, sum);
+        store(args.dst, y * args.dst_row + x * args.dst_step + lane, ToHalf, sum);
       }
     }
   }

@@ -35,10 +35,13 @@ class Context {
 
   // f(index, thread) for each index; indices that have not begun are dropped when the job is cancelled.
   template <class F>
-  void parallel(std::int64_t count, F&& f) const {
-    parallel_for(threads_, count, [&](std::int64_t index, int thread) {
-      if (!stopping()) f(index, thread);
-    });
+  void parallel(std::int64_t count, F&& f, ThreadScope scope = {}) const {
+    parallel_for(
+        threads_, count,
+        [&](std::int64_t index, int thread) {
+          if (!stopping()) f(index, thread);
+        },
+        scope);
   }
 
  private:

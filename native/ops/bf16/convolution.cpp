@@ -34,6 +34,7 @@ class Bf16Convolution : public Step {
       narrow_ = Bf16Depthwise(shape_, in, places, in.blocks());
     } else {
       wide_ = Bf16Layer(shape_, {in, places}, epilogue_, spec.maxout);
+      band_ = wide_.gather().band();
     }
   }
 
@@ -49,19 +50,16 @@ class Bf16Convolution : public Step {
   void forward(const Context& context) override {
     if (depthwise_) return run_rows(context);
     const std::int64_t parts = static_cast<std::int64_t>(wide_.gather().parts());
-    const std::int64_t bands = (phase_.dst.size() + kBand - 1) / kBand;
-    // Small weights stay near: all parts take a band while its pixels are in the first-level cache. Otherwise a part's
-    // weights are used for all pixels before the next part's come in.
-    if (wide_.gather().weight_bytes() <= kSmallWeights && bands >= 4 * context.threads()) {
-      context.parallel(bands, [&](std::int64_t band, int thread) {
-        run_band(band, 0, static_cast<std::size_t>(parts), context.scratch(thread));
-      });
-    } else {
-      context.parallel(parts * bands, [&](std::int64_t index, int thread) {
-        const std::size_t part = static_cast<std::size_t>(index / bands);
-        run_band(index % bands, part, part + 1, context.scratch(thread));
-      });
-    }
+    const std::int64_t bands = (phase_.dst.size() + band_ - 1) / band_;
+    const std::int64_t together = parts_together(bands, context.threads()), groups = (parts + together - 1) / together;
+    context.parallel(
+        groups * bands,
+        [&](std::int64_t index, int thread) {
+          const std::int64_t first = index / bands * together, last = std::min(parts, first + together);
+          run_band(index % bands, static_cast<std::size_t>(first), static_cast<std::size_t>(last),
+                   context.scratch(thread));
+        },
+        Bf16Gather::scope());
   }
 
   std::string kernel() const override {
@@ -73,20 +71,33 @@ class Bf16Convolution : public Step {
   std::size_t weight_bytes() const override {
     return depthwise_ ? narrow_.weight_bytes() : wide_.gather().weight_bytes();
   }
-  std::size_t scratch_floats() const override { return Bf16Layer::scratch_floats(); }
+  std::size_t scratch_floats() const override {
+    return Bf16Layer::scratch_floats() + static_cast<std::size_t>(band_) * wide_.gather().row_floats();
+  }
 
  private:
-  static constexpr std::size_t kSmallWeights = 256 * 1024;
+  // Parts of the output's channels that a band's pixels are taken through together. Small weights stay near: all of
+  // them, while the pixels are in the first-level cache. Otherwise a part's weights are used for all pixels before the
+  // next part's come in, unless pixels have to be put together first.
+  std::int64_t parts_together(std::int64_t bands, int threads) const {
+    const std::int64_t parts = static_cast<std::int64_t>(wide_.gather().parts()), jobs = 4 * threads;
+    if (!bf16_kernels().matrix) {
+      constexpr std::size_t kSmallWeights = 256 * 1024;
+      return wide_.gather().weight_bytes() <= kSmallWeights && bands >= jobs ? parts : 1;
+    }
+    const std::int64_t groups = std::min(parts, (jobs + bands - 1) / bands);
+    return std::min(static_cast<std::int64_t>(wide_.gather().parts_together()), (parts + groups - 1) / groups);
+  }
 
   void run_band(std::int64_t band, std::size_t first, std::size_t last, float* scratch) const {
-    const std::int64_t begin = band * kBand, end = std::min(begin + kBand, phase_.dst.size());
+    const std::int64_t begin = band * band_, end = std::min(begin + band_, phase_.dst.size());
     const Bf16* from[kBand];
     void* to[kBand];
     const void* residual[kBand];
     list_pixels(phase_.src, in_.layout, static_cast<const Bf16*>(in_.half()), begin, end, from);
     epilogue_.list(begin, end, to, residual);
-    for (std::size_t part = first; part < last; ++part)
-      wide_.run(part, from, to, residual, static_cast<int>(end - begin), scratch);
+    const Bf16Source source = wide_.gather().source(from, end - begin, scratch + Bf16Layer::scratch_floats());
+    for (std::size_t part = first; part < last; ++part) wide_.run(part, source, to, residual, scratch);
   }
 
   // Depthwise: an image's channel block at a time, where the kernel can finish it, else a part of a row.
@@ -135,6 +146,7 @@ class Bf16Convolution : public Step {
   GatherPhase phase_;
   bool depthwise_ = false;
   Bf16Layer wide_;
+  std::int64_t band_ = kBand;
   Bf16Depthwise narrow_;
 };
 

@@ -49,6 +49,7 @@ class Bf16CpBlock : public Step {
       : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]), epilogue_(spec, resources) {
     make_stages(spec, resources);
     place_rank();
+    measure_rows(spec.maxout);
     choose_band();
     make_kernels(spec.maxout);
   }
@@ -78,11 +79,14 @@ class Bf16CpBlock : public Step {
     const std::int64_t chunks = std::clamp<std::int64_t>((context.threads() + groups - 1) / groups, 1,
                                                          images_ > 1 ? 1 : (out.h + band_ - 1) / band_ * 2);
     const std::int64_t rows = (out.h + chunks - 1) / chunks;
-    context.parallel(groups * chunks, [&](std::int64_t index, int thread) {
-      const std::int64_t image = index / chunks * images_;
-      const Rows chunk{index % chunks * rows, std::min(out.h, (index % chunks + 1) * rows)};
-      run_chunk(image, std::min(images_, out.n - image), chunk, context.scratch(thread));
-    });
+    context.parallel(
+        groups * chunks,
+        [&](std::int64_t index, int thread) {
+          const std::int64_t image = index / chunks * images_;
+          const Rows chunk{index % chunks * rows, std::min(out.h, (index % chunks + 1) * rows)};
+          run_chunk(image, std::min(images_, out.n - image), chunk, context.scratch(thread));
+        },
+        Bf16Gather::scope());
   }
 
   std::string kernel() const override {
@@ -187,7 +191,6 @@ class Bf16CpBlock : public Step {
 
   // Lays scratch memory out for a band of rows of some images.
   void lay_out(std::int64_t band, std::int64_t images) {
-    const ConvolutionShape& expand = stages_.back().shape;
     const int block = epilogue_.out().layout.block;
     const Rows out{0, band};
     // Counted as if nothing lay outside of the image.
@@ -201,16 +204,18 @@ class Bf16CpBlock : public Step {
       middle_.w = depthwise_shape(1).in_w;
       middle_.halo = column_halo(depthwise_shape(1));
     }
-    ranked_ = Layout{images, width_, band, expand.in_w, block, {}};
-    const bool again = band < expand.out_h && depthwise_ > 0 && has_head_ && in_.bf16;
+    ranked_ = ranked_layout(images, band);
+    const bool again = band < stages_.back().shape.out_h && depthwise_ > 0 && has_head_ && in_.bf16;
     const Rows next = reduced_count({band, 2 * band});
     kept_rows_ = again ? std::max<std::int64_t>(0, reduced.end - next.begin) : 0;
     memory_.lists = aligned(static_cast<std::int64_t>(Bf16Layer::scratch_floats()));
     const std::int64_t pixels = has_head_ ? images * reduced_.h * reduced_.w : 0;
-    memory_.reduced = aligned(memory_.lists + 2 * pixels * kPointer);
+    memory_.rows = aligned(memory_.lists + 2 * pixels * kPointer);
+    memory_.reduced = aligned(memory_.rows + std::max((pixels + kMatrixRows) * reduce_row_, kBand * expand_row_));
     memory_.middle = aligned(memory_.reduced + (has_head_ ? reduced_.size() : 0));
     memory_.ranked = aligned(memory_.middle + middle_.size());
-    memory_.kept = aligned(memory_.ranked + (ranked_.size() + 1) / 2);
+    // Tiles read whole rows of pixels beyond the last one.
+    memory_.kept = aligned(memory_.ranked + (ranked_.size() + (kMatrixRows + 1) * ranked_.block) / 2);
     memory_.end = aligned(memory_.kept + width_ / block * images * kept_rows_ * reduced_.row());
   }
   Rows reduced_count(Rows out) const {
@@ -218,16 +223,36 @@ class Bf16CpBlock : public Step {
     return depthwise_ == 0 ? out : input_rows(depthwise_shape(0), middle);
   }
 
+  // Channels of a block of what the expand stage reads: tiles want 32 of a pixel side by side.
+  int ranked_block() const { return bf16_kernels().matrix ? kMatrixDepth : epilogue_.out().layout.block; }
+  Layout ranked_layout(std::int64_t images, std::int64_t rows) const {
+    return Layout{images, width_, rows, stages_.back().shape.in_w, ranked_block(), {}};
+  }
+
+  // Room that rows of pixels take where tiles read them, before anything is known about bands.
+  void measure_rows(Maxout maxout) {
+    if (!bf16_kernels().matrix) return;
+    const Layout reduced{1, width_, 1, 1, epilogue_.out().layout.block, {}};
+    if (has_head_ && in_.bf16) reduce_row_ = static_cast<std::int64_t>(make_reduce(reduced).row_floats());
+    const Bf16Layer expand(stages_.back().shape, {ranked_layout(1, 1), rank_}, epilogue_, maxout);
+    expand_row_ = static_cast<std::int64_t>(expand.gather().row_floats());
+  }
+
+  Bf16Gather make_reduce(const Layout& reduced) const {
+    return Bf16Gather(stages_[0].shape, {in_.layout, ChannelPlaces::dense(in_.layout.c)}, {reduced, rank_}, {}, 0);
+  }
+
   // As many rows as the second-level cache has room for beside input and output, and of small images several together.
   void choose_band() {
     constexpr std::int64_t kFloat = sizeof(float);
     const std::int64_t budget = second_level_cache_bytes() / kFloat * 5 / 8;
     const Layout& out = epilogue_.out().layout;
-    const std::int64_t blocks = width_ / out.block;
-    part_blocks_ = in_.bf16 ? std::min<std::int64_t>(kMaxBlocks, blocks) : blocks;
+    const std::int64_t blocks = rank_blocks();
+    const std::int64_t most = bf16_kernels().matrix ? kMatrixBlocks : kMaxBlocks;
+    part_blocks_ = in_.bf16 ? std::min<std::int64_t>(most, blocks) : blocks;
     const auto size = [&](std::int64_t band, std::int64_t images) {
       lay_out(band, images);
-      return memory_.end - memory_.reduced;
+      return memory_.end - memory_.rows;
     };
     band_ = out.h;
     while (band_ > 1 && size(band_, 1) > budget) band_ = (band_ + 1) / 2;
@@ -242,7 +267,7 @@ class Bf16CpBlock : public Step {
     for (std::size_t i = 0; i < depthwise_; ++i) {
       Stage& stage = stages_[i + (has_head_ ? 1 : 0)];
       const Layout& src = i > 0 ? middle_ : has_head_ ? reduced_ : in_.layout;
-      stage.kernel = Bf16Depthwise(stage.shape, src, rank_, width_ / ranked_.block);
+      stage.kernel = Bf16Depthwise(stage.shape, src, rank_, rank_blocks());
     }
     ConvolutionShape expand = stages_.back().shape;
     expand_ = Bf16Layer(expand, {ranked_, rank_}, epilogue_, maxout);
@@ -251,7 +276,7 @@ class Bf16CpBlock : public Step {
     Layout reduced = reduced_;
     if (in_.bf16) {
       reduced.c = width_;
-      reduce_ = Bf16Gather(head, {in_.layout, ChannelPlaces::dense(in_.layout.c)}, {reduced, rank_}, {}, 0);
+      reduce_ = make_reduce(reduced);
       return;
     }
     // In float32, in coordinates of a band: row 0 of its input is the first that row 0 of its output reads. What pads
@@ -276,6 +301,7 @@ class Bf16CpBlock : public Step {
   void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
     if (has_head_) clear_halo(reduced_, scratch + memory_.reduced);
     if (depthwise_ == 2) clear_halo(middle_, scratch + memory_.middle);
+    clear_padding(images, scratch);
     Rows held;
     for (std::int64_t y = chunk.begin; y < chunk.end; y += band_) {
       Band band{image, images, {y, std::min(chunk.end, y + band_)}, {}, {}, 0, {}, scratch};
@@ -292,7 +318,7 @@ class Bf16CpBlock : public Step {
     if (has_head_) {
       run_head(band);
     } else {
-      for (std::int64_t block = 0; block < width_ / ranked_.block; ++block) run_depthwise(band, block, nullptr);
+      for (std::int64_t block = 0; block < rank_blocks(); ++block) run_depthwise(band, block, nullptr);
     }
     run_expand(band);
   }
@@ -308,18 +334,19 @@ class Bf16CpBlock : public Step {
     zero_rows(band, inside.end, band.reduced.end);
     if (!in_.bf16) {
       run_first(band);
-      run_part(band, 0, width_ / ranked_.block);
+      run_part(band, 0, rank_blocks());
       return;
     }
     const Bf16** from = reinterpret_cast<const Bf16**>(band.scratch + memory_.lists);
     const std::int64_t pixels = band.images * std::max<std::int64_t>(0, band.computed.count()) * reduced_.w;
     void** to = reinterpret_cast<void**>(band.scratch + memory_.lists + pixels * kPointer);
     list_head(band, from, to);
+    const Bf16Source source = reduce_.source(from, pixels, band.scratch + memory_.rows);
     for (std::size_t part = 0; part < reduce_.parts(); ++part) {
       const std::int64_t first = reduce_.first_block(part), blocks = reduce_.blocks(part);
       if (band.kept > 0) restore(band, first, blocks);
       for (std::int64_t p = 0; p < pixels; p += kBand)
-        reduce_.run(part, from + p, to + p, static_cast<int>(std::min<std::int64_t>(kBand, pixels - p)), band.scratch);
+        reduce_.run(part, source, p, to + p, static_cast<int>(std::min<std::int64_t>(kBand, pixels - p)), band.scratch);
       run_part(band, first, blocks);
       if (kept_rows_ > 0 && band.next.count() > 0) keep(band, first, blocks);
     }
@@ -356,16 +383,40 @@ class Bf16CpBlock : public Step {
   // The depthwise stages of one block of the rank. `planes`: its reduced values, or null: the block's own input.
   void run_depthwise(const Band& band, std::int64_t block, const float* planes) const {
     for (std::int64_t n = 0; n < band.images; ++n) {
-      Bf16* ranked = reinterpret_cast<Bf16*>(band.scratch + memory_.ranked) + ranked_.at(n, block);
+      Bf16* to = ranked(band.scratch, n, block);
       const Source source{planes ? planes + n * reduced_.image() : nullptr, band.image + n, block, band.reduced.begin};
       if (depthwise_ == 0) {
-        bf16_kernels().round(planes + n * reduced_.image(), ranked, band.out.count() * reduced_.row());
+        round_plane(planes + n * reduced_.image(), to, band.out.count() * reduced_.w);
       } else if (depthwise_ == 1) {
-        depthwise_rows(source, band.out, ranked, true, ranked_.row());
+        depthwise_rows(source, band.out, to, true, ranked_.row());
       } else {
-        run_two(band, source, ranked);
+        run_two(band, source, to);
       }
     }
+  }
+
+  std::int64_t rank_blocks() const { return width_ / epilogue_.out().layout.block; }
+
+  // Where a channel block of the output's size begins among what the expand stage reads.
+  Bf16* ranked(float* scratch, std::int64_t n, std::int64_t block) const {
+    const std::int64_t place = block * epilogue_.out().layout.block;
+    return reinterpret_cast<Bf16*>(scratch + memory_.ranked) + ranked_.at(n, place / ranked_.block) +
+           place % ranked_.block;
+  }
+
+  // The half of a last block that no stage writes is read, with weights of 0: there must be numbers.
+  void clear_padding(std::int64_t images, float* scratch) const {
+    if (width_ % ranked_.block == 0) return;
+    for (std::int64_t n = 0; n < images; ++n) {
+      Bf16* last = reinterpret_cast<Bf16*>(scratch + memory_.ranked) + ranked_.at(n, ranked_.blocks() - 1);
+      std::fill_n(last, ranked_.plane(), Bf16{0});
+    }
+  }
+
+  void round_plane(const float* plane, Bf16* to, std::int64_t pixels) const {
+    const std::int64_t block = reduced_.block;
+    if (block == ranked_.block) return bf16_kernels().round(plane, to, pixels * block);
+    for (std::int64_t p = 0; p < pixels; ++p) bf16_kernels().round(plane + p * block, to + p * ranked_.block, block);
   }
 
   struct Source {
@@ -389,6 +440,7 @@ class Bf16CpBlock : public Step {
     rows.dst = dst;
     rows.dst_bf16 = dst_bf16;
     rows.dst_row = dst_row;
+    if (dst_bf16) rows.dst_step = ranked_.block;
     rows.rows = out.count();
     rows.pixels = depthwise_shape(0).out_w;
     depthwise_kernel(0).run(source.block, rows, 0);
@@ -401,6 +453,7 @@ class Bf16CpBlock : public Step {
     Bf16Depthwise::Rows rows{};
     rows.src = middle + middle_.pixel(0, 0);
     rows.dst_bf16 = true;
+    rows.dst_step = ranked_.block;
     rows.pixels = ranked_.w;
     if (row_by_row()) {
       rows.rows = 1;
@@ -442,8 +495,9 @@ class Bf16CpBlock : public Step {
         epilogue_.list(begin, begin + run, to + i, residual + i);
         i += static_cast<int>(run);
       }
+      const Bf16Source source = expand_.gather().source(from, count, band.scratch + memory_.rows, true);
       for (std::size_t part = 0; part < expand_.gather().parts(); ++part)
-        expand_.run(part, from, to, residual, count, band.scratch);
+        expand_.run(part, source, to, residual, band.scratch);
       p += count;
     }
   }
@@ -482,7 +536,7 @@ class Bf16CpBlock : public Step {
   static constexpr std::int64_t kPointer = sizeof(void*) / sizeof(float);  // floats that a pointer takes
   // Where things lie in scratch memory, in floats.
   struct Memory {
-    std::int64_t lists, reduced, middle, ranked, kept, end;
+    std::int64_t lists, rows, reduced, middle, ranked, kept, end;
   };
 
   Value& in_;
@@ -494,10 +548,11 @@ class Bf16CpBlock : public Step {
   std::int64_t width_ = 0;  // channels of the rank with their padding
   std::int64_t part_blocks_ = 1;
   std::int64_t band_ = 1, images_ = 1, kept_rows_ = 0;
+  std::int64_t reduce_row_ = 0, expand_row_ = 0;  // floats of a pixel's row as tiles read it
   Memory memory_{};
   Layout reduced_;  // float32, a part of the rank, of a band
   Layout middle_;   // float32, between two depthwise stages: one block of one image
-  Layout ranked_;   // bfloat16, all of the rank, of a band
+  Layout ranked_;   // bfloat16, all of the rank, of a band, in blocks that tiles read as they lie
   Bf16Gather reduce_;
   Gather first_;
   Bf16Layer expand_;

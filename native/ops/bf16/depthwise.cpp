@@ -31,6 +31,7 @@ void Bf16Depthwise::run(std::int64_t channel_block, const Rows& rows, int flags)
   args.pixels = rows.pixels;
   args.src_row = rows.src_row;
   args.dst_row = rows.dst_row;
+  args.dst_step = rows.dst_step > 0 ? rows.dst_step : block_;
   args.src_step = shape_.window.strides[1] * block_;
   args.offsets = offsets_.data();
   args.k = static_cast<std::int64_t>(offsets_.size());

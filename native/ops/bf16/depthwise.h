@@ -26,6 +26,7 @@ class Bf16Depthwise {
     bool src_bf16, dst_bf16;
     std::ptrdiff_t src_row, dst_row;
     std::int64_t rows, pixels;
+    std::ptrdiff_t dst_step = 0;  // elements from one pixel to the next; 0: a channel block
   };
   void run(std::int64_t channel_block, const Rows& rows, int flags) const;
 

@@ -3,16 +3,20 @@
 #include <algorithm>
 #include <limits>
 
+#include "../../core/cpu_features.h"
 #include "../../core/status.h"
 
 namespace polyadic {
 namespace {
 
-// Pairs of one pass over the pixels of a band: a panel's weights for them stay in the first-level cache.
+constexpr std::int64_t kStep = kMatrixDepth / 2;  // pairs of a step of products by tile registers
+
+// Pairs of one pass over the pixels of a band, whole steps: a panel's weights for them stay in the first-level cache.
 constexpr std::int64_t kWeightBytes = 24 * 1024;
 
 std::int64_t chunk_of(std::int64_t lanes) {
-  return std::max<std::int64_t>(16, kWeightBytes / (static_cast<std::int64_t>(2 * sizeof(Bf16)) * lanes));
+  return std::max<std::int64_t>(1, kWeightBytes / (static_cast<std::int64_t>(2 * sizeof(Bf16)) * lanes * kStep)) *
+         kStep;
 }
 
 }  // namespace
@@ -30,7 +34,7 @@ Bf16Gather::Bf16Gather(const ConvolutionShape& shape, const PlacedLayout& src, c
     throw Error(ErrorCode::unsupported, "convolution: an image of more than 2^31 elements");
   if (src.layout.block == 1 && (shape.window.kernel[1] < 2 || shape.window.dilations[1] != 1))
     throw Error(ErrorCode::shape, "convolution: a plain bf16 source needs windows of two columns");
-  const int limit = maxout.pieces % 2 == 0 ? kMaxBlocks / 2 : kMaxBlocks;
+  const int most = table_->matrix ? kMatrixBlocks : kMaxBlocks, limit = maxout.pieces % 2 == 0 ? most / 2 : most;
   const std::int64_t count = dst.layout.blocks();
   for (std::int64_t first = 0; first < count;) {
     std::int64_t end = first + 1;
@@ -62,7 +66,7 @@ std::pair<std::int64_t, std::int64_t> Bf16Gather::groups_of(std::int64_t block) 
 }
 
 void Bf16Gather::add_part(std::int64_t first_block, int blocks) {
-  Part part{first_block, blocks, panels_.size(), 0, {}};
+  Part part{first_block, blocks, panels_.size(), 0, {}, 0};
   const std::int64_t block = dst_.layout.block;
   // Two pieces at a time meet in registers; with an odd number of pieces each goes through dst.
   const int together = maxout_.pieces % 2 == 0 ? 2 : 1;
@@ -81,10 +85,26 @@ void Bf16Gather::add_part(std::int64_t first_block, int blocks) {
     if (piece == 0) {
       for (const Pair& pair : pairs(part)) part.offsets.push_back(static_cast<std::int32_t>(pair.offset));
     }
-    packed_size_ +=
-        static_cast<std::int64_t>(part.offsets.size()) * static_cast<std::int64_t>(panels_.back().channels.size());
+    packed_size_ += packed_pairs(part) * static_cast<std::int64_t>(panels_.back().channels.size());
   }
+  if (table_->matrix) add_rows(part);
   parts_.push_back(std::move(part));
+}
+
+void Bf16Gather::add_rows(Part& part) {
+  if (!parts_.empty() && parts_.back().offsets == part.offsets) {
+    part.rows = parts_.back().rows;
+    return;
+  }
+  part.rows = rows_.size();
+  rows_.emplace_back(part.offsets);
+  row_begin_.push_back(row_width_);
+  row_width_ += rows_.back().width();
+}
+
+std::int64_t Bf16Gather::packed_pairs(const Part& part) const {
+  const std::int64_t pairs = static_cast<std::int64_t>(part.offsets.size());
+  return table_->matrix ? (pairs + kStep - 1) / kStep * kStep : pairs;
 }
 
 // Channel blocks outermost, so that a chunk of pairs reads few planes.
@@ -167,31 +187,111 @@ void Bf16Gather::pack_panel(const Panel& panel, const std::vector<Pair>& pairs, 
   }
 }
 
-void Bf16Gather::run(std::size_t index, const Bf16* const* src, void* const* dst, int pixels, float* scratch) const {
+ThreadScope Bf16Gather::scope() {
+  const Bf16MatrixKernels* matrix = bf16_kernels().matrix;
+  return matrix ? ThreadScope{matrix->enter, matrix->leave} : ThreadScope{};
+}
+
+int Bf16Gather::band() const {
+  if (row_width_ == 0) return kBand;
+  const std::int64_t room = second_level_cache_bytes() / 4 / (row_width_ * static_cast<std::int64_t>(sizeof(Bf16)));
+  const std::int64_t whole = room < kMatrixPixels ? kMatrixRows : room / kMatrixPixels * kMatrixPixels;
+  return static_cast<int>(std::min<std::int64_t>(kBand, whole));
+}
+
+std::size_t Bf16Gather::parts_together() const {
+  const std::size_t room = static_cast<std::size_t>(second_level_cache_bytes()) / 2;
+  return std::max<std::size_t>(1, parts_.size() * room / std::max(room, weight_bytes()));
+}
+
+Bf16Source Bf16Gather::source(const Bf16* const* src, std::int64_t pixels, float* room, bool beyond) const {
+  Bf16Source source{src, pixels, nullptr, 0, false};
+  if (rows_.empty() || pixels <= 0) return source;
+  const std::ptrdiff_t step = pixels > 1 ? src[1] - src[0] : 0;
+  source.in_place = beyond || pixels % kMatrixRows == 0;
+  for (const Bf16MatrixRows& rows : rows_)
+    source.in_place = source.in_place && rows.lie_side_by_side() && (beyond || rows.last_is_whole());
+  for (std::int64_t p = 1; source.in_place && p < pixels; ++p) source.in_place = src[p] - src[p - 1] == step;
+  if (source.in_place) {
+    source.rows = src[0];
+    source.step = step;
+    return source;
+  }
+  Bf16* const to = reinterpret_cast<Bf16*>(room);
+  const std::int64_t count = (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows;
+  for (std::size_t i = 0; i < rows_.size(); ++i)
+    rows_[i].collect(*table_->matrix, src, pixels, to + row_begin_[i] * count);
+  source.rows = to;
+  return source;
+}
+
+void Bf16Gather::run(std::size_t index, const Bf16Source& source, std::int64_t first, void* const* dst, int pixels,
+                     float* scratch) const {
   const Part& part = parts_[index];
-  const std::int64_t pairs = static_cast<std::int64_t>(part.offsets.size());
-  Bf16TileArgs args{};
-  args.block = dst_.layout.block;
-  args.dst_block = dst_.layout.plane();
   for (std::size_t p = part.first_panel; p < part.last_panel; ++p) {
-    const Panel& panel = panels_[p];
-    const std::int64_t lanes = static_cast<std::int64_t>(panel.channels.size()), chunk = chunk_of(lanes);
-    const int width = table_->pixels[panel.blocks - 1];
-    args.blocks = panel.blocks;
-    args.bias = bias_.data() + panel.bias;
-    for (std::int64_t k0 = 0; k0 == 0 || k0 < pairs; k0 += chunk) {
-      args.k = std::min(chunk, pairs - k0);
-      args.offsets = part.offsets.data() + k0;
-      args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights + k0 * lanes);
-      args.flags = k0 > 0 ? kFromPartial : has_bias_ ? kFromBias : 0;
-      args.flags |= k0 + args.k < pairs ? kToPartial : panel.flags | flags_;
-      for (int x = 0; x < pixels; x += width) {
-        args.pixels = std::min(width, pixels - x);
-        args.src = src + x;
-        args.dst = dst + x;
-        args.partial = scratch + x * lanes;
-        table_->tile[panel.blocks - 1][args.pixels - 1](args);
-      }
+    if (table_->matrix) {
+      run_matrix(part, panels_[p], source, first, dst, pixels, scratch);
+    } else {
+      run_tiles(part, panels_[p], source, first, dst, pixels, scratch);
+    }
+  }
+}
+
+// Where a panel's sums begin and go, in the pass over its pairs from k0 on.
+void Bf16Gather::begin_panel(const Panel& panel, std::int64_t k0, bool last, Bf16Target& target) const {
+  target.block = dst_.layout.block;
+  target.dst_block = dst_.layout.plane();
+  target.blocks = panel.blocks;
+  target.bias = bias_.data() + panel.bias;
+  target.flags = k0 > 0 ? kFromPartial : has_bias_ ? kFromBias : 0;
+  target.flags |= last ? panel.flags | flags_ : kToPartial;
+}
+
+void Bf16Gather::run_tiles(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first,
+                           void* const* dst, int pixels, float* scratch) const {
+  const std::int64_t pairs = static_cast<std::int64_t>(part.offsets.size());
+  const std::int64_t lanes = static_cast<std::int64_t>(panel.channels.size()), chunk = chunk_of(lanes);
+  const int width = table_->pixels[panel.blocks - 1];
+  Bf16TileArgs args{};
+  for (std::int64_t k0 = 0; k0 == 0 || k0 < pairs; k0 += chunk) {
+    args.k = std::min(chunk, pairs - k0);
+    begin_panel(panel, k0, k0 + args.k >= pairs, args);
+    args.offsets = part.offsets.data() + k0;
+    args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights + k0 * lanes);
+    for (int x = 0; x < pixels; x += width) {
+      args.pixels = std::min(width, pixels - x);
+      args.src = source.pixels + first + x;
+      args.dst = dst + x;
+      args.partial = scratch + x * lanes;
+      table_->tile[panel.blocks - 1][args.pixels - 1](args);
+    }
+  }
+}
+
+void Bf16Gather::run_matrix(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first,
+                            void* const* dst, int pixels, float* scratch) const {
+  const Bf16MatrixRows& rows = rows_[part.rows];
+  const std::int64_t steps = rows.steps(), lanes = static_cast<std::int64_t>(panel.channels.size());
+  const std::int64_t chunk = chunk_of(lanes) / kStep;
+  const Bf16* from = source.rows;
+  Bf16MatrixArgs args{};
+  args.row_step = source.step;
+  if (!source.in_place) {
+    from += row_begin_[part.rows] * ((source.count + kMatrixRows - 1) / kMatrixRows * kMatrixRows);
+    args.row_step = rows.width();
+  }
+  for (std::int64_t s0 = 0; s0 == 0 || s0 < steps; s0 += chunk) {
+    args.steps = std::min(chunk, steps - s0);
+    begin_panel(panel, s0, s0 + args.steps >= steps, args);
+    args.offsets = rows.offsets(source.in_place) + s0;
+    args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights + s0 * kStep * lanes);
+    for (int x = 0; x < pixels; x += kMatrixPixels) {
+      args.pixels = std::min(kMatrixPixels, pixels - x);
+      args.rows[0] = from + (first + x) * args.row_step;
+      args.rows[1] = args.rows[0] + kMatrixRows * args.row_step;
+      args.dst = dst + x;
+      args.partial = scratch + x * lanes;
+      table_->matrix->product(args);
     }
   }
 }

@@ -13,6 +13,7 @@
 #include "../context.h"
 #include "../gather.h"
 #include "../geometry.h"
+#include "matrix_rows.h"
 
 namespace polyadic {
 
@@ -35,6 +36,16 @@ struct PlacedLayout {
   ChannelPlaces places;
 };
 
+// The source of some pixels, made by Bf16Gather::source().
+struct Bf16Source {
+  const Bf16* const* pixels = nullptr;  // one pointer a pixel
+  std::int64_t count = 0;
+  // For products by tile registers: rows put together, or the pixels themselves, `step` apart.
+  const Bf16* rows = nullptr;
+  std::ptrdiff_t step = 0;
+  bool in_place = false;
+};
+
 class Bf16Gather {
  public:
   Bf16Gather() = default;
@@ -49,9 +60,21 @@ class Bf16Gather {
   // Rounds and packs weights [Cout][Cin/groups][kH][kW], and a bias [Cout] or null.
   void pack(const Context& context, const float* weights, const float* bias);
 
-  // A part of the destination's channel blocks, for some pixels (at most kBand); dst points to the part's first block.
-  // Needs scratch_floats() of scratch.
-  void run(std::size_t part, const Bf16* const* src, void* const* dst, int pixels, float* scratch) const;
+  // Pixels for run(), for as long as `src` and `room` stay: row_floats() a pixel, their number rounded up to 16.
+  // `beyond`: 16 pixels further on, and 32 elements, there are numbers that may be read.
+  Bf16Source source(const Bf16* const* src, std::int64_t pixels, float* room, bool beyond = false) const;
+  // A part of the destination's channel blocks, for at most kBand pixels of a source from `first` on, a multiple of 16;
+  // dst points to the part's first block. Needs scratch_floats() of scratch.
+  void run(std::size_t part, const Bf16Source& source, std::int64_t first, void* const* dst, int pixels,
+           float* scratch) const;
+  // For each thread that calls run().
+  static ThreadScope scope();
+  std::size_t row_floats() const { return static_cast<std::size_t>(row_width_) / 2; }
+  // Pixels of a source whose rows leave room for weights in the second-level cache, at most kBand.
+  int band() const;
+  // Parts that pixels should be taken through before the next pixels are, so that their weights stay in the
+  // second-level cache. Many more than one also mean that rows are put together less often.
+  std::size_t parts_together() const;
   std::size_t parts() const { return parts_.size(); }
   std::int64_t first_block(std::size_t part) const { return parts_[part].first_block; }
   int blocks(std::size_t part) const { return parts_[part].blocks; }
@@ -77,12 +100,21 @@ class Bf16Gather {
     int blocks;
     std::size_t first_panel, last_panel;
     std::vector<std::int32_t> offsets;  // of the pairs
+    std::size_t rows;                   // which of rows_ it reads
   };
 
   std::pair<std::int64_t, std::int64_t> groups_of(std::int64_t block) const;
   void add_part(std::int64_t first_block, int blocks);
   std::vector<Pair> pairs(const Part& part) const;
   void pack_panel(const Panel& panel, const std::vector<Pair>& pairs, const float* weights);
+  void add_rows(Part& part);
+  // Pairs with the zeros that fill up the last step.
+  std::int64_t packed_pairs(const Part& part) const;
+  void begin_panel(const Panel& panel, std::int64_t k0, bool last, Bf16Target& target) const;
+  void run_tiles(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first, void* const* dst,
+                 int pixels, float* scratch) const;
+  void run_matrix(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first, void* const* dst,
+                  int pixels, float* scratch) const;
 
   const Bf16Kernels* table_ = nullptr;
   ConvolutionShape shape_;
@@ -92,6 +124,9 @@ class Bf16Gather {
   std::vector<Tap> taps_;
   std::vector<Panel> panels_;
   std::vector<Part> parts_;
+  std::vector<Bf16MatrixRows> rows_;     // of parts that read different channels
+  std::vector<std::int64_t> row_begin_;  // of each of them, elements a pixel
+  std::int64_t row_width_ = 0;
   std::int64_t packed_size_ = 0, bias_size_ = 0;
   Buffer packed_, bias_;  // packed_: each pair in the room of a float
   bool has_bias_ = false;

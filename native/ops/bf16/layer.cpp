@@ -76,19 +76,20 @@ Bf16Layer::Bf16Layer(const ConvolutionShape& shape, const PlacedLayout& src, con
                        epilogue.fused() ? epilogue.flags() : 0);
 }
 
-void Bf16Layer::run(std::size_t part, const Bf16* const* src, void* const* out, const void* const* residual, int pixels,
+void Bf16Layer::run(std::size_t part, const Bf16Source& source, void* const* out, const void* const* residual,
                     float* scratch) const {
+  const int pixels = static_cast<int>(source.count);
   const std::int64_t first = gather_.first_block(part);
   void* to[kBand];
   if (epilogue_->fused()) {
     const std::size_t bytes = epilogue_->out().bf16 ? sizeof(Bf16) : sizeof(float);
     const std::ptrdiff_t offset = epilogue_->block_offset(first) * static_cast<std::ptrdiff_t>(bytes);
     for (int p = 0; p < pixels; ++p) to[p] = static_cast<char*>(out[p]) + offset;
-    return gather_.run(part, src, to, pixels, scratch);
+    return gather_.run(part, source, 0, to, pixels, scratch);
   }
   float* sums = scratch + Bf16Gather::scratch_floats();
   for (int p = 0; p < pixels; ++p) to[p] = sums + p * sums_.block;
-  gather_.run(part, src, to, pixels, scratch);
+  gather_.run(part, source, 0, to, pixels, scratch);
   for (int m = 0; m < gather_.blocks(part); ++m)
     epilogue_->finish(sums + m * sums_.plane(), first + m, out, residual, pixels);
 }

@@ -48,8 +48,8 @@ class Bf16Layer {
 
   void pack(const Context& context, const float* weights, const float* bias) { gather_.pack(context, weights, bias); }
 
-  // A part of the output's channels for some pixels (at most kBand).
-  void run(std::size_t part, const Bf16* const* src, void* const* out, const void* const* residual, int pixels,
+  // A part of the output's channels for all pixels of a source of gather() (at most kBand).
+  void run(std::size_t part, const Bf16Source& source, void* const* out, const void* const* residual,
            float* scratch) const;
   const Bf16Gather& gather() const { return gather_; }
 

@@ -1,5 +1,6 @@
 // bfloat16 kernels against float64 over rounded operands. With POLYADIC_DIGESTS, a file, every case's exact results go there, so that
-// bf16.test.ts can compare the kernels with their scalar twin bit for bit.
+// bf16.test.ts can compare the kernels with their scalar twin bit for bit. With POLYADIC_INTEGERS all data are small integers, whose sums
+// are exact in any order.
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
@@ -19,6 +20,17 @@ t.setTimeout(0) // bf16.test.ts runs several of it at once
 
 const digests: Record<string, string> = {}
 
+const integers = process.env.POLYADIC_INTEGERS === '1'
+
+/** −2…2, most of them 0 or ±1. */
+function whole(values: Float32Array): Float32Array {
+  return values.map((v) => Math.max(-2, Math.min(2, Math.round(v * (1.2 / scaleOf(values))))) + 0)
+}
+
+function scaleOf(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length) || 1
+}
+
 async function run(spec: PlanSpec, inputs: readonly Float32Array[]): Promise<Float32Array[]> {
   const outputs = spec.outputs.map((value) => {
     const { n, c, h, w } = spec.values[value] as { n: number; c: number; h: number; w: number }
@@ -34,8 +46,9 @@ async function run(spec: PlanSpec, inputs: readonly Float32Array[]): Promise<Flo
 }
 
 async function check(name: string, b: PlanBuilder, output: number, threads = 1, tolerance = exact): Promise<void> {
-  const spec = b.spec(output, threads)
-  const inputs = b.inputData()
+  const real = b.spec(output, threads)
+  const spec = integers ? { ...real, parameters: real.parameters.map((p) => ({ ...p, data: whole(p.data as Float32Array) })) } : real
+  const inputs = integers ? b.inputData().map(whole) : b.inputData()
   const [expected] = runReference(spec, roundedInputs(spec, inputs), roundedParameters(spec))
   const [got] = await run(bf16Spec(spec), inputs)
   let scale = 1e-6

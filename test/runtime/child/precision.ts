@@ -1,4 +1,6 @@
 // Sessions in every precision, on the bfloat16 kernels that POLYADIC_BF16 names.
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { cpu, type Graph, Session, type Tensor, floatTensor } from '../../../lib/index.js'
 import { charNet } from '../../helpers/charnet.js'
@@ -94,10 +96,24 @@ void t.test('sessions of both precisions side by side', async (t) => {
   for (const [i, result] of (await Promise.all(runs)).entries()) t.same(result, alone[i % 2])
 })
 
+void t.test('in worker threads, at once', async (t) => {
+  const [graph, input] = [residual(), images(2)]
+  await using half = await Session.create(graph, { precision: 'bf16' })
+  const here = await half.run(input)
+  const workers = [1, 2, 3].map(() => new Worker(new URL('precision-worker.ts', import.meta.url), { workerData: { graph, input } }))
+  const ended = workers.map((worker) => once(worker, 'exit'))
+  for (const [results] of await Promise.all(workers.map((worker) => once(worker, 'message')))) {
+    for (const result of results as (typeof here)[]) {
+      for (const [name, { data }] of Object.entries(here)) t.same(result[name]?.data, data)
+    }
+  }
+  await Promise.all(ended)
+})
+
 void t.test('aborts in a run, and while auto is measured', async (t) => {
   const reason = new Error('enough')
-  // So long that no timer, however late on a busy machine, comes after the end; the twin is slow.
-  const count = wanted === 'scalar' ? 16 : 2048
+  // So long that no timer, however late on a busy machine, comes after the end; the twin is slow, and an emulator slower.
+  const count = wanted === 'scalar' ? 16 : process.env.POLYADIC_AMX === 'emulated' ? 4 : 2048
   const batch = floatTensor(generator(1).normal(count * 576), [count, 1, 24, 24])
   for (const precision of ['bf16', 'auto'] as const) {
     await using session = await Session.create(charNet(), { precision })
