@@ -33,8 +33,7 @@ function checkInstructions() {
   const all = objects(path.join(build, 'obj.target'))
   for (const file of all) {
     const isa = /kernels_(?:bf16_)?(avx2|avx512|amx)/.exec(file)?.[1]
-    const forbidden =
-      isa === 'amx' ? undefined : isa === 'avx512' ? /%tmm\d/ : isa === 'avx2' ? /%[zt]mm\d|%k[1-7]\b/ : /%[yzt]mm\d/
+    const forbidden = isa === 'amx' ? undefined : isa === 'avx512' ? /%tmm\d/ : isa === 'avx2' ? /%[zt]mm\d|%k[1-7]\b/ : /%[yzt]mm\d/
     if (forbidden?.test(run('objdump', '-d', '--no-show-raw-insn', file)))
       problems.push(`${path.relative(root, file)} has instructions of a wider ISA than it may use`)
   }
