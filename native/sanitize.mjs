@@ -1,7 +1,7 @@
 // Runs a command with the addon compiled under a sanitizer, and fails on any report: CONTRIBUTING.md says what each finds.
-//   node native/sanitize.mjs address|thread [--short | COMMAND ARGS...]
+//   node native/sanitize.mjs address|thread [--short | TESTS... | COMMAND ARGS...]
 // Without a command: the tests, or for `thread` those of native code and embedding; --short takes a few of them, those with the most threads and
-// the most hostile input.
+// the most hostile input; TESTS are files named *.test.ts.
 // address: AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer. thread: ThreadSanitizer, with the std::thread backend, as libgomp's
 // barriers are not made for it.
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -29,12 +29,14 @@ const kinds = {
 }
 const [kind, ...command] = process.argv.slice(2)
 const chosen = kinds[kind]
-if (!chosen) throw new Error(`node native/sanitize.mjs ${Object.keys(kinds).join('|')} [COMMAND...]`)
+if (!chosen) throw new Error(`node native/sanitize.mjs ${Object.keys(kinds).join('|')} [--short | TESTS... | COMMAND...]`)
 const library = execFileSync('g++', [`-print-file-name=${chosen.library}`], { encoding: 'utf8' }).trim()
 // A compiler that has no such library gives the bare name back.
 if (!path.isAbsolute(library)) throw new Error(`${chosen.library} is not installed with this compiler`)
+const named = command.filter((argument) => argument.endsWith('.test.ts'))
 const short = command[0] === '--short'
-const tests = short ? chosen.short.map((name) => `test/${name}.test.ts`) : chosen.tests
+const runsTests = short || named.length === command.length
+const tests = short ? chosen.short.map((name) => `test/${name}.test.ts`) : named.length > 0 ? named : chosen.tests
 
 const addon = compile(`sanitize-${kind}`, { env: { POLYADIC_SANITIZE: chosen.flags, POLYADIC_OPENMP: chosen.openmp } })
 const logs = mkdtempSync(path.join(tmpdir(), 'polyadic-sanitize-'))
@@ -42,7 +44,7 @@ const log = path.join(logs, 'report')
 const suppressions = (name) => path.join(root, 'native', 'sanitizers', `${name}.supp`)
 // Not by npx: npm itself crashes under ThreadSanitizer.
 const tap = [process.execPath, path.join(root, 'node_modules/tap/dist/esm/run.mjs'), '--timeout=3600', ...tests]
-const [first, ...rest] = command.length > 0 && !short ? command : tap
+const [first, ...rest] = runsTests ? tap : command
 const result = spawnSync(first, rest, {
   cwd: root,
   stdio: 'inherit',

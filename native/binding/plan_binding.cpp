@@ -155,8 +155,8 @@ Napi::Object describe(Napi::Env env, const Plan& plan) {
 
 namespace {
 
-Napi::Object plan_object(Napi::Env env, std::shared_ptr<Plan> plan) {
-  const auto handle = std::make_shared<PlanHandle>(env, std::move(plan));
+Napi::Object plan_object(Napi::Env env, const std::shared_ptr<Plan>& plan) {
+  const auto handle = std::make_shared<PlanHandle>(env, plan);
   const Napi::Object object = Napi::Object::New(env);
   method(object, "run", [handle](const Napi::CallbackInfo& call) { return handle->run(call); });
   method(object, "runSync", [handle](const Napi::CallbackInfo& call) {

@@ -62,7 +62,7 @@ Winograd::Choice Winograd::choose(const ConvolutionShape& shape, const Layout& s
     const double transforms = tiles * positions * kTransformCycles * (static_cast<double>(src.blocks()) + blocks);
     const double all = cycles(tiles, positions) + transforms;
     const std::string name = std::to_string(m);
-    modelled += ", F(" + name + "x" + name + ") " + thousands(all);
+    modelled.append(", F(").append(name).append("x").append(name).append(") ").append(thousands(all));
     if (all >= least) continue;
     least = all;
     best.m = m;
