@@ -66,9 +66,7 @@
       'target_name': 'kernels_scalar',
       'type': 'static_library',
       'sources': ['<!@(node native/list.cjs kernels scalar)'],
-      'cflags_cc': ['<@(kernel_flags)'],
-      # There it is for processors without AVX2, and unrolled it would be larger than the kernels of AVX-512. Elsewhere it is all there is.
-      'conditions': [["target_arch=='x64'", { 'cflags_cc': ['<!@(node native/list.cjs optimise compact)'] }]]
+      'cflags_cc': ['<@(kernel_flags)']
     },
     {
       'target_name': 'kernels_bf16_scalar',
