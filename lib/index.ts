@@ -50,7 +50,14 @@ export type { CompiledValue } from './runtime/compile.js'
 export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
 export type { Feeds } from './runtime/feeds.js'
 export type { Precision, PrecisionChoice } from './runtime/precision.js'
-export { Session, type RunOptions, type RunSyncOptions, type SessionDescription, type SessionOptions } from './runtime/session.js'
+export {
+  Session,
+  type RunOptions,
+  type RunSyncOptions,
+  type SessionDescription,
+  type StepDescription,
+  type SessionOptions
+} from './runtime/session.js'
 export type { ResultMemory } from './runtime/results.js'
 export { defaultThreads } from './runtime/threads.js'
 
