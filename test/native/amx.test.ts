@@ -4,7 +4,7 @@ import t from 'tap'
 import { amxEmulator } from '../helpers/amx-emulator.js'
 
 // What a process finds, and does, where the processor has AMX (emulated), where the system refuses it, and where there is none. Results of the
-// kernels are compared in bf16-amx.test.ts, whole sessions in test/runtime/precision.test.ts.
+// kernels are compared in bf16.test.ts, whole sessions in test/runtime/precision.test.ts.
 const emulator = amxEmulator(t.testdir())
 const child = fileURLToPath(new URL('child/amx.ts', import.meta.url))
 

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { native } from '../../lib/native/binding.js'
+import { amxEmulator } from '../helpers/amx-emulator.js'
 
 // A process uses one table of bfloat16 kernels. Each runs in processes of its own, with little second-level cache as well: then
 // blocks go by bands of few rows. The scalar twin goes with every float32 table.
@@ -19,6 +20,41 @@ function spawn(isa: string, bf16: string, cache: string | undefined): string {
   t.spawn(process.execPath, [...process.execArgv, child], { env: limited }, `${bf16} with ${isa}, ${cache ?? 'all'} KiB of cache`)
   return digests
 }
+
+// AMX sums in another order: the bits are the twin's where sums are exact. Real numbers are within the child's own bounds.
+const emulator = amxEmulator(t.testdir({}))
+t.test('AMX, emulated', { skip: emulator.missing }, async (t) => {
+  const digests = (name: string) => path.join(folder, `${name}.json`)
+  const integers = { POLYADIC_INTEGERS: '1' }
+  const runs = [
+    { name: 'twin', env: { ...integers, POLYADIC_BF16: 'scalar' } },
+    ...[undefined, '64', '2'].map((cache) => ({
+      name: `amx ${cache}`,
+      env: { ...integers, ...emulator.env, ...(cache ? { POLYADIC_L2_KIB: cache } : {}) }
+    })),
+    { name: 'amx real', env: emulator.env }
+  ]
+  for (const { name, env } of runs)
+    t.spawn(process.execPath, [...process.execArgv, child], { env: { ...process.env, ...env, POLYADIC_DIGESTS: digests(name) } }, name)
+  t.test('bit for bit where no order can matter', async (t) => {
+    const expected = bitsOf(digests('twin'))
+    // What these compute is no integer, so later sums are not exact.
+    const exact = Object.keys(expected).filter((name) => !/sigmoid|tanh|leaky|average|float32 step|special/.test(name))
+    t.ok(exact.length > 250, `${exact.length} cases`)
+    for (const { name } of runs.slice(1, 4)) {
+      const got = bitsOf(digests(name))
+      for (const key of exact) t.equal(got[key], expected[key], `${name}: ${key}`)
+    }
+  })
+  t.test('tiles were used, and released as often as configured', async (t) => {
+    const lines = emulator.executed()
+    t.equal(lines.length, 4)
+    for (const { products, configured, released } of lines) {
+      t.ok(products > 10000, `${products} products`)
+      t.equal(released, configured)
+    }
+  })
+})
 
 function bitsOf(file: string): Record<string, string> {
   return JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>

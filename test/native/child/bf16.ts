@@ -24,7 +24,8 @@ const integers = process.env.POLYADIC_INTEGERS === '1'
 
 /** −2…2, most of them 0 or ±1. */
 function whole(values: Float32Array): Float32Array {
-  return values.map((v) => Math.max(-2, Math.min(2, Math.round(v * (1.2 / scaleOf(values))))) + 0)
+  const scale = 1.2 / scaleOf(values)
+  return values.map((v) => Math.max(-2, Math.min(2, Math.round(v * scale))) + 0)
 }
 
 function scaleOf(values: Float32Array): number {
