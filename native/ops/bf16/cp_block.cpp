@@ -10,58 +10,35 @@
 #include "../../core/cpu_features.h"
 #include "../../core/status.h"
 #include "../epilogue.h"
+#include "cp_stages.h"
 #include "depthwise.h"
 #include "layer.h"
 
 namespace polyadic {
 namespace {
 
-struct Rows {
-  std::int64_t begin = 0, end = 0;
-  std::int64_t count() const { return end - begin; }
-  Rows within(std::int64_t extent) const {
-    return {std::clamp<std::int64_t>(0, begin, end), std::clamp(extent, begin, end)};
-  }
-};
-
-// Input rows that output rows of a stage need.
-Rows input_rows(const ConvolutionShape& shape, Rows out) {
-  const Window& w = shape.window;
-  const std::int64_t first = out.begin * w.strides[0] - w.pads[0];
-  return {first, first + (out.count() - 1) * w.strides[0] + (w.kernel[0] - 1) * w.dilations[0] + 1};
-}
-
-// Zero columns that a stage needs around rows of its input.
-Halo column_halo(const ConvolutionShape& shape) {
-  const Window& w = shape.window;
-  const std::int64_t reach = (shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
-  Halo halo;
-  halo.left = w.pads[1];
-  halo.right = std::max<std::int64_t>(0, reach - (shape.in_w - 1));
-  return halo;
-}
-
 std::int64_t aligned(std::int64_t floats) { return (floats + 15) / 16 * 16; }
 
 class Bf16CpBlock : public Step {
  public:
   Bf16CpBlock(const StepSpec& spec, StepResources resources)
-      : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]), epilogue_(spec, resources) {
-    make_stages(spec, resources);
-    place_rank();
+      : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
+        stages_(spec, resources),
+        epilogue_(spec, resources) {
     measure_rows(spec.maxout);
     choose_band();
     make_kernels(spec.maxout);
   }
 
   void pack(const Context& context) override {
-    for (Stage& stage : stages_) {
+    auto narrow = depthwise_.begin();
+    for (const Bf16CpStages::Stage& stage : stages_.all()) {
       const float* weight = stage.weight->data.data();
       const float* bias = stage.bias ? stage.bias->data.data() : nullptr;
-      if (&stage == &stages_.back()) {
+      if (&stage == &stages_.all().back()) {
         expand_.pack(context, weight, bias);
       } else if (stage.depthwise) {
-        stage.kernel.pack(weight, bias);
+        (narrow++)->pack(weight, bias);
       } else if (in_.bf16) {
         reduce_.pack(context, weight, bias);
       } else {
@@ -91,155 +68,68 @@ class Bf16CpBlock : public Step {
 
   std::string kernel() const override {
     std::string text = std::string("bf16 (") + bf16_kernels().name + ") fused";
-    for (const Stage& stage : stages_) text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
+    for (const Bf16CpStages::Stage& stage : stages_.all())
+      text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
     return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
            std::to_string((memory_.end - memory_.reduced) * static_cast<std::int64_t>(sizeof(float)) / 1024) +
            " KiB between the stages" + epilogue_.name();
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = reduce_.weight_bytes() + first_.weight_bytes() + expand_.gather().weight_bytes();
-    for (const Stage& stage : stages_) bytes += stage.kernel.weight_bytes();
+    for (const Bf16Depthwise& kernel : depthwise_) bytes += kernel.weight_bytes();
     return bytes;
   }
   std::size_t scratch_floats() const override { return static_cast<std::size_t>(memory_.end); }
 
  private:
-  struct Stage {
-    ConvolutionShape shape;
-    Parameter* weight;
-    Parameter* bias;
-    bool depthwise = false;
-    Bf16Depthwise kernel;
-  };
-
-  void make_stages(const StepSpec& spec, StepResources resources) {
-    Layout in = in_.layout;
-    const Layout& out = epilogue_.out().layout;
-    for (const ConvolutionSpec& conv : spec.stages) {
-      Stage stage;
-      stage.weight = &resources.parameters[static_cast<std::size_t>(conv.weight)];
-      stage.bias = conv.bias < 0 ? nullptr : &resources.parameters[static_cast<std::size_t>(conv.bias)];
-      const Window& w = conv.window;
-      const std::int64_t out_h = output_extent(w, 0, in.h), out_w = output_extent(w, 1, in.w);
-      if (conv.groups < 1 || in.c % conv.groups != 0)
-        throw Error(ErrorCode::shape, "cp_block: groups do not divide the channels");
-      const std::int64_t per_channel = in.c / conv.groups * w.kernel[0] * w.kernel[1];
-      const std::int64_t channels = static_cast<std::int64_t>(stage.weight->data.size()) / per_channel;
-      stage.shape = convolution_shape(conv, in, channels, out_h, out_w);
-      if (stage.shape.weight_count() != static_cast<std::int64_t>(stage.weight->data.size()) ||
-          (stage.bias && static_cast<std::int64_t>(stage.bias->data.size()) != channels)) {
-        throw Error(ErrorCode::shape, "cp_block: a stage's weight or bias has the wrong number of elements");
-      }
-      const bool last = stages_.size() + 1 == spec.stages.size();
-      // A rank of 1 is depthwise as well, but not an input of one channel, which is never blocked.
-      const ConvolutionShape& shape = stage.shape;
-      stage.depthwise = !last && shape.groups == shape.in_channels && shape.groups == shape.out_channels &&
-                        (shape.groups > 1 || !stages_.empty());
-      stages_.push_back(std::move(stage));
-      in.c = channels;
-      in.h = out_h;
-      in.w = out_w;
-    }
-    has_head_ = !stages_[0].depthwise;
-    depthwise_ = stages_.size() - 1 - (has_head_ ? 1 : 0);
-    if (depthwise_ > 2) throw Error(ErrorCode::unsupported, "cp_block: more than two depthwise stages in bf16");
-    for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
-      if (!stages_[i].depthwise) throw Error(ErrorCode::unsupported, "cp_block: a stage between is not depthwise");
-    }
-    const auto pointwise = [](const Window& w) {
-      return w.kernel[0] == 1 && w.kernel[1] == 1 && w.strides[0] == 1 && w.strides[1] == 1 && w.pads[0] == 0 &&
-             w.pads[1] == 0 && w.pads[2] == 0 && w.pads[3] == 0;
-    };
-    if (!pointwise(stages_.back().shape.window) || in.c != out.c * spec.maxout.pieces || in.h != out.h || in.w != out.w)
-      throw Error(ErrorCode::shape, "cp_block: the stages do not lead to the output's shape");
-    if (in_.bf16 == (has_head_ && !pointwise(stages_[0].shape.window)))
-      throw Error(ErrorCode::argument, "cp_block: the input is of the wrong kind for bf16");
-    if (!has_head_ && in_.layout.block != out.block)
-      throw Error(ErrorCode::argument, "cp_block: a depthwise stage needs a blocked input");
-  }
-
-  // Each group of the rank on blocks of its own, unless most of them would be padding.
-  void place_rank() {
-    const ConvolutionShape& expand = stages_.back().shape;
-    const std::int64_t rank = expand.in_channels, block = epilogue_.out().layout.block;
-    const auto whole = [&](std::int64_t count) { return (count + block - 1) / block * block; };
-    const std::int64_t groups = std::max(expand.groups, has_head_ ? stages_[0].shape.groups : 1);
-    rank_ = ChannelPlaces::dense(rank);
-    width_ = whole(rank);
-    // Without a reduce stage the input's layout is what there is.
-    if (!has_head_ || !in_.bf16 || rank % groups != 0) return;
-    const std::int64_t padded = whole(rank / groups) * groups;
-    if (padded * 3 > whole(rank) * 4) return;
-    rank_ = {rank / groups, padded / groups};
-    width_ = padded;
-  }
-
-  const ConvolutionShape& depthwise_shape(std::size_t i) const { return stages_[i + (has_head_ ? 1 : 0)].shape; }
-  const Bf16Depthwise& depthwise_kernel(std::size_t i) const { return stages_[i + (has_head_ ? 1 : 0)].kernel; }
-
-  // Rows of what is reduced, and of what lies between two depthwise stages, that output rows need.
-  Rows middle_rows(Rows out) const {
-    return depthwise_ < 2 ? out : input_rows(depthwise_shape(1), out).within(depthwise_shape(1).in_h);
-  }
-  Rows reduced_rows(Rows out) const { return depthwise_ == 0 ? out : input_rows(depthwise_shape(0), middle_rows(out)); }
-
-  // A second depthwise stage along rows takes each row as soon as the first has made it.
-  bool row_by_row() const {
-    const Window& w = depthwise_shape(1).window;
-    return w.kernel[0] == 1 && w.strides[0] == 1 && w.pads[0] == 0;
-  }
-
   // Lays scratch memory out for a band of rows of some images.
   void lay_out(std::int64_t band, std::int64_t images) {
     const int block = epilogue_.out().layout.block;
     const Rows out{0, band};
     // Counted as if nothing lay outside of the image.
-    const Rows middle = depthwise_ < 2 ? out : input_rows(depthwise_shape(1), out);
-    const Rows reduced = depthwise_ == 0 ? out : input_rows(depthwise_shape(0), middle);
-    reduced_ = Layout{images, part_blocks_ * block, reduced.count(), stages_[0].shape.out_w, block, {}};
-    if (depthwise_ > 0) reduced_.halo = column_halo(depthwise_shape(0));
+    const Rows middle = stages_.all_middle_rows(out);
+    const Rows reduced = stages_.all_reduced_rows(out);
+    reduced_ = Layout{images, part_blocks_ * block, reduced.count(), stages_.head().out_w, block, {}};
+    if (stages_.depthwise() > 0) reduced_.halo = column_halo(stages_.depthwise(0));
     middle_ = Layout{1, block, 0, 0, block, {}};
-    if (depthwise_ == 2) {
-      middle_.h = row_by_row() ? 1 : middle.count();
-      middle_.w = depthwise_shape(1).in_w;
-      middle_.halo = column_halo(depthwise_shape(1));
+    if (stages_.depthwise() == 2) {
+      middle_.h = stages_.row_by_row() ? 1 : middle.count();
+      middle_.w = stages_.depthwise(1).in_w;
+      middle_.halo = column_halo(stages_.depthwise(1));
     }
     ranked_ = ranked_layout(images, band);
-    const bool again = band < stages_.back().shape.out_h && depthwise_ > 0 && has_head_ && in_.bf16;
-    const Rows next = reduced_count({band, 2 * band});
+    const bool again = band < stages_.expand().out_h && stages_.depthwise() > 0 && stages_.has_head() && in_.bf16;
+    const Rows next = stages_.all_reduced_rows({band, 2 * band});
     kept_rows_ = again ? std::max<std::int64_t>(0, reduced.end - next.begin) : 0;
     memory_.lists = aligned(static_cast<std::int64_t>(Bf16Layer::scratch_floats()));
-    const std::int64_t pixels = has_head_ ? images * reduced_.h * reduced_.w : 0;
+    const std::int64_t pixels = stages_.has_head() ? images * reduced_.h * reduced_.w : 0;
     memory_.rows = aligned(memory_.lists + 2 * pixels * kPointer);
     memory_.reduced = aligned(memory_.rows + std::max((pixels + kMatrixRows) * reduce_row_, kBand * expand_row_));
-    memory_.middle = aligned(memory_.reduced + (has_head_ ? reduced_.size() : 0));
+    memory_.middle = aligned(memory_.reduced + (stages_.has_head() ? reduced_.size() : 0));
     memory_.ranked = aligned(memory_.middle + middle_.size());
     // Tiles read whole rows of pixels beyond the last one.
     memory_.kept = aligned(memory_.ranked + (ranked_.size() + (kMatrixRows + 1) * ranked_.block) / 2);
-    memory_.end = aligned(memory_.kept + width_ / block * images * kept_rows_ * reduced_.row());
-  }
-  Rows reduced_count(Rows out) const {
-    const Rows middle = depthwise_ < 2 ? out : input_rows(depthwise_shape(1), out);
-    return depthwise_ == 0 ? out : input_rows(depthwise_shape(0), middle);
+    memory_.end = aligned(memory_.kept + stages_.width() / block * images * kept_rows_ * reduced_.row());
   }
 
   // Channels of a block of what the expand stage reads: tiles want 32 of a pixel side by side.
   int ranked_block() const { return bf16_kernels().matrix ? kMatrixDepth : epilogue_.out().layout.block; }
   Layout ranked_layout(std::int64_t images, std::int64_t rows) const {
-    return Layout{images, width_, rows, stages_.back().shape.in_w, ranked_block(), {}};
+    return Layout{images, stages_.width(), rows, stages_.expand().in_w, ranked_block(), {}};
   }
 
   // Room that rows of pixels take where tiles read them, before anything is known about bands.
   void measure_rows(Maxout maxout) {
     if (!bf16_kernels().matrix) return;
-    const Layout reduced{1, width_, 1, 1, epilogue_.out().layout.block, {}};
-    if (has_head_ && in_.bf16) reduce_row_ = static_cast<std::int64_t>(make_reduce(reduced).row_floats());
-    const Bf16Layer expand(stages_.back().shape, {ranked_layout(1, 1), rank_}, epilogue_, maxout);
+    const Layout reduced{1, stages_.width(), 1, 1, epilogue_.out().layout.block, {}};
+    if (stages_.has_head() && in_.bf16) reduce_row_ = static_cast<std::int64_t>(make_reduce(reduced).row_floats());
+    const Bf16Layer expand(stages_.expand(), {ranked_layout(1, 1), stages_.rank()}, epilogue_, maxout);
     expand_row_ = static_cast<std::int64_t>(expand.gather().row_floats());
   }
 
   Bf16Gather make_reduce(const Layout& reduced) const {
-    return Bf16Gather(stages_[0].shape, {in_.layout, ChannelPlaces::dense(in_.layout.c)}, {reduced, rank_}, {}, 0);
+    return Bf16Gather(stages_.head(), {in_.layout, ChannelPlaces::dense(in_.layout.c)}, {reduced, stages_.rank()}, {},
+                      0);
   }
 
   // As many rows as the second-level cache has room for beside input and output, and of small images several together.
@@ -264,18 +154,16 @@ class Bf16CpBlock : public Step {
   }
 
   void make_kernels(Maxout maxout) {
-    for (std::size_t i = 0; i < depthwise_; ++i) {
-      Stage& stage = stages_[i + (has_head_ ? 1 : 0)];
-      const Layout& src = i > 0 ? middle_ : has_head_ ? reduced_ : in_.layout;
-      stage.kernel = Bf16Depthwise(stage.shape, src, rank_, rank_blocks());
+    for (std::size_t i = 0; i < stages_.depthwise(); ++i) {
+      const Layout& src = i > 0 ? middle_ : stages_.has_head() ? reduced_ : in_.layout;
+      depthwise_.emplace_back(stages_.depthwise(i), src, stages_.rank(), rank_blocks());
     }
-    ConvolutionShape expand = stages_.back().shape;
-    expand_ = Bf16Layer(expand, {ranked_, rank_}, epilogue_, maxout);
-    if (!has_head_) return;
-    ConvolutionShape head = stages_[0].shape;
+    expand_ = Bf16Layer(stages_.expand(), {ranked_, stages_.rank()}, epilogue_, maxout);
+    if (!stages_.has_head()) return;
+    ConvolutionShape head = stages_.head();
     Layout reduced = reduced_;
     if (in_.bf16) {
-      reduced.c = width_;
+      reduced.c = stages_.width();
       reduce_ = make_reduce(reduced);
       return;
     }
@@ -299,23 +187,24 @@ class Bf16CpBlock : public Step {
   };
 
   void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
-    if (has_head_) clear_halo(reduced_, scratch + memory_.reduced);
-    if (depthwise_ == 2) clear_halo(middle_, scratch + memory_.middle);
+    if (stages_.has_head()) clear_halo(reduced_, scratch + memory_.reduced);
+    if (stages_.depthwise() == 2) clear_halo(middle_, scratch + memory_.middle);
     clear_padding(images, scratch);
     Rows held;
     for (std::int64_t y = chunk.begin; y < chunk.end; y += band_) {
       Band band{image, images, {y, std::min(chunk.end, y + band_)}, {}, {}, 0, {}, scratch};
-      band.reduced = reduced_rows(band.out);
+      band.reduced = stages_.reduced_rows(band.out);
       if (kept_rows_ > 0 && held.count() > 0)
         band.kept = std::max<std::int64_t>(0, std::min(held.end, band.reduced.end) - band.reduced.begin);
       held = band.reduced;
-      if (band.out.end < chunk.end) band.next = reduced_rows({band.out.end, std::min(chunk.end, band.out.end + band_)});
+      if (band.out.end < chunk.end)
+        band.next = stages_.reduced_rows({band.out.end, std::min(chunk.end, band.out.end + band_)});
       run_band(band);
     }
   }
 
   void run_band(Band& band) const {
-    if (has_head_) {
+    if (stages_.has_head()) {
       run_head(band);
     } else {
       for (std::int64_t block = 0; block < rank_blocks(); ++block) run_depthwise(band, block, nullptr);
@@ -327,7 +216,7 @@ class Bf16CpBlock : public Step {
 
   // The first stage, a part of the rank at a time, each part followed by its depthwise stages.
   void run_head(Band& band) const {
-    const Rows inside = band.reduced.within(stages_[0].shape.out_h);
+    const Rows inside = band.reduced.within(stages_.head().out_h);
     band.computed = {std::max(inside.begin, band.reduced.begin + band.kept), inside.end};
     // Rows outside of the image are padding.
     zero_rows(band, band.reduced.begin, inside.begin);
@@ -368,7 +257,7 @@ class Bf16CpBlock : public Step {
 
   void run_first(const Band& band) const {
     if (band.computed.count() <= 0) return;
-    const std::int64_t source = input_rows(stages_[0].shape, band.computed).begin;
+    const std::int64_t source = input_rows(stages_.head(), band.computed).begin;
     const float* src = in_.data + in_.layout.image() * band.image + source * in_.layout.row();
     float* dst = reduced(band) + (band.computed.begin - band.reduced.begin) * reduced_.row();
     const std::int64_t whole = reduced_.h * reduced_.w;
@@ -385,9 +274,9 @@ class Bf16CpBlock : public Step {
     for (std::int64_t n = 0; n < band.images; ++n) {
       Bf16* to = ranked(band.scratch, n, block);
       const Source source{planes ? planes + n * reduced_.image() : nullptr, band.image + n, block, band.reduced.begin};
-      if (depthwise_ == 0) {
+      if (stages_.depthwise() == 0) {
         round_plane(planes + n * reduced_.image(), to, band.out.count() * reduced_.w);
-      } else if (depthwise_ == 1) {
+      } else if (stages_.depthwise() == 1) {
         depthwise_rows(source, band.out, to, true, ranked_.row());
       } else {
         run_two(band, source, to);
@@ -395,7 +284,7 @@ class Bf16CpBlock : public Step {
     }
   }
 
-  std::int64_t rank_blocks() const { return width_ / epilogue_.out().layout.block; }
+  std::int64_t rank_blocks() const { return stages_.width() / epilogue_.out().layout.block; }
 
   // Where a channel block of the output's size begins among what the expand stage reads.
   Bf16* ranked(float* scratch, std::int64_t n, std::int64_t block) const {
@@ -406,7 +295,7 @@ class Bf16CpBlock : public Step {
 
   // The half of a last block that no stage writes is read, with weights of 0: there must be numbers.
   void clear_padding(std::int64_t images, float* scratch) const {
-    if (width_ % ranked_.block == 0) return;
+    if (stages_.width() % ranked_.block == 0) return;
     for (std::int64_t n = 0; n < images; ++n) {
       Bf16* last = reinterpret_cast<Bf16*>(scratch + memory_.ranked) + ranked_.at(n, ranked_.blocks() - 1);
       std::fill_n(last, ranked_.plane(), Bf16{0});
@@ -426,7 +315,7 @@ class Bf16CpBlock : public Step {
 
   // Rows of the first depthwise stage.
   void depthwise_rows(const Source& source, Rows out, void* dst, bool dst_bf16, std::ptrdiff_t dst_row) const {
-    const Window& w = depthwise_shape(0).window;
+    const Window& w = stages_.depthwise(0).window;
     const Layout& layout = source.reduced ? reduced_ : in_.layout;
     const std::int64_t y = out.begin * w.strides[0] - w.pads[0];
     Bf16Depthwise::Rows rows{};
@@ -442,25 +331,25 @@ class Bf16CpBlock : public Step {
     rows.dst_row = dst_row;
     if (dst_bf16) rows.dst_step = ranked_.block;
     rows.rows = out.count();
-    rows.pixels = depthwise_shape(0).out_w;
-    depthwise_kernel(0).run(source.block, rows, 0);
+    rows.pixels = stages_.depthwise(0).out_w;
+    depthwise_[0].run(source.block, rows, 0);
   }
 
   void run_two(const Band& band, const Source& source, Bf16* ranked) const {
-    const Window& w = depthwise_shape(1).window;
+    const Window& w = stages_.depthwise(1).window;
     float* middle = band.scratch + memory_.middle;
-    const Rows wanted = input_rows(depthwise_shape(1), band.out), inside = middle_rows(band.out);
+    const Rows wanted = input_rows(stages_.depthwise(1), band.out), inside = stages_.middle_rows(band.out);
     Bf16Depthwise::Rows rows{};
     rows.src = middle + middle_.pixel(0, 0);
     rows.dst_bf16 = true;
     rows.dst_step = ranked_.block;
     rows.pixels = ranked_.w;
-    if (row_by_row()) {
+    if (stages_.row_by_row()) {
       rows.rows = 1;
       for (std::int64_t y = band.out.begin; y < band.out.end; ++y) {
         depthwise_rows(source, {y, y + 1}, middle + middle_.origin(), false, 0);
         rows.dst = ranked + (y - band.out.begin) * ranked_.row();
-        depthwise_kernel(1).run(source.block, rows, 0);
+        depthwise_[1].run(source.block, rows, 0);
       }
       return;
     }
@@ -473,7 +362,7 @@ class Bf16CpBlock : public Step {
     rows.rows = band.out.count();
     rows.dst = ranked;
     rows.dst_row = ranked_.row();
-    depthwise_kernel(1).run(source.block, rows, 0);
+    depthwise_[1].run(source.block, rows, 0);
   }
 
   void run_expand(const Band& band) const {
@@ -540,12 +429,8 @@ class Bf16CpBlock : public Step {
   };
 
   Value& in_;
+  Bf16CpStages stages_;
   Bf16Epilogue epilogue_;
-  std::vector<Stage> stages_;
-  bool has_head_ = true;
-  std::size_t depthwise_ = 0;
-  ChannelPlaces rank_;
-  std::int64_t width_ = 0;  // channels of the rank with their padding
   std::int64_t part_blocks_ = 1;
   std::int64_t band_ = 1, images_ = 1, kept_rows_ = 0;
   std::int64_t reduce_row_ = 0, expand_row_ = 0;  // floats of a pixel's row as tiles read it
@@ -553,6 +438,7 @@ class Bf16CpBlock : public Step {
   Layout reduced_;  // float32, a part of the rank, of a band
   Layout middle_;   // float32, between two depthwise stages: one block of one image
   Layout ranked_;   // bfloat16, all of the rank, of a band, in blocks that tiles read as they lie
+  std::vector<Bf16Depthwise> depthwise_;
   Bf16Gather reduce_;
   Gather first_;
   Bf16Layer expand_;
