@@ -9,6 +9,7 @@
 
 #include "../core/cpu_features.h"
 #include "../core/status.h"
+#include "cp_stages.h"
 #include "depthwise.h"
 #include "epilogue.h"
 #include "gather.h"
@@ -17,17 +18,8 @@
 namespace polyadic {
 namespace {
 
-struct Rows {
-  std::int64_t begin = 0, end = 0;  // absolute rows of a stage's output
-  std::int64_t count() const { return end - begin; }
-};
-
 // One stage, in coordinates local to a band: row 0 of its input is the first row that row 0 of its output reads.
-struct Stage {
-  ConvolutionShape shape;  // of the whole layer
-  Parameter* weight;
-  Parameter* bias;
-  bool depthwise = false;
+struct Stage : CpStage {
   Gather wide;
   Depthwise narrow;
   // Between this stage and the next: where its output lies in scratch memory. Unused for the last stage.
@@ -35,13 +27,6 @@ struct Stage {
   std::int64_t offset = 0;
   bool front = false;   // there is room for one panel of its channels, which the next stage takes at once
   bool paired = false;  // there is room for a few rows of a block, which the next stage takes at once
-
-  // Input rows that output rows need.
-  Rows input_rows(Rows out) const {
-    const Window& w = shape.window;
-    const std::int64_t first = out.begin * w.strides[0] - w.pads[0];
-    return {first, first + (out.count() - 1) * w.strides[0] + (w.kernel[0] - 1) * w.dilations[0] + 1};
-  }
 
   std::int64_t capacity = 0;  // output rows of a full band
 
@@ -143,34 +128,16 @@ class CpBlock : public Step {
   void make_shapes(const StepSpec& spec, StepResources resources) {
     if (spec.stages.size() > kMaxStages)
       throw Error(ErrorCode::unsupported, "cp_block: more than " + std::to_string(kMaxStages) + " stages");
-    Layout in = in_.layout;
-    for (const ConvolutionSpec& conv : spec.stages) {
+    for (const CpStage& one : cp_stages(spec, resources)) {
       Stage stage;
-      stage.weight = &resources.parameters[static_cast<std::size_t>(conv.weight)];
-      stage.bias = conv.bias < 0 ? nullptr : &resources.parameters[static_cast<std::size_t>(conv.bias)];
-      const Window& w = conv.window;
-      const std::int64_t out_h = output_extent(w, 0, in.h), out_w = output_extent(w, 1, in.w);
-      if (conv.groups < 1 || in.c % conv.groups != 0)
-        throw Error(ErrorCode::shape, "cp_block: groups do not divide the channels");
-      const std::int64_t per_channel = in.c / conv.groups * w.kernel[0] * w.kernel[1];
-      const std::int64_t channels = static_cast<std::int64_t>(stage.weight->data.size()) / per_channel;
-      stage.shape = convolution_shape(conv, in, channels, out_h, out_w);
-      if (stage.shape.weight_count() != static_cast<std::int64_t>(stage.weight->data.size()) ||
-          (stage.bias && static_cast<std::int64_t>(stage.bias->data.size()) != channels)) {
-        throw Error(ErrorCode::shape, "cp_block: a stage's weight or bias has the wrong number of elements");
-      }
+      static_cast<CpStage&>(stage) = one;
       const bool last = stages_.size() + 1 == spec.stages.size();
-      stage.depthwise = stage.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == block_);
+      stage.depthwise = one.shape.depthwise() && !last && (!stages_.empty() || in_.layout.block == block_);
       stages_.push_back(std::move(stage));
-      in.c = channels;
-      in.h = out_h;
-      in.w = out_w;
     }
     const Window& last = spec.stages.back().window;
-    if (last.kernel[0] != 1 || last.kernel[1] != 1 || in.c != out_.layout.c * spec.maxout.pieces ||
-        in.h != out_.layout.h || in.w != out_.layout.w) {
+    if (last.kernel[0] != 1 || last.kernel[1] != 1)
       throw Error(ErrorCode::shape, "cp_block: the stages do not lead to the output's shape");
-    }
   }
 
   // A k×1 and a 1×k run row by row, as one: what is between them never leaves the first-level cache.
@@ -193,15 +160,12 @@ class CpBlock : public Step {
     for (std::size_t i = last; i-- > 0;) {
       const Stage& next = stages_[i + 1];
       Stage& stage = stages_[i];
-      rows = next.input_rows({0, rows}).count();
-      const Window& w = next.shape.window;
+      rows = input_rows(next.shape, {0, rows}).count();
       stage.front = front && i + 1 < last;
       stage.layout = Layout{images, stage.shape.out_channels, rows, stage.shape.out_w, block_, {}};
       if (stage.front) stage.layout.c = std::min<std::int64_t>(stage.layout.c, panel_channels());
       if (stage.paired) stage.layout = Layout{1, block_, kPairRows, stage.shape.out_w, block_, {}};
-      stage.layout.halo.left = w.pads[1];
-      const std::int64_t reach = (next.shape.out_w - 1) * w.strides[1] - w.pads[1] + (w.kernel[1] - 1) * w.dilations[1];
-      stage.layout.halo.right = std::max<std::int64_t>(0, reach - (stage.shape.out_w - 1));
+      stage.layout.halo = column_halo(next.shape);
       stage.offset = floats;
       floats += (stage.layout.size() + 15) / 16 * 16;
     }
@@ -226,7 +190,7 @@ class CpBlock : public Step {
     const std::size_t last = stages_.size() - 1;
     const bool panels = last > 1 && !stages_[0].depthwise &&
                         std::all_of(stages_.begin() + 1, stages_.end() - 1, [](const Stage& s) { return s.depthwise; });
-    const auto input = [&] { return images_ * input_rows(band_).count() * in_.layout.row() * in_.layout.blocks(); };
+    const auto input = [&] { return images_ * band_input(band_).count() * in_.layout.row() * in_.layout.blocks(); };
     const std::int64_t wanted =
         std::min(out_.layout.n, std::max<std::int64_t>(1, kBand / 2 / std::max<std::int64_t>(area, 1)));
     band_ = height;
@@ -261,9 +225,9 @@ class CpBlock : public Step {
   }
 
   // Input rows of a band.
-  Rows input_rows(std::int64_t band) const {
+  Rows band_input(std::int64_t band) const {
     Rows rows{0, band};
-    for (std::size_t i = stages_.size(); i-- > 0;) rows = {0, stages_[i].input_rows(rows).count()};
+    for (std::size_t i = stages_.size(); i-- > 0;) rows = {0, input_rows(stages_[i].shape, rows).count()};
     return rows;
   }
 
@@ -274,7 +238,7 @@ class CpBlock : public Step {
       const bool last = i + 1 == stages_.size();
       ConvolutionShape local = stage.shape;
       local.out_h = stage.capacity = rows;
-      local.in_h = rows = stage.input_rows({0, rows}).count();
+      local.in_h = rows = input_rows(stage.shape, {0, rows}).count();
       local.window.pads[0] = local.window.pads[2] = 0;
       const Layout src = i == 0 ? in_.layout : whole(stages_[i - 1]);
       Layout dst = last ? out_.layout : whole(stage);
@@ -312,7 +276,7 @@ class CpBlock : public Step {
     BandRows missing;
     missing[last] = band;
     for (std::size_t i = last; i-- > 0;) {
-      const Rows wanted = stages_[i + 1].input_rows(missing[i + 1]);
+      const Rows wanted = input_rows(stages_[i + 1].shape, missing[i + 1]);
       missing[i] = stages_[i].paired ? wanted : keep(stages_[i], between + stages_[i].offset, held[i], wanted);
       held[i] = wanted;
     }
@@ -320,15 +284,14 @@ class CpBlock : public Step {
     for (std::size_t i = 0; i <= last; ++i) {
       const Stage& stage = stages_[i];
       // Rows outside of the image are the next stage's padding.
-      Rows rows{std::clamp<std::int64_t>(0, missing[i].begin, missing[i].end),
-                std::clamp(stage.shape.out_h, missing[i].begin, missing[i].end)};
+      const Rows rows = missing[i].within(stage.shape.out_h);
       if (i < last && !stage.paired) {
         float* data = between + stage.offset;
         zero_rows(stage.layout, data, missing[i].begin - held[i].begin, rows.begin - held[i].begin);
         zero_rows(stage.layout, data, rows.end - held[i].begin, missing[i].end - held[i].begin);
       }
       if (rows.count() <= 0) continue;
-      const std::int64_t source = stage.input_rows(rows).begin;
+      const std::int64_t source = input_rows(stage.shape, rows).begin;
       parts[i].src = i == 0
                          ? in_.data + image * in_.layout.image() + source * in_.layout.row()
                          : between + stages_[i - 1].offset + (source - held[i - 1].begin) * stages_[i - 1].layout.row();

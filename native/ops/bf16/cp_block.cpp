@@ -32,7 +32,7 @@ class Bf16CpBlock : public Step {
 
   void pack(const Context& context) override {
     auto narrow = depthwise_.begin();
-    for (const Bf16CpStages::Stage& stage : stages_.all()) {
+    for (const CpStage& stage : stages_.all()) {
       const float* weight = stage.weight->data.data();
       const float* bias = stage.bias ? stage.bias->data.data() : nullptr;
       if (&stage == &stages_.all().back()) {
@@ -68,7 +68,7 @@ class Bf16CpBlock : public Step {
 
   std::string kernel() const override {
     std::string text = std::string("bf16 (") + bf16_kernels().name + ") fused";
-    for (const Bf16CpStages::Stage& stage : stages_.all())
+    for (const CpStage& stage : stages_.all())
       text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
     return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
            std::to_string((memory_.end - memory_.reduced) * static_cast<std::int64_t>(sizeof(float)) / 1024) +

@@ -1,42 +1,20 @@
-// The convolutions of a CP block for bfloat16 kernels: what they are, and which rows each needs of the one before it.
+// The stages of a CP block as bfloat16 kernels take them, and which rows each needs of the one before it.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "../step.h"
+#include "../cp_stages.h"
 #include "gather.h"
 
 namespace polyadic {
 
-struct Rows {
-  std::int64_t begin = 0, end = 0;
-  std::int64_t count() const { return end - begin; }
-  Rows within(std::int64_t extent) const {
-    return {std::clamp<std::int64_t>(0, begin, end), std::clamp(extent, begin, end)};
-  }
-};
-
-// Input rows that output rows of a stage need.
-Rows input_rows(const ConvolutionShape& shape, Rows out);
-
-// Zero columns that a stage needs around rows of its input.
-Halo column_halo(const ConvolutionShape& shape);
-
 class Bf16CpStages {
  public:
-  struct Stage {
-    ConvolutionShape shape;
-    Parameter* weight;
-    Parameter* bias;
-    bool depthwise = false;
-  };
-
   // Throws Error where the step's stages do not fit each other, or are none that these kernels know.
   Bf16CpStages(const StepSpec& spec, StepResources resources);
 
-  const std::vector<Stage>& all() const { return stages_; }
+  const std::vector<CpStage>& all() const { return stages_; }
   // The stage before the depthwise ones; without it they read the input.
   bool has_head() const { return has_head_; }
   const ConvolutionShape& head() const { return stages_.front().shape; }
@@ -66,10 +44,10 @@ class Bf16CpStages {
   }
 
  private:
-  void make(const StepSpec& spec, StepResources resources, const Value& input, const Layout& out);
+  void check(const Value& input, int block);
   void place_rank(const Value& input, int block);
 
-  std::vector<Stage> stages_;
+  std::vector<CpStage> stages_;
   bool has_head_ = true;
   std::size_t depthwise_ = 0;
   ChannelPlaces rank_;
