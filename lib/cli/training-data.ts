@@ -1,7 +1,6 @@
-import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { PolyadicError, show } from '../errors.js'
-import { exampleSet, kindOf, readExamples } from '../formats/dataset.js'
+import { type ExampleKind, exampleSet, isFile, isFolder, kindOf, readExamples } from '../formats/dataset.js'
 import { imageFolder, type ImageFolder } from '../formats/image-folder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Batches } from '../training/batches.js'
@@ -14,8 +13,7 @@ export interface TrainingData {
   readonly train: Batches
   readonly validation: Batches
   readonly test: Batches | undefined
-  /** What they are judged by: classes, the output's values, or nothing but a teacher. */
-  readonly kind: 'labels' | 'targets' | 'inputs alone'
+  readonly kind: ExampleKind
 }
 
 /** Where examples come from. */
@@ -53,8 +51,8 @@ export async function trainingData(args: Arguments, folder: string, graph: Graph
 
 /** Folders of classes below train/, where arrays would have inputs.npy. */
 async function holdsImages(folder: string): Promise<boolean> {
-  const is = async (name: string): Promise<boolean> => (await stat(path.join(folder, name)).catch(() => undefined)) !== undefined
-  return (await is('train')) && !(await is(path.join('train', 'inputs.npy')))
+  const train = path.join(folder, 'train')
+  return (await isFolder(train)) && !(await isFile(path.join(train, 'inputs.npy')))
 }
 
 async function images(args: Arguments, folder: string, graph: Graph, { shape, batchSize, seed = 0 }: Reading): Promise<TrainingData> {
@@ -68,7 +66,7 @@ async function images(args: Arguments, folder: string, graph: Graph, { shape, ba
   const part = (name: string, shuffled = {}): Promise<ImageFolder> => imageFolder(path.join(folder, name), { ...form, ...shuffled })
   const train = await part('train', { seed })
   const validation = await part('validation')
-  const test = (await stat(path.join(folder, 'test')).catch(() => undefined)) && (await part('test'))
+  const test = (await isFolder(path.join(folder, 'test'))) ? await part('test') : undefined
   for (const [name, other] of Object.entries({ validation, test })) {
     if (other === undefined || other.classes.join('/') === train.classes.join('/')) continue
     throw new PolyadicError(

@@ -132,8 +132,9 @@ function group(value: string): ParameterGroup {
 
 /** `--name A,B` as two finite numbers. */
 function pair(args: Arguments, name: string): readonly [number, number] | undefined {
-  const [a, b, ...more] = numbers(args, name) ?? []
-  if (args.values[name] === undefined) return undefined
+  const given = numbers(args, name)
+  if (given === undefined) return undefined
+  const [a, b, ...more] = given
   if (a !== undefined && b !== undefined && more.length === 0) return [a, b]
   throw new UsageError(`--${name}: expected two numbers with a comma between, got ${show(args.values[name])}`)
 }

@@ -77,7 +77,6 @@ export async function readLabelled(folder: string): Promise<LabelledData> {
 }
 
 async function readAny(folder: string): Promise<Examples> {
-  await requireFolder(folder)
   const targetsPath = path.join(folder, 'targets.npy')
   const [labelled, valued] = [await isFile(path.join(folder, 'labels.npy')), await isFile(targetsPath)]
   if (labelled && valued) throw shapeError(folder, 'expected labels.npy or targets.npy, got both')
@@ -103,8 +102,10 @@ function checkCount(inputs: FloatTensor, count: number | undefined, what: string
   if (count !== inputs.dims[0]) throw shapeError(file, `expected ${inputs.dims[0]} ${what}, one an input, got ${count ?? 'a single value'}`)
 }
 
-/** What the examples are judged by. */
-export function kindOf({ labels, targets }: Examples): 'labels' | 'targets' | 'inputs alone' {
+/** What examples are judged by: classes, the output's values, or nothing but a teacher. */
+export type ExampleKind = 'labels' | 'targets' | 'inputs alone'
+
+export function kindOf({ labels, targets }: Examples): ExampleKind {
   return labels !== undefined ? 'labels' : targets !== undefined ? 'targets' : 'inputs alone'
 }
 
@@ -127,11 +128,11 @@ async function requireFolder(folder: string): Promise<void> {
   if (!(await isFolder(folder))) throw new PolyadicError('POLYADIC_IO', `data folder ${show(folder)} does not exist`, { subject: folder })
 }
 
-async function isFolder(folder: string): Promise<boolean> {
+export async function isFolder(folder: string): Promise<boolean> {
   return (await stat(folder).catch(() => undefined))?.isDirectory() ?? false
 }
 
-async function isFile(file: string): Promise<boolean> {
+export async function isFile(file: string): Promise<boolean> {
   return (await stat(file).catch(() => undefined))?.isFile() ?? false
 }
 
