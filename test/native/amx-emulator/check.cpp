@@ -81,6 +81,14 @@ void configurations() {
   release();
 }
 
+// Tile 0 holds 16 rows of 64 bytes, the first of them from `first` on and each `step` after the one before.
+void expect_loaded(const uint8_t* first, long step, const char* what) {
+  STORE(0, to, 64);
+  bool right = true;
+  for (int r = 0; r < 16; ++r) right = right && memcmp(to + 64 * r, first + step * r, 64) == 0;
+  expect(right, what);
+}
+
 void moves() {
   number(from, sizeof from);
   configure(Configuration().tile(0, 16, 64).tile(1, 5, 20).tile(3, 16, 64));
@@ -95,16 +103,10 @@ void moves() {
 
   LOAD(0, from + 2000, -64);
   memset(to, 0, sizeof to);
-  STORE(0, to, 64);
-  right = true;
-  for (int r = 0; r < 16; ++r) right = right && memcmp(to + 64 * r, from + 2000 - 64 * r, 64) == 0;
-  expect(right, "a negative stride");
+  expect_loaded(from + 2000, -64, "a negative stride");
 
   LOAD(0, from, 0);
-  STORE(0, to, 64);
-  right = true;
-  for (int r = 0; r < 16; ++r) right = right && memcmp(to + 64 * r, from, 64) == 0;
-  expect(right, "a stride of 0: one row for all");
+  expect_loaded(from, 0, "a stride of 0: one row for all");
 
   // TILELOADDT1 tmm0, 0x10(%r9, %r10, 2): displacement, scale, registers beyond 7.
   {
@@ -112,34 +114,22 @@ void moves() {
     register long index asm("r10") = 48;
     asm volatile(".byte 0xc4,0x82,0x79,0x4b,0x44,0x51,0x10" ::"r"(base), "r"(index) : "memory");
   }
-  STORE(0, to, 64);
-  right = true;
-  for (int r = 0; r < 16; ++r) right = right && memcmp(to + 64 * r, from + 16 + 96 * r, 64) == 0;
-  expect(right, "disp8(r9, r10, 2)");
+  expect_loaded(from + 16, 96, "disp8(r9, r10, 2)");
 
   // TILELOADD tmm0, 0x100(%r12, %rax, 8), and with r13, which has no form without a displacement.
   {
     register const uint8_t* base asm("r12") = from;
     asm volatile(".byte 0xc4,0xc2,0x7b,0x4b,0x84,0xc4,0x00,0x01,0x00,0x00" ::"r"(base), "a"(9L) : "memory");
   }
-  STORE(0, to, 64);
-  right = true;
-  for (int r = 0; r < 16; ++r) right = right && memcmp(to + 64 * r, from + 256 + 72 * r, 64) == 0;
-  expect(right, "disp32(r12, rax, 8)");
+  expect_loaded(from + 256, 72, "disp32(r12, rax, 8)");
   {
     register const uint8_t* base asm("r13") = from;
     asm volatile(".byte 0xc4,0xc2,0x7b,0x4b,0x44,0x05,0x00" ::"r"(base), "a"(80L) : "memory");
   }
-  STORE(0, to, 64);
-  right = true;
-  for (int r = 0; r < 16; ++r) right = right && memcmp(to + 64 * r, from + 80 * r, 64) == 0;
-  expect(right, "0(r13, rax)");
+  expect_loaded(from, 80, "0(r13, rax)");
   // TILELOADD tmm0, (%rdi) with SIB and no index: a stride of 0.
   asm volatile(".byte 0xc4,0xe2,0x7b,0x4b,0x04,0x27" ::"D"(from + 5) : "memory");
-  STORE(0, to, 64);
-  right = true;
-  for (int r = 0; r < 16; ++r) right = right && memcmp(to + 64 * r, from + 5, 64) == 0;
-  expect(right, "no index");
+  expect_loaded(from + 5, 0, "no index");
 
   LOAD(3, from, 64);
   zero_3();
