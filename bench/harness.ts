@@ -30,13 +30,16 @@ export interface Comparison {
 /** Times ours and every peer in turn and makes one case a peer (one without a peer when there is none). */
 export async function compare(comparison: Comparison, context: SuiteContext): Promise<BenchCase[]> {
   const half = comparison.precision === 'bfloat16' ? context.bf16 : undefined
-  const measured = await measureInterleaved([comparison.ours, multiplyAdds(half ? 'bf16' : 'float32'), ...comparison.peers], {
+  const roof = comparison.macs === undefined ? [] : [multiplyAdds(half ? 'bf16' : 'float32')]
+  const measured = await measureInterleaved([comparison.ours, ...comparison.peers, ...roof], {
     runs: context.quick ? 5 : 25,
     sampleMs: context.quick ? 2 : 10,
     settleMs: context.threads > 1 ? 30 : 0
   })
-  const [ours, peak, ...peers] = measured.map(({ medianMs }) => medianMs)
-  if (ours === undefined || peak === undefined) return []
+  const [ours, ...others] = measured.map(({ medianMs }) => medianMs)
+  if (ours === undefined) return []
+  const peers = others.slice(0, comparison.peers.length)
+  const operationMs = others[comparison.peers.length]
   const common = {
     suite: comparison.suite,
     name: comparison.name,
@@ -45,7 +48,7 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
     isa: half ?? context.isa,
     precision: comparison.precision ?? 'float32',
     ours_ms: ours,
-    ...rates(comparison.macs, ours, context.threads, 1e-6 / peak)
+    ...rates(comparison.macs, ours, context.threads, operationMs)
   } as const
   if (peers.length === 0) return [checkCase(common)]
   return peers.map((peerMs, i) => {
@@ -62,10 +65,15 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
   })
 }
 
-function rates(macs: number | undefined, ms: number, threads: number, peak: number): { gflops?: number; peak_fraction?: number } {
-  if (macs === undefined) return {}
-  const gflops = (2 * macs) / (ms * 1e6)
-  return { gflops, peak_fraction: gflops / (peak * threads) }
+/** `operationMs`: of one operation of the peak on one thread. */
+function rates(
+  macs: number | undefined,
+  ms: number,
+  threads: number,
+  operationMs: number | undefined
+): { gflops?: number; peak_fraction?: number } {
+  if (macs === undefined || operationMs === undefined) return {}
+  return { gflops: (2 * macs) / (ms * 1e6), peak_fraction: (2 * macs * operationMs) / (ms * threads) }
 }
 
 /**
