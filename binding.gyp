@@ -36,7 +36,7 @@
     {
       'target_name': 'polyadic',
       'sources': ['<!@(node native/list.cjs sources plan binding)'],
-      'cflags_cc': ['<!@(node native/list.cjs optimise small)'],
+      'cflags_cc': ['<!@(node native/list.cjs optimise)'],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
       'defines': [
         'NAPI_VERSION=9',

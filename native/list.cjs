@@ -2,18 +2,18 @@
 //   node native/list.cjs sources            all but kernels; sources core plan: those of these groups
 //   node native/list.cjs kernels avx2       sources of one ISA's kernels
 //   node native/list.cjs gcc avx2           its compiler flags
-//   node native/list.cjs optimise small     flags of what is compiled for size
+//   node native/list.cjs optimise           flags of what is compiled for size
 //   node native/list.cjs option openmp      what the environment asks for: POLYADIC_OPENMP, POLYADIC_SANITIZE
 'use strict'
 const sources = require('./sources.json')
 const options = { openmp: process.env.POLYADIC_OPENMP === '0' ? 'off' : 'on', sanitize: process.env.POLYADIC_SANITIZE || 'none' }
-// Below -O3 is what no time is spent in. Not ops and the solver: at -O2 PP-OCR's detector took 1.5 and cpd 1.3 times as long. Sanitizers have a
-// level of their own in binding.gyp.
-const levels = { small: ['-Os'] }
+// For what no time is spent in. Not ops and the solver: at -O2 PP-OCR's detector took 1.5 times as long. Sanitizers have a level of their own
+// in binding.gyp.
+const forSize = options.sanitize === 'none' ? ['-Os'] : []
 
 function list(what, name, ...names) {
   if (what === 'option') return [options[name]]
-  if (what === 'optimise') return options.sanitize === 'none' ? levels[name] : []
+  if (what === 'optimise') return forSize
   if (what === 'kernels') return sources.kernels[name].sources
   if (what !== 'sources') return sources.kernels[name][what]
   return Object.entries(sources)
