@@ -214,7 +214,6 @@ export interface NativeAddon {
     readonly isa: string
     readonly available: readonly string[]
     readonly threads: number
-    readonly backend: string
     /** Null: none. The reason says why, or why not the best ones that the processor has; empty: nothing to say. */
     readonly bf16: string | null
     readonly bf16Reason: string
