@@ -2,6 +2,7 @@ import type { Graph } from '../graph/graph.js'
 import type { NativePlan, NativePlanner } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import type { InputValues } from '../operators/infer.js'
+import { usesBf16 } from './bf16.js'
 import { type Compiled, compile } from './compile.js'
 import { readable } from './feeds.js'
 import type { Precision, UsedPrecision } from './precision.js'
@@ -43,7 +44,7 @@ export function draftPlan(request: PlanRequest, used: UsedPrecision): PlanDraft 
 /** Plans in float32 and bf16, to be compared; one alone where the network has nothing to compute in bf16. */
 export function draftCandidates(request: PlanRequest): readonly PlanDraft[] {
   const half = draftPlan(request, { precision: 'bf16' })
-  return usesBf16(half.compiled) ? [draftPlan(request, { precision: 'f32', reason: 'measured: bf16 is not faster' }), half] : [half]
+  return usesBf16(half.compiled.spec) ? [draftPlan(request, { precision: 'f32', reason: 'measured: bf16 is not faster' }), half] : [half]
 }
 
 /** Makes the plan on the calling thread. */
@@ -79,10 +80,9 @@ function planOf({ graph, inputShapes }: PlanRequest, { compiled, used }: PlanDra
     feedOf: compiled.inputs.map(({ name }) => names.indexOf(name)),
     results: resultKinds(compiled),
     native,
-    used: used.precision === 'f32' || usesBf16(compiled) ? used : { precision: 'f32', reason: 'the network has no step with a bf16 kernel' }
+    used:
+      used.precision === 'f32' || usesBf16(compiled.spec)
+        ? used
+        : { precision: 'f32', reason: 'the network has no step with a bf16 kernel' }
   }
-}
-
-function usesBf16({ spec }: Compiled): boolean {
-  return spec.steps.some((step) => 'bf16' in step && step.bf16 === true)
 }

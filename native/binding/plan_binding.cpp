@@ -192,7 +192,7 @@ class PlanJob : public Job {
   void execute(JobControl& control) override {
     plan_ = std::make_shared<Plan>(std::move(spec_), store_.get(), &control);
   }
-  Napi::Value result(Napi::Env env) override { return plan_object(env, std::move(plan_)); }
+  Napi::Value result(Napi::Env env) override { return plan_object(env, plan_); }
 
  private:
   PlanSpec spec_;
