@@ -42,6 +42,8 @@ export interface NativePlan {
 /** Makes plans that share packed weights: those of one network for several input shapes. */
 export interface NativePlanner {
   createPlan(spec: PlanSpec): NativePlan
+  /** The same on the compute thread. What `spec` holds must not be changed meanwhile, nor its memory resized, transferred or shared. */
+  preparePlan(spec: PlanSpec): NativeJob<NativePlan>
 }
 
 /**
