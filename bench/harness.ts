@@ -34,7 +34,8 @@ export async function compare(comparison: Comparison, context: SuiteContext): Pr
   const measured = await measureInterleaved([comparison.ours, ...comparison.peers, ...roof], {
     runs: context.quick ? 5 : 25,
     sampleMs: context.quick ? 2 : 10,
-    settleMs: context.threads > 1 ? 30 : 0
+    // onnxruntime spins for 50 to 60 ms after a run.
+    settleMs: context.threads > 1 ? 80 : 0
   })
   const [ours, ...others] = measured.map(({ medianMs }) => medianMs)
   if (ours === undefined) return []

@@ -29,6 +29,8 @@ export async function* compareNetwork(one: InferenceCase, context: SuiteContext)
   const { macs } = cost(one.graph, { [inputName]: dims })
   const session = await Session.create(one.graph, { threads })
   const half = context.bf16 === undefined ? undefined : await Session.create(one.graph, { threads, precision: 'bf16' })
+  // What several threads bring.
+  const alone = threads > 1 ? await Session.create(one.graph, { threads: 1 }) : undefined
   const peers = await startPeers(context.peers, { graph: one.graph, input: image.data, dims, threads })
   const start = async (of: Session, name: string): Promise<Pick<InferencePeer, 'candidate' | 'output'>> => {
     const outputs = await of.run(image)
@@ -40,12 +42,12 @@ export async function* compareNetwork(one: InferenceCase, context: SuiteContext)
     const single = await start(session, 'polyadic f32')
     // What it is compared with stays as it is now.
     const reference = { ...single, output: single.output.slice(), tolerance: tolerances.f32 }
-    yield* compareOutputs({ ...one, ...single, precision: 'float32', macs }, peers, context)
+    const onOne = alone === undefined ? [] : [{ ...(await start(alone, 'polyadic, one thread')), tolerance: 0 }]
+    yield* compareOutputs({ ...one, ...single, precision: 'float32', macs }, [...onOne, ...peers], context)
     if (half === undefined) return
     yield* compareOutputs({ ...one, ...(await start(half, 'polyadic bf16')), precision: 'bfloat16', macs }, [reference, ...peers], context)
   } finally {
-    session.close()
-    half?.close()
+    for (const own of [session, half, alone]) own?.close()
     for (const peer of peers) await peer.close()
   }
 }

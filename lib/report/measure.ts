@@ -1,5 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
-
 /** One of several things whose times are compared. */
 export interface Candidate {
   readonly name: string
@@ -14,8 +12,8 @@ export interface MeasureOptions {
   /** A sample repeats a short run until it lasts this long, so that each candidate runs from its own caches, not from what the one before left. */
   readonly sampleMs?: number
   /**
-   * Milliseconds of rest before each sample, then one run that does not count; default 0. Runtimes with several threads keep theirs spinning
-   * for a while after a run, on the cores of whoever comes next.
+   * Milliseconds for which a candidate runs before each of its samples without counting; default 0. Runtimes with several threads keep theirs
+   * spinning for a while after a run, on the cores of whoever comes next. A rest would end that as well, but processors are slow after one.
    */
   readonly settleMs?: number
   /** Runs of each candidate before anything counts. */
@@ -49,8 +47,8 @@ export async function measureInterleaved(candidates: readonly Candidate[], optio
       const [candidate, count] = [candidates[i], repeats[i]]
       if (!candidate || !count) continue
       if (settleMs > 0) {
-        await setTimeout(settleMs)
-        await candidate.run()
+        const settled = performance.now() + settleMs
+        while (performance.now() < settled) await candidate.run()
       }
       samples[i]?.push(await time(candidate, count))
     }
