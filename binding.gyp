@@ -1,10 +1,9 @@
 {
   # Flags are stated here in full because gyp inherits Node's own and cmake-js inherits none.
-  # nodelete: OpenMP threads still stand in the library when a worker that loaded it ends.
+  # nodelete: our threads still stand in the library when a worker that loaded it ends.
   # No -ffast-math anywhere: at link time it would switch denormals off for all of JavaScript.
-  # From the environment: POLYADIC_OPENMP=0 builds the std::thread backend, POLYADIC_SANITIZE=address,undefined (or thread) with sanitizers.
+  # From the environment: POLYADIC_SANITIZE=address,undefined (or thread) builds with sanitizers.
   'variables': {
-    'openmp%': '<!(node native/list.cjs option openmp)',
     'sanitize%': '<!(node native/list.cjs option sanitize)',
     'kernel_flags': ['-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast']
   },
@@ -49,10 +48,8 @@
         ["target_arch=='x64'", { 'dependencies': ['kernels_avx2', 'kernels_avx512', 'kernels_bf16_avx512'] }],
         ["target_arch=='x64' and OS=='linux'", { 'dependencies': ['kernels_bf16_amx'] }],
         ["OS=='linux'", {
-          'ldflags': ["-Wl,-rpath,'$$ORIGIN'", '-Wl,-z,nodelete', '-Wl,--exclude-libs,ALL', '-Wl,--version-script=<(module_root_dir)/native/exports.map'],
-          'conditions': [
-            ["openmp=='on'", { 'cflags_cc': ['-fopenmp'], 'ldflags': ['-fopenmp'] }, { 'cflags_cc': ['-pthread'], 'ldflags': ['-pthread'] }]
-          ]
+          'cflags_cc': ['-pthread'],
+          'ldflags': ['-pthread', '-Wl,-z,nodelete', '-Wl,--exclude-libs,ALL', '-Wl,--version-script=<(module_root_dir)/native/exports.map']
         }]
       ]
     },
@@ -60,7 +57,7 @@
       'target_name': 'engine',
       'type': 'static_library',
       'sources': ['<!@(node native/list.cjs sources core ops solver)'],
-      'conditions': [["OS=='linux' and openmp=='on'", { 'cflags_cc': ['-fopenmp'] }]]
+      'conditions': [["OS=='linux'", { 'cflags_cc': ['-pthread'] }]]
     },
     {
       'target_name': 'kernels_scalar',

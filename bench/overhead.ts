@@ -3,7 +3,7 @@ import type { Graph } from '../lib/graph/graph.js'
 import { floatTensor, readOnnx, Session } from '../lib/index.js'
 import { native } from '../lib/native/binding.js'
 import { type Candidate, measureInterleaved, median, type Measured } from '../lib/report/measure.js'
-import { makePlan, type Plan } from '../lib/runtime/plan.js'
+import { draftPlan, makePlan, type Plan } from '../lib/runtime/plan.js'
 import { elementCount } from '../lib/tensor.js'
 import { charnetAtRank } from './charnet.js'
 import { type BenchCase, checkCase, type Suite, type SuiteContext } from './format.js'
@@ -38,7 +38,8 @@ async function* overheadOf(name: string, graph: Graph, dims: readonly number[], 
   const { threads } = context
   const session = await Session.create(graph, { threads })
   const inputShapes = new Map([[graph.inputs[0]?.name as string, batch]])
-  const plan = makePlan({ graph, inputShapes, inputValues: {}, threads, planner: native().createPlanner() }, { precision: 'f32' })
+  const request = { graph, inputShapes, inputValues: {}, threads, planner: native().createPlanner() }
+  const plan = makePlan(request, draftPlan(request, { precision: 'f32' }))
   const outputs = await session.run(image)
   const alone = planAlone(plan, image.data, Object.values(outputs)[0]?.data as Float32Array)
   const calls: Candidate[] = [

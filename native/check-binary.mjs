@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
   options: { prebuild: { type: 'string' }, glibc: { type: 'string' } }
 })
 const build = path.resolve(root, positionals[0] ?? 'build/Release')
-const libraries = /^(libc|libm|libgcc_s|libstdc\+\+|libgomp|libpthread|libdl|ld-linux-x86-64|ld-linux-aarch64)\.so/
+const libraries = /^(libc|libm|libgcc_s|libstdc\+\+|libpthread|libdl|ld-linux-x86-64|ld-linux-aarch64)\.so/
 
 function run(command, ...args) {
   return execFileSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 30 })
@@ -66,11 +66,6 @@ function checkLinking(addon) {
   const problems = needed.filter((library) => !libraries.test(library)).map((library) => `${name} needs ${library}`)
   if (!/FLAGS_1.*NODELETE/.test(dynamic))
     problems.push(`${name} is not linked with -z nodelete: a worker that ends would unmap it under its threads`)
-  if (needed.some((library) => library.startsWith('libgomp'))) {
-    if (!/RUNPATH.*\$ORIGIN/.test(dynamic)) problems.push(`${name} does not look for libgomp beside itself ($ORIGIN)`)
-    if (values.prebuild !== undefined && !existsSync(path.join(path.dirname(addon), 'libgomp.so.1')))
-      problems.push(`${name} needs libgomp.so.1, which is not beside it`)
-  }
   return problems
 }
 

@@ -34,7 +34,7 @@ function format() {
   return spawnSync(command, [...mode, ...files.map((name) => path.join('native', name))], { cwd: root, stdio: 'inherit' }).status ?? 1
 }
 
-/** Every unit with the flags that decide what a compiler sees of it. The std::thread backend: clang has no omp.h of its own everywhere. */
+/** Every unit with the flags that decide what a compiler sees of it. */
 function units(headers) {
   const { kernels, ...groups } = require('./sources.json')
   const shared = ['-std=c++17', '-DPOLYADIC_X64_KERNELS']

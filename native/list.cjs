@@ -3,10 +3,10 @@
 //   node native/list.cjs kernels avx2       sources of one ISA's kernels
 //   node native/list.cjs gcc avx2           its compiler flags
 //   node native/list.cjs optimise           flags of what is compiled for size
-//   node native/list.cjs option openmp      what the environment asks for: POLYADIC_OPENMP, POLYADIC_SANITIZE
+//   node native/list.cjs option sanitize    what the environment asks for: POLYADIC_SANITIZE
 'use strict'
 const sources = require('./sources.json')
-const options = { openmp: process.env.POLYADIC_OPENMP === '0' ? 'off' : 'on', sanitize: process.env.POLYADIC_SANITIZE || 'none' }
+const options = { sanitize: process.env.POLYADIC_SANITIZE || 'none' }
 // For what no time is spent in. Not ops and the solver: at -O2 PP-OCR's detector took 1.5 times as long. Sanitizers have a level of their own
 // in binding.gyp.
 const forSize = options.sanitize === 'none' ? ['-Os'] : []

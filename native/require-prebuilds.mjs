@@ -11,8 +11,8 @@ const kinds = {
   'win32-x64': (bytes) => bytes.toString('latin1', 0, 2) === 'MZ' && bytes.readUInt16LE(bytes.readUInt32LE(60) + 4) === 0x8664
 }
 const files = {
-  'linux-x64': ['polyadic.glibc.node', 'libgomp.so.1', 'polyadic.musl.node'],
-  'linux-arm64': ['polyadic.glibc.node', 'libgomp.so.1'],
+  'linux-x64': ['polyadic.glibc.node', 'polyadic.musl.node'],
+  'linux-arm64': ['polyadic.glibc.node'],
   'darwin-arm64': ['polyadic.node'],
   'win32-x64': ['polyadic.node']
 }

@@ -2,8 +2,7 @@
 //   node native/sanitize.mjs address|thread [--short | TESTS... | COMMAND ARGS...]
 // Without a command: the tests, or for `thread` those of native code and embedding; --short takes a few of them, those with the most threads and
 // the most hostile input; TESTS are files named *.test.ts.
-// address: AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer. thread: ThreadSanitizer, with the std::thread backend, as libgomp's
-// barriers are not made for it.
+// address: AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer. thread: ThreadSanitizer.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +13,6 @@ const kinds = {
   address: {
     flags: 'address,undefined',
     library: 'libasan.so',
-    openmp: '1',
     tests: [],
     short: ['native/executor', 'native/malformed-plans', 'runtime/session']
   },
@@ -22,9 +20,8 @@ const kinds = {
   thread: {
     flags: 'thread',
     library: 'libtsan.so',
-    openmp: '0',
     tests: ['test/native/*.test.ts', 'test/embedding/*.test.ts'],
-    short: ['native/executor', 'runtime/threads']
+    short: ['native/executor', 'native/team']
   }
 }
 const [kind, ...command] = process.argv.slice(2)
@@ -38,7 +35,7 @@ const short = command[0] === '--short'
 const runsTests = short || named.length === command.length
 const tests = short ? chosen.short.map((name) => `test/${name}.test.ts`) : named.length > 0 ? named : chosen.tests
 
-const addon = compile(`sanitize-${kind}`, { env: { POLYADIC_SANITIZE: chosen.flags, POLYADIC_OPENMP: chosen.openmp } })
+const addon = compile(`sanitize-${kind}`, { env: { POLYADIC_SANITIZE: chosen.flags } })
 const logs = mkdtempSync(path.join(tmpdir(), 'polyadic-sanitize-'))
 const log = path.join(logs, 'report')
 const suppressions = (name) => path.join(root, 'native', 'sanitizers', `${name}.supp`)

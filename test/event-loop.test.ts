@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Graph } from '../lib/graph/graph.js'
 import { cpd, fineTune, floatTensor, makeGraph, makeNode, Session } from '../lib/index.js'
 import { initialise } from '../lib/training/initialise.js'
 import { generator } from './helpers/plan-builder.js'
@@ -35,6 +36,27 @@ t.test('a 5 ms timer keeps firing during Session.run', async (t) => {
   const { ticks, repetitions } = await ticksDuring(() => session.run({ x }))
   t.ok(ticks >= wanted, `${ticks} ticks in ${repetitions} runs`)
   session.close()
+})
+
+t.test('and while weights are packed', async (t) => {
+  const weights = new Map([['w', floatTensor(generator(3).normal(512 * 512 * 9, 0.02), [512, 512, 3, 3])]])
+  const network = (batch: number | string): Graph =>
+    makeGraph({
+      inputs: [{ name: 'x', dtype: 'float32', dims: [batch, 512, 4, 4] }],
+      outputs: [{ name: 'y', dtype: 'float32', dims: [batch, 512, 4, 4] }],
+      initializers: weights,
+      nodes: [makeNode({ opType: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes: { pads: [1, 1, 1, 1] } })]
+    })
+  const fixed = network(1)
+  const created = await ticksDuring(async () => (await Session.create(fixed)).close())
+  t.ok(created.ticks >= wanted, `${created.ticks} ticks in ${created.repetitions} sessions`)
+  // Two batches, of which only one keeps its plan.
+  const batches = [1, 2].map((n) => floatTensor(new Float32Array(n * 512 * 16), [n, 512, 4, 4]))
+  await using session = await Session.create(network('N'), { maxPlans: 1 })
+  const run = await ticksDuring(async () => {
+    for (const x of batches) await session.run({ x })
+  })
+  t.ok(run.ticks >= wanted, `${run.ticks} ticks in ${run.repetitions} pairs of runs`)
 })
 
 t.test('and during cpd', async (t) => {

@@ -46,7 +46,7 @@ Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL
   --shape NAME=DIMS      shape of an input that leaves dimensions open, to count multiply-adds: image=1x3x224x224
   --weights TYPE         how they are stored: float32 (as they are), bfloat16 or float16, behind Cast nodes (float32)
   --report FILE.html     a self-contained report: error curves, what each layer became, latency
-  --precision P          of the latency in the report: f32 (default), bf16, or auto: whichever is faster
+  --precision P          in which layers and the report's networks are measured: f32 (default), bf16, or auto: whichever is faster
   --json                 print what was done as JSON
 
 With --data, the network is fine-tuned afterwards; without labels in it, towards the outputs of the network as it was:
@@ -119,7 +119,7 @@ interface Plan {
   readonly output: string
   readonly weights: (typeof weightTypes)[number] | undefined
   readonly report: string | undefined
-  /** Of the latency in the report. */
+  /** That the network will run in. */
   readonly precision: PrecisionChoice
   readonly data: string | undefined
   readonly layers: LayerRequests
@@ -144,15 +144,17 @@ function readPlan(args: Arguments): Plan {
     'fit'
   ].find((name) => args.values[name] !== undefined)
   if (data === undefined && needsData !== undefined) throw new UsageError(`--${needsData} needs --data`)
+  const precision = choice(args, 'precision', precisionChoices) ?? 'f32'
   return {
     file,
     data,
     output: requiredText(args, 'output', '-o'),
     report: text(args, 'report'),
     weights: choice(args, 'weights', weightTypes),
-    precision: choice(args, 'precision', precisionChoices) ?? 'f32',
+    precision,
     layers: layerRequests(args),
     options: {
+      precision,
       ...given('batchNorm', choice(args, 'batch-norm', ['keep', 'fold'] as const)),
       ...given('whenSlower', choice(args, 'when-slower', ['keep', 'replace'] as const)),
       ...given('method', choice(args, 'method', methods)),
@@ -192,7 +194,7 @@ function summary(
   ]
   for (const { name, rank, latency } of compressed.kept)
     lines.push(
-      `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is, ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} on this CPU (--when-slower replace)`
+      `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is (${latency.densePrecision}), ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} (${latency.chainPrecision}) on this CPU (--when-slower replace)`
     )
   const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
   if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)

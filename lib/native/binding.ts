@@ -42,6 +42,8 @@ export interface NativePlan {
 /** Makes plans that share packed weights: those of one network for several input shapes. */
 export interface NativePlanner {
   createPlan(spec: PlanSpec): NativePlan
+  /** The same on the compute thread. What `spec` holds must not be changed meanwhile, nor its memory resized, transferred or shared. */
+  preparePlan(spec: PlanSpec): NativeJob<NativePlan>
 }
 
 /**
@@ -214,7 +216,6 @@ export interface NativeAddon {
     readonly isa: string
     readonly available: readonly string[]
     readonly threads: number
-    readonly backend: string
     /** Null: none. The reason says why, or why not the best ones that the processor has; empty: nothing to say. */
     readonly bf16: string | null
     readonly bf16Reason: string

@@ -11,7 +11,7 @@ type Raw<T> = { readonly [K in keyof T]: T[K] extends (...args: infer A) => Nati
 /** The addon as it is loaded. */
 export interface RawAddon extends Omit<NativeAddon, 'createPlan' | 'createPlanner' | 'createTrainer' | 'cpd' | 'patchMoments'> {
   createPlan(spec: PlanSpec): Raw<NativePlan>
-  createPlanner(): { createPlan(spec: PlanSpec): Raw<NativePlan> }
+  createPlanner(): { createPlan(spec: PlanSpec): Raw<NativePlan>; preparePlan(spec: PlanSpec): JobNumber }
   createTrainer(...args: Parameters<NativeAddon['createTrainer']>): Raw<NativeTrainer>
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): JobNumber
   patchMoments(spec: NativeMomentsSpec): JobNumber
@@ -39,10 +39,11 @@ export function withJobs(raw: RawAddon): NativeAddon {
   class Job<T> implements NativeJob<T> {
     readonly promise: Promise<T>
     readonly #number: JobNumber
-    constructor(number: JobNumber) {
+    /** `finish`: what the native result becomes before anybody sees it. */
+    constructor(number: JobNumber, finish = (result: unknown): T => result as T) {
       this.#number = number
       this.promise = new Promise<T>((resolve, reject) => {
-        waiting.set(number, { resolve: resolve as (value: unknown) => void, reject })
+        waiting.set(number, { resolve: (result) => resolve(finish(result)), reject })
       })
     }
     cancel(): void {
@@ -65,7 +66,10 @@ export function withJobs(raw: RawAddon): NativeAddon {
     createPlan: (spec: PlanSpec) => plan(raw.createPlan(spec)),
     createPlanner: (): NativePlanner => {
       const planner = raw.createPlanner()
-      return { createPlan: (spec) => plan(planner.createPlan(spec)) }
+      return {
+        createPlan: (spec) => plan(planner.createPlan(spec)),
+        preparePlan: (spec) => new Job(planner.preparePlan(spec), (own) => plan(own as Raw<NativePlan>))
+      }
     },
     createTrainer: (...args: Parameters<NativeAddon['createTrainer']>) => trainer(raw.createTrainer(...args)),
     cpd: (...args: Parameters<RawAddon['cpd']>) => new Job<never>(raw.cpd(...args)),

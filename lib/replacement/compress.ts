@@ -3,6 +3,7 @@ import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { inlineCalls } from '../graph/inline.js'
 import type { InputShapes } from '../operators/infer.js'
+import { checkPrecision, type PrecisionChoice } from '../runtime/precision.js'
 import { elementCount } from '../tensor.js'
 import { denseCost, stagesCost } from './cost.js'
 import {
@@ -75,6 +76,11 @@ export interface CompressOptions extends SolverOptions, FormOptions {
    * layer's input is known; rank `full` is always replaced.
    */
   readonly whenSlower?: 'keep' | 'replace'
+  /**
+   * The precision that the network will run in, as `Session` takes it: layers and chains are measured in it. Which one was used is in
+   * each `latency` of the result. Default: `f32`.
+   */
+  readonly precision?: PrecisionChoice
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: CompressProgress) => void
 }
@@ -183,9 +189,9 @@ export async function compressWith(
 }
 
 /** By layer, where it can be told. */
-async function measureTasks({ prepared, tasks }: Planned, { inputShapes, signal }: CompressOptions): Promise<Map<string, LayerLatency>> {
+async function measureTasks({ prepared, tasks }: Planned, options: CompressOptions): Promise<Map<string, LayerLatency>> {
   const measured = tasks.filter(({ isCheck }) => !isCheck)
-  const latencies = await measureLayers(prepared, measured, inputShapes, signal)
+  const latencies = await measureLayers(prepared, measured, options)
   return new Map(
     latencies.flatMap((latency, i): [string, LayerLatency][] =>
       latency === undefined ? [] : [[(measured[i] as Task).layer.node.name, latency]]
@@ -229,6 +235,7 @@ function checkRequests(graph: Graph, options: CompressOptions): readonly Request
   if (options.calibration !== undefined) checkCalibration(options.calibration)
   checkForm('', options)
   if (options.whenSlower !== undefined) checkChoice('whenSlower', options.whenSlower, ['keep', 'replace'])
+  if (options.precision !== undefined) checkPrecision(options.precision)
   const seen = new Map<string, string>()
   return Object.entries(options.layers).map(([key, value]) => {
     const { name } = findLayer(graph, key)

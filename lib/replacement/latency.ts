@@ -5,7 +5,9 @@ import { type NativePlan, native } from '../native/binding.js'
 import { runJob } from '../native/jobs.js'
 import { constantFinder } from '../operators/constants.js'
 import type { InputShapes } from '../operators/infer.js'
+import { usesBf16 } from '../runtime/bf16.js'
 import { compile } from '../runtime/compile.js'
+import { type Precision, type PrecisionChoice, usable } from '../runtime/precision.js'
 import type { Tensor } from '../tensor.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
 import type { KernelShape } from './kernel-tensor.js'
@@ -17,7 +19,20 @@ import { type Dims, knownShapes } from './spatial-extents.js'
 export interface LayerLatency {
   readonly denseMs: number
   readonly chainMs: number
+  /** What each was computed in. With precision `auto`: whichever was faster, of each by itself. */
+  readonly densePrecision: Precision
+  readonly chainPrecision: Precision
 }
+
+export interface MeasureOptions {
+  /** Shapes of graph inputs by name. */
+  readonly inputShapes?: InputShapes | undefined
+  /** That of the session which will run the network. Default: `f32`. */
+  readonly precision?: PrecisionChoice | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+const defaults = { precision: 'f32' } as const
 
 /** A gain below this is none: two runs of the same thing differ by so much. */
 const leastGain = 1.05
@@ -28,7 +43,7 @@ const tooShortMs = 0.005
 const measuring = { rounds: 5, roundMs: 2, mostRuns: 200 } as const
 
 /** Whether a chain is worth what it loses. */
-export function isFaster({ denseMs, chainMs }: LayerLatency): boolean {
+export function isFaster({ denseMs, chainMs }: Pick<LayerLatency, 'denseMs' | 'chainMs'>): boolean {
   return denseMs >= leastGain * chainMs
 }
 
@@ -40,14 +55,15 @@ export function isFaster({ denseMs, chainMs }: LayerLatency): boolean {
 export async function measureLayers(
   graph: Graph,
   layers: readonly { readonly layer: Layer; readonly shape: KernelShape; readonly rank: number }[],
-  inputShapes: InputShapes | undefined,
-  signal: AbortSignal | undefined
+  { inputShapes, precision = defaults.precision, signal }: MeasureOptions = {}
 ): Promise<(LayerLatency | undefined)[]> {
+  const used = usable(precision)
+  const precisions: readonly Precision[] = used === undefined ? ['f32', 'bf16'] : [used.precision]
   const known = knownShapes(graph, inputShapes)
   const latencies: (LayerLatency | undefined)[] = []
   for (const { layer, shape, rank } of layers) {
     const dims = oneExample(known.get(layer.node.inputs[0] ?? ''))
-    latencies.push(dims && (await measureLayer(graph, layer, someStages(layer, shape, rank), dims, signal)))
+    latencies.push(dims && (await measureLayer(graph, layer, someStages(layer, shape, rank), dims, precisions, signal)))
   }
   return latencies
 }
@@ -57,13 +73,14 @@ async function measureLayer(
   layer: Layer,
   stages: readonly Stage[],
   dims: readonly number[],
+  precisions: readonly Precision[],
   signal: AbortSignal | undefined
 ): Promise<LayerLatency | undefined> {
   try {
     const dense = layerAlone(graph, layer, dims)
     const [, node] = dense.nodes as readonly [Node, Node]
     const chain = replaceLayer(dense, { layer: readLayer(dense, node), stages }).graph
-    const latency = await race(dense, chain, signal)
+    const latency = await race(dense, chain, precisions, signal)
     return latency.denseMs < tooShortMs ? undefined : latency
   } catch (error) {
     // What polyadic does not run. An abort rejects with the caller's reason, whatever that is.
@@ -102,13 +119,9 @@ function someStages(layer: Layer, { modes, dims }: KernelShape, rank: number): r
   return factorsToConvs(layer, modes, factors, rank)
 }
 
-/** In turn, so that a machine that slows down for a while slows both; the least counts, as nothing makes a run faster than it is. */
-async function race(dense: Graph, chain: Graph, signal: AbortSignal | undefined): Promise<LayerLatency> {
-  const racers = [dense, chain].map((graph) => ({
-    plan: native().createPlan(compile(graph).spec),
-    least: Number.POSITIVE_INFINITY,
-    runs: 1
-  }))
+/** In turn, so that a machine that slows down for a while slows all; the least counts, as nothing makes a run faster than it is. */
+async function race(dense: Graph, chain: Graph, precisions: readonly Precision[], signal: AbortSignal | undefined): Promise<LayerLatency> {
+  const racers = [dense, chain].flatMap((graph) => precisions.map((precision) => racer(graph, precision)))
   try {
     for (let round = 0; round <= measuring.rounds; round++) {
       for (const racer of racers) {
@@ -121,13 +134,29 @@ async function race(dense: Graph, chain: Graph, signal: AbortSignal | undefined)
   } finally {
     for (const { plan } of racers) plan.close()
   }
-  const [denseMs = 0, chainMs = 0] = racers.map(({ least }) => least)
-  return { denseMs, chainMs }
+  const fastest = (graph: Graph): Racer => racers.filter((racer) => racer.graph === graph).reduce((a, b) => (b.least < a.least ? b : a))
+  const [ofDense, ofChain] = [fastest(dense), fastest(chain)]
+  return { denseMs: ofDense.least, chainMs: ofChain.least, densePrecision: ofDense.precision, chainPrecision: ofChain.precision }
 }
 
-/** All steps but the one before the layer. */
+interface Racer {
+  readonly graph: Graph
+  readonly precision: Precision
+  readonly plan: NativePlan
+  least: number
+  runs: number
+}
+
+function racer(graph: Graph, precision: Precision): Racer {
+  const { spec } = compile(graph, { precision })
+  // A layer without a kernel for bf16 is computed in float32.
+  return { graph, precision: usesBf16(spec) ? 'bf16' : 'f32', plan: native().createPlan(spec), least: Number.POSITIVE_INFINITY, runs: 1 }
+}
+
+/** All steps but the one before the layer, and what rounds its values: in a network the layer before has written them in bfloat16. */
 async function layerMs(plan: NativePlan, runs: number, signal: AbortSignal | undefined): Promise<number> {
-  const [before = 0, ...steps] = await runJob(() => plan.timeSteps(runs), signal)
-  const others = plan.describe().steps[0]?.op === 'activation' ? 0 : before
-  return 1000 * (others + steps.reduce((sum, seconds) => sum + seconds, 0))
+  const seconds = await runJob(() => plan.timeSteps(runs), signal)
+  const ops = plan.describe().steps.map(({ op }) => op)
+  const first = ops[0] !== 'activation' ? 0 : ops[1] !== 'convert' ? 1 : 2
+  return 1000 * seconds.slice(first).reduce((sum, step) => sum + step, 0)
 }

@@ -10,20 +10,17 @@ export interface Machine {
   readonly os: string
   readonly isa: string
   readonly availableIsas: readonly string[]
-  /** What runs parallel loops. */
-  readonly backend: string
 }
 
 /** This machine, and the kernels chosen on it. */
 export function machine(): Machine {
-  const { isa, available, backend } = native().cpu()
+  const { isa, available } = native().cpu()
   return {
     cpu: os.cpus()[0]?.model.trim() || 'unknown',
     cores: os.availableParallelism(),
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     os: `${os.type()} ${os.release()} ${os.arch()}`,
     isa,
-    availableIsas: available,
-    backend
+    availableIsas: available
   }
 }

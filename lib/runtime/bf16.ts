@@ -1,5 +1,5 @@
 import { countUses, type Draft, readValues } from './draft.js'
-import type { PlanConvolution, PlanStep, PlanValue } from './plan-spec.js'
+import type { PlanConvolution, PlanSpec, PlanStep, PlanValue } from './plan-spec.js'
 
 /**
  * A draft whose convolutions and CP blocks run by bfloat16 kernels. A value is kept in bfloat16 where the step that makes it can write that and
@@ -26,6 +26,11 @@ export function inBf16(draft: Draft): Draft {
     else steps.push(step)
   }
   return { ...draft, values, steps }
+}
+
+/** Whether anything is computed by bfloat16 kernels. */
+export function usesBf16({ steps }: Pick<PlanSpec, 'steps'>): boolean {
+  return steps.some((step) => 'bf16' in step && step.bf16 === true)
 }
 
 function keptValues(draft: Draft): Set<number> {

@@ -3,35 +3,43 @@ import type { NativePlan } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import { elementCount } from '../tensor.js'
 import type { CompiledValue } from './compile.js'
-import { makeCandidates, type Plan, type PlanRequest } from './plan.js'
+import { draftCandidates, makePlan, type Plan, type PlanRequest, preparePlan } from './plan.js'
 
 /** The plan to take in precision `auto`: both are run in turn, off this thread, and the other one is closed. */
 export async function fasterPlan(request: PlanRequest): Promise<Plan> {
-  const calls = contest(makeCandidates(request))
+  const plans: Plan[] = []
+  let best: Plan | undefined
   try {
+    for (const draft of draftCandidates(request)) plans.push(await preparePlan(request, draft))
+    const calls = contest(plans)
     let next = calls.next()
     for (; !next.done; next = calls.next()) {
       const { native, inputs, outputs } = next.value
       await runJob(() => native.run(inputs, outputs))
     }
-    return next.value
+    best = next.value
+    return best
   } finally {
-    calls.return(undefined as never) // after an error: closes both
+    closeAllBut(best, plans)
   }
 }
 
 /** As `fasterPlan`, on the calling thread. */
 export function fasterPlanSync(request: PlanRequest): Plan {
-  const calls = contest(makeCandidates(request))
+  const plans: Plan[] = []
+  let best: Plan | undefined
   try {
+    for (const draft of draftCandidates(request)) plans.push(makePlan(request, draft))
+    const calls = contest(plans)
     let next = calls.next()
     for (; !next.done; next = calls.next()) {
       const { native, inputs, outputs } = next.value
       fromNative(() => native.runSync(inputs, outputs))
     }
-    return next.value
+    best = next.value
+    return best
   } finally {
-    calls.return(undefined as never)
+    closeAllBut(best, plans)
   }
 }
 
@@ -51,23 +59,20 @@ const limits = { rounds: 7, budgetMs: 200 }
  */
 function* contest(plans: readonly Plan[]): Generator<Call, Plan, void> {
   const runs = plans.map((plan) => ({ plan, call: callOf(plan), fastest: Infinity }))
-  let best: Plan | undefined
-  try {
-    const begin = performance.now()
-    for (let round = 0; plans.length > 1 && round <= limits.rounds; round++) {
-      for (const run of runs) {
-        const start = performance.now()
-        yield run.call
-        if (round > 0) run.fastest = Math.min(run.fastest, performance.now() - start)
-      }
-      if (round > 0 && performance.now() - begin > limits.budgetMs) break
+  const begin = performance.now()
+  for (let round = 0; plans.length > 1 && round <= limits.rounds; round++) {
+    for (const run of runs) {
+      const start = performance.now()
+      yield run.call
+      if (round > 0) run.fastest = Math.min(run.fastest, performance.now() - start)
     }
-    const winner = runs.reduce((a, b) => (b.fastest < worthwhile * a.fastest ? b : a))
-    best = winner.plan
-    return best
-  } finally {
-    for (const plan of plans) if (plan !== best) plan.native.close()
+    if (round > 0 && performance.now() - begin > limits.budgetMs) break
   }
+  return runs.reduce((a, b) => (b.fastest < worthwhile * a.fastest ? b : a)).plan
+}
+
+function closeAllBut(best: Plan | undefined, plans: readonly Plan[]): void {
+  for (const plan of plans) if (plan !== best) plan.native.close()
 }
 
 /** With inputs of zeros: the time does not depend on what is computed. */

@@ -9,8 +9,6 @@ export interface Cpu {
   readonly available: readonly string[]
   /** Logical processors. */
   readonly threads: number
-  /** What runs parallel loops: `openmp` or `std::thread`. */
-  readonly backend: string
   /** The bfloat16 kernels in use, such as `avx512_bf16`; `undefined`: there are none. */
   readonly bf16: string | undefined
   /** Why there are none, or why not the best ones that the processor has: the system may refuse AMX. */

@@ -1,4 +1,3 @@
-import { unlessAborted } from '../abortable.js'
 import { PolyadicError, argumentError, checkInteger } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import { native } from '../native/binding.js'
@@ -7,11 +6,11 @@ import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
 import type { Tensor } from '../tensor.js'
 import { type CompiledValue, compile } from './compile.js'
-import { fasterPlan, fasterPlanSync } from './contest.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
+import { PlanCache } from './plan-cache.js'
 import type { PlanStep } from './plan-spec.js'
-import { makePlan, type Plan, type PlanRequest } from './plan.js'
-import { checkPrecision, type Precision, type PrecisionChoice, type UsedPrecision, usable } from './precision.js'
+import type { Plan, PlanRequest } from './plan.js'
+import { checkPrecision, type Precision, type PrecisionChoice, usable } from './precision.js'
 import { type ResultMemory, Results } from './results.js'
 import { checkThreads } from './threads.js'
 
@@ -79,7 +78,6 @@ export interface SessionDescription {
 
 /** One call: what native code reads and writes. */
 interface Prepared {
-  readonly plan: Plan
   readonly inputs: readonly Float32Array[]
   readonly results: Results
 }
@@ -89,8 +87,9 @@ const defaults = { threads: 1, maxPlans: 4, precision: 'f32' } as const
 /**
  * Runs a network. Input shapes may change from call to call: each has a plan of its own, made on first use and kept; so has each value of
  * an input that determines shapes (the target of a Reshape, say). Whatever its type, a tensor is computed in float32: integers are exact
- * up to 2²⁴ and refused beyond. Runs
- * queue on one compute thread; the event loop stays free. Input tensors must not be changed while a run is under way.
+ * up to 2²⁴ and refused beyond. Plans are
+ * made and runs queue on one compute thread; the event loop stays free. Input tensors must not be changed while a run is under way, nor the network's weights
+ * while a plan is made of them.
  */
 export class Session {
   readonly inputs: readonly ValueInfo[]
@@ -100,15 +99,8 @@ export class Session {
   /** Inputs whose contents, not only their shapes, determine a plan. */
   readonly #constantInputs: ReadonlySet<string>
   readonly #threads: number
-  readonly #maxPlans: number
-  /** Undefined: each plan is to be measured. */
-  readonly #used: UsedPrecision | undefined
   readonly #planner = native().createPlanner()
-  /** By input shapes, in the order of use. */
-  readonly #plans = new Map<string, Plan>()
-  /** Plans being measured, likewise. */
-  readonly #measuring = new Map<string, Promise<void>>()
-  #latest: Plan | undefined
+  readonly #plans: PlanCache
   #running = 0
   /** Who waits until nothing runs. */
   readonly #waiting: (() => void)[] = []
@@ -119,8 +111,7 @@ export class Session {
     this.#outputNames = graph.outputs.map(({ name }) => name)
     this.#constantInputs = constantInputs(graph)
     this.#threads = options.threads
-    this.#maxPlans = options.maxPlans
-    this.#used = usable(options.precision)
+    this.#plans = new PlanCache(options.maxPlans, usable(options.precision))
     this.inputs = graph.inputs
     this.outputs = graph.outputs
   }
@@ -141,25 +132,27 @@ export class Session {
     if (session.#constantInputs.size > 0) return session
     const everyDim = (test: (dim: number | string | null, axis: number) => boolean): boolean =>
       model.inputs.every((input) => input.dims?.every(test))
-    if (everyDim(isFixed)) {
-      await session.#measure({}, {})
-      session.#plan({}, {})
-    } else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
+    if (everyDim(isFixed)) await session.#plans.whenMade(session.#request({}, {}), async () => {})
+    else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
     return session
   }
 
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
-    if (this.#used === undefined) await this.#measureFor(feeds, options.signal)
-    const { plan, inputs, results } = this.#prepare(feeds, options.outputs)
+    const checked = this.#checked(feeds)
+    const plan = this.#latestFor(checked) ?? this.#plans.find(this.#requestFor(checked))
+    if (plan === undefined) return await this.#whileRunning(this.#runWhenMade(this.#requestFor(checked), feeds, options))
+    const { inputs, results } = this.#prepare(plan, checked, options.outputs)
     await this.#whileRunning(runJob(() => plan.native.run(inputs, results.buffers), options.signal))
     return results.named(this.#outputNames)
   }
 
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
   runSync(feeds: Feeds, options: RunSyncOptions = {}): Record<string, Tensor> {
-    const { plan, inputs, results } = this.#prepare(feeds, options.outputs)
+    const checked = this.#checked(feeds)
+    const plan = this.#latestFor(checked) ?? this.#plans.get(this.#requestFor(checked))
+    const { inputs, results } = this.#prepare(plan, checked, options.outputs)
     fromNative(() => plan.native.runSync(inputs, results.buffers))
     return results.named(this.#outputNames)
   }
@@ -171,7 +164,8 @@ export class Session {
   describe(inputShapes: InputShapes = {}, inputValues: InputValues = {}): SessionDescription {
     const known = [...this.#constantInputs].filter((name) => inputValues[name] !== undefined)
     const values = Object.fromEntries(known.map((name) => [name, inputValues[name] as Tensor]))
-    const { compiled, native, used } = this.#plan(inputShapes, values)
+    this.#checkOpen()
+    const { compiled, native, used } = this.#plans.get(this.#request(inputShapes, values))
     const described = fromNative(() => native.describe())
     return {
       ...described,
@@ -190,77 +184,53 @@ export class Session {
   /** Frees native memory; runs under way still finish. Later calls throw `POLYADIC_ARGUMENT`. */
   close(): void {
     this.#isClosed = true
-    for (const plan of this.#plans.values()) plan.native.close()
-    this.#plans.clear()
-    this.#latest = undefined
+    this.#plans.close()
   }
 
   /** Closes the session and waits for runs under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
     if (this.#running > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    // Those whom all who waited have given up as well.
+    await this.#plans.idle()
   }
 
-  #prepare(feeds: Feeds, memory: ResultMemory | undefined): Prepared {
+  #checked(feeds: Feeds): readonly CheckedFeed[] {
     this.#checkOpen()
-    const checked = checkFeeds(this.#graph, feeds)
-    const plan = this.#planFor(checked)
+    return checkFeeds(this.#graph, feeds)
+  }
+
+  #prepare(plan: Plan, checked: readonly CheckedFeed[], memory: ResultMemory | undefined): Prepared {
     const inputs = plan.feedOf.map((i) => (checked[i] as CheckedFeed).floats)
-    return { plan, inputs, results: new Results(plan.results, memory, inputs) }
+    return { inputs, results: new Results(plan.results, memory, inputs) }
   }
 
-  #planFor(checked: readonly CheckedFeed[]): Plan {
-    // Most calls have the shapes of the one before.
-    if (this.#constantInputs.size === 0 && this.#latest !== undefined && sameDims(this.#latest.inputDims, checked)) return this.#latest
-    return this.#plan(...this.#shapesOf(checked))
+  /** A run whose plan has to be made first; the session may be closed meanwhile. */
+  #runWhenMade(request: PlanRequest, feeds: Feeds, { outputs, signal }: RunOptions): Promise<Record<string, Tensor>> {
+    const start = async (plan: Plan): Promise<Record<string, Tensor>> => {
+      // Again: nothing has kept the caller from giving the tensors' memory away.
+      const { inputs, results } = this.#prepare(plan, checkFeeds(this.#graph, feeds), outputs)
+      await runJob(() => plan.native.run(inputs, results.buffers), signal)
+      return results.named(this.#outputNames)
+    }
+    return this.#plans.whenMade(request, start, signal)
   }
 
-  #shapesOf(checked: readonly CheckedFeed[]): [InputShapes, InputValues] {
+  /** The latest plan, where it fits: most calls have the shapes of the one before. */
+  #latestFor(checked: readonly CheckedFeed[]): Plan | undefined {
+    const { latest } = this.#plans
+    return this.#constantInputs.size === 0 && latest !== undefined && sameDims(latest.inputDims, checked) ? latest : undefined
+  }
+
+  #requestFor(checked: readonly CheckedFeed[]): PlanRequest {
     const tensors = new Map(checked.map(({ name, tensor }) => [name, tensor]))
     const shapes = Object.fromEntries(checked.map(({ name, tensor }) => [name, [...tensor.dims]]))
     const values = Object.fromEntries([...this.#constantInputs].map((name) => [name, tensors.get(name) as Tensor]))
-    return [shapes, values]
+    return this.#request(shapes, values)
   }
 
   #checkOpen(): void {
     if (this.#isClosed) throw new PolyadicError('POLYADIC_ARGUMENT', 'this session was closed', { subject: 'session' })
-  }
-
-  /** The plan for these shapes and values, from the cache or made now. */
-  #plan(inputShapes: InputShapes, inputValues: InputValues): Plan {
-    this.#checkOpen()
-    const request = this.#request(inputShapes, inputValues)
-    const key = keyOf(request)
-    const known = this.#plans.get(key)
-    return this.#keep(key, known ?? (this.#used === undefined ? fasterPlanSync(request) : makePlan(request, this.#used)))
-  }
-
-  /** Makes the plan in precision `auto`, where there is none yet: runs it in both, off this thread. */
-  async #measure(inputShapes: InputShapes, inputValues: InputValues): Promise<void> {
-    if (this.#used !== undefined) return
-    this.#checkOpen()
-    const request = this.#request(inputShapes, inputValues)
-    const key = keyOf(request)
-    if (this.#plans.has(key)) return
-    // Whoever comes while this is under way waits for its result.
-    const measuring = this.#measuring.get(key) ?? this.#whileRunning(this.#measureNow(key, request))
-    this.#measuring.set(key, measuring)
-    await measuring
-  }
-
-  async #measureNow(key: string, request: PlanRequest): Promise<void> {
-    try {
-      const plan = await fasterPlan(request)
-      if (this.#isClosed) plan.native.close()
-      else this.#keep(key, plan)
-    } finally {
-      this.#measuring.delete(key)
-    }
-  }
-
-  async #measureFor(feeds: Feeds, signal: AbortSignal | undefined): Promise<void> {
-    // Nothing of the caller's is in use meanwhile, so that it need not wait when it has given up.
-    await unlessAborted(this.#measure(...this.#shapesOf(checkFeeds(this.#graph, feeds))), signal)
   }
 
   #request(inputShapes: InputShapes, inputValues: InputValues): PlanRequest {
@@ -273,32 +243,15 @@ export class Session {
     }
   }
 
-  /** Puts a plan last in the order of use. */
-  #keep(key: string, plan: Plan): Plan {
-    this.#plans.delete(key)
-    this.#plans.set(key, plan)
-    for (const [oldest, { native }] of this.#plans) {
-      if (this.#plans.size <= this.#maxPlans) break
-      native.close()
-      this.#plans.delete(oldest)
-    }
-    this.#latest = plan
-    return plan
-  }
-
   /** Counted, so that disposal waits for it. */
-  async #whileRunning(work: Promise<void>): Promise<void> {
+  async #whileRunning<T>(work: Promise<T>): Promise<T> {
     this.#running++
     try {
-      await work
+      return await work
     } finally {
       if (--this.#running === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
   }
-}
-
-function keyOf({ inputShapes, inputValues }: PlanRequest): string {
-  return JSON.stringify([[...inputShapes.values()], Object.values(inputValues).map(({ data }) => Array.from(data as Float32Array, String))])
 }
 
 function sameDims(expected: readonly (readonly number[])[], feeds: readonly CheckedFeed[]): boolean {

@@ -4,7 +4,6 @@
 
 #include "../core/cpu_features.h"
 #include "../core/dispatch.h"
-#include "../core/parallel.h"
 #include "../core/peak.h"
 #include "arguments.h"
 #include "cpd_binding.h"
@@ -34,7 +33,6 @@ Napi::Value Addon::cpu(const Napi::CallbackInfo& info) {
     result.Set("isa", kernels().name);
     result.Set("available", available);
     result.Set("threads", Napi::Number::New(env, std::thread::hardware_concurrency()));
-    result.Set("backend", parallel_backend());
     const Bf16Choice& bf16 = bf16_choice();
     result.Set("bf16", bf16.table ? Napi::Value(Napi::String::New(env, bf16.table->name)) : env.Null());
     result.Set("bf16Reason", bf16.reason);

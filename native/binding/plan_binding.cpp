@@ -184,6 +184,23 @@ PlanSpec inference_spec(const Napi::Value& value) {
   return spec;
 }
 
+// Makes a plan on the compute thread: packing large weights takes as long as many runs.
+class PlanJob : public Job {
+ public:
+  PlanJob(const Napi::Value& spec, std::shared_ptr<WeightStore> store)
+      : spec_(inference_spec(spec)), store_(std::move(store)), parameters_(Napi::Persistent(spec.As<Napi::Object>())) {}
+  void execute(JobControl& control) override {
+    plan_ = std::make_shared<Plan>(std::move(spec_), store_.get(), &control);
+  }
+  Napi::Value result(Napi::Env env) override { return plan_object(env, plan_); }
+
+ private:
+  PlanSpec spec_;
+  std::shared_ptr<WeightStore> store_;
+  Napi::ObjectReference parameters_;  // whose memory spec_ refers to
+  std::shared_ptr<Plan> plan_;
+};
+
 }  // namespace
 
 Napi::Value create_plan(const Napi::CallbackInfo& info) {
@@ -197,6 +214,9 @@ Napi::Value create_planner(const Napi::CallbackInfo& info) {
   const auto store = std::make_shared<WeightStore>();
   method(object, "createPlan", [store](const Napi::CallbackInfo& call) -> Napi::Value {
     return plan_object(call.Env(), std::make_shared<Plan>(inference_spec(call[0]), store.get()));
+  });
+  method(object, "preparePlan", [store](const Napi::CallbackInfo& call) -> Napi::Value {
+    return submit(call.Env(), std::make_unique<PlanJob>(call[0], store));
   });
   return object;
 }

@@ -203,7 +203,7 @@ PlanSpec read_plan_spec(const Napi::Value& value) {
   });
   each_object(object, "parameters", [&](const Napi::Object& item) {
     const Span<float> data = float32_array(property(item, "data"), "parameter");
-    spec.parameters.emplace_back(data.data, data.data + data.length);
+    spec.parameters.push_back({data.data, data.length});
     spec.trainable.push_back(bool_property(item, "trainable"));
   });
   each_object(object, "steps", [&](const Napi::Object& item) { spec.steps.push_back(read_step(item)); });

@@ -1,49 +1,159 @@
 #include "parallel.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#else
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
 #include <thread>
-#include <vector>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
 #endif
 
 namespace polyadic {
+namespace {
 
-#ifdef _OPENMP
+using Clock = std::chrono::steady_clock;
 
-void run_parallel(int threads, std::int64_t count, ParallelBody body, void* context, ThreadScope scope) {
-  const int team = static_cast<int>(count < threads ? count : threads);
-#pragma omp parallel num_threads(team)
-  {
-    if (scope.enter) scope.enter();
-#pragma omp for schedule(dynamic, 1) nowait
-    for (std::int64_t i = 0; i < count; ++i) body(context, i, omp_get_thread_num());
-    if (scope.leave) scope.leave();
+// How long a helper looks out for the next loop before it sleeps. Between the loops of one run lie microseconds; to
+// wake a sleeping thread takes 10 µs, on a virtual machine up to 100.
+constexpr auto kSpin = std::chrono::microseconds(300);
+
+void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+// Whether there() came true in time. Gives the core away now and then: somebody may need it to make it come true.
+template <class Condition>
+bool spin(Condition&& there, Clock::duration patience) {
+  for (const Clock::time_point began = Clock::now();;) {
+    for (int i = 0; i < 64; ++i) {
+      if (there()) return true;
+      pause();
+    }
+    if (Clock::now() - began > patience) return false;
+    std::this_thread::yield();
   }
 }
 
-const char* parallel_backend() { return "openmp"; }
+// The helpers of the process, lent to one loop at a time. A loop never waits for a helper to come, only for those that
+// have come to finish their last index: one that wakes up late, or never because the system gave no thread or the
+// process was forked, costs nothing but its help.
+class Team {
+ public:
+  // Leaked, and its threads are detached: they may outlive every thread of JavaScript.
+  static Team& instance() {
+    static Team* team = new Team();
+    return *team;
+  }
 
-#else
+  // Whether the team was free; if not, nothing has been done.
+  bool run(int threads, std::int64_t count, ParallelBody body, void* context, const ThreadScope& scope) {
+    if (lent_.exchange(true, std::memory_order_acquire)) return false;
+    const int helpers = std::min(threads, kMaxThreads) - 1;
+    hire(helpers);
+    body_ = body;
+    context_ = context;
+    scope_ = scope;
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    state_.store(static_cast<std::uint32_t>(helpers) * kSeat);
+    if (asleep_.load() > 0) wake(helpers);
+    work(0);
+    state_.fetch_and(kAtWork, std::memory_order_relaxed);  // whoever has not come yet need not
+    while (!spin([&] { return state_.load(std::memory_order_acquire) == 0; }, kSpin)) {
+    }
+    lent_.store(false, std::memory_order_release);
+    return true;
+  }
+
+ private:
+  // state_: helpers at work, and above them the seats that are still free.
+  static constexpr std::uint32_t kSeat = 1u << 16, kAtWork = kSeat - 1;
+  static constexpr int kMaxThreads = 1024;
+
+  void hire(int helpers) {
+    try {
+      for (; hired_ < helpers; ++hired_) std::thread([this] { help(); }).detach();
+    } catch (const std::system_error&) {
+      // No more threads: the loop is done with those there are.
+    }
+  }
+
+  void wake(int helpers) {
+    // Whoever counts as asleep but holds the mutex still is about to look at state_ or to wait.
+    { const std::lock_guard<std::mutex> lock(mutex_); }
+    if (helpers == 1) {
+      wake_.notify_one();
+    } else {
+      wake_.notify_all();
+    }
+  }
+
+  [[noreturn]] void help() {
+    const auto free_seat = [this] { return state_.load() >= kSeat; };
+    for (;;) {
+      if (!spin(free_seat, kSpin)) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        asleep_.fetch_add(1);
+        wake_.wait(lock, free_seat);
+        asleep_.fetch_sub(1);
+      }
+      if (const int thread = take_seat()) {
+        work(thread);
+        state_.fetch_sub(1, std::memory_order_release);
+      }
+    }
+  }
+
+  // The number of the seat, which is that of the thread in this loop; 0 when none was left.
+  int take_seat() {
+    std::uint32_t state = state_.load();
+    while (state >= kSeat) {
+      if (state_.compare_exchange_weak(state, state - kSeat + 1, std::memory_order_acquire, std::memory_order_relaxed))
+        return static_cast<int>(state / kSeat);
+    }
+    return 0;
+  }
+
+  void work(int thread) {
+    const auto take = [this] { return next_.fetch_add(1, std::memory_order_relaxed); };
+    std::int64_t i = take();
+    if (i >= count_) return;
+    if (scope_.enter) scope_.enter();
+    for (; i < count_; i = take()) body_(context_, i, thread);
+    if (scope_.leave) scope_.leave();
+  }
+
+  std::atomic<bool> lent_{false};
+  int hired_ = 0;
+  // The loop: written by its owner before there are seats, read by those who have taken one.
+  ParallelBody body_ = nullptr;
+  void* context_ = nullptr;
+  ThreadScope scope_;
+  std::int64_t count_ = 0;
+  // Lines of their own: next_ goes from core to core, state_ is what everybody looks at.
+  alignas(64) std::atomic<std::int64_t> next_{0};
+  alignas(64) std::atomic<std::uint32_t> state_{0};
+  alignas(64) std::atomic<int> asleep_{0};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+}  // namespace
 
 void run_parallel(int threads, std::int64_t count, ParallelBody body, void* context, ThreadScope scope) {
-  const int team = static_cast<int>(count < threads ? count : threads);
-  std::atomic<std::int64_t> next{0};
-  const auto work = [&](int thread) {
-    if (scope.enter) scope.enter();
-    for (std::int64_t i = next++; i < count; i = next++) body(context, i, thread);
-    if (scope.leave) scope.leave();
-  };
-  std::vector<std::thread> helpers;
-  helpers.reserve(static_cast<std::size_t>(team));
-  for (int thread = 1; thread < team; ++thread) helpers.emplace_back(work, thread);
-  work(0);
-  for (std::thread& helper : helpers) helper.join();
+  const int team = static_cast<int>(std::min<std::int64_t>(count, threads));
+  if (Team::instance().run(team, count, body, context, scope)) return;
+  // The team works for another thread of the process, or this is within one of its loops: the cores have enough to do.
+  parallel_for(
+      1, count, [&](std::int64_t i, int thread) { body(context, i, thread); }, scope);
 }
-
-const char* parallel_backend() { return "std::thread"; }
-
-#endif
 
 }  // namespace polyadic

@@ -1,4 +1,4 @@
-// Parallel loops. The only file with a threading runtime behind it is parallel.cpp.
+// Parallel loops, by a team of our own threads: parallel.cpp.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,5 @@ void parallel_for(int threads, std::int64_t count, F&& f, ThreadScope scope = {}
       threads, count, [](void* context, std::int64_t i, int thread) { (*static_cast<Body*>(context))(i, thread); },
       const_cast<void*>(static_cast<const void*>(&f)), scope);
 }
-
-// "openmp" or "std::thread"
-const char* parallel_backend();
 
 }  // namespace polyadic

@@ -132,7 +132,7 @@ void Winograd::choose_portion(int threads) {
   // Portions for every thread as long as they are not too thin for the weights; else the threads share each portion.
   if (threads > 1) {
     const std::int64_t even = divided(portions, threads) * threads;
-    shared_ = tiles_ < even * 8 || (weights > cache && portions < 4 * threads);
+    shared_ = tiles_ < even * 8 || (weights > cache && 4 * even > 5 * portions);
     if (!shared_) portions = even;
   }
   portion_ = divided(tiles_, portions);

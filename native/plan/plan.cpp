@@ -16,7 +16,7 @@ void clear(const Value& value) {
 
 }  // namespace
 
-Plan::Plan(PlanSpec spec, WeightStore* store) : spec_(std::move(spec)) {
+Plan::Plan(PlanSpec spec, WeightStore* store, const JobControl* control) : spec_(std::move(spec)) {
   check_indices();
   slice_inputs_.resize(spec_.inputs.size());
   batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
@@ -28,10 +28,10 @@ Plan::Plan(PlanSpec spec, WeightStore* store) : spec_(std::move(spec)) {
   }
   for (std::size_t i = 0; i < spec_.parameters.size(); ++i) {
     Parameter parameter;
-    const std::vector<float> data = std::move(spec_.parameters[i]);  // not kept twice for longer than this takes
-    parameter.data = Buffer(data.size());
-    std::copy(data.begin(), data.end(), parameter.data.data());
-    parameter.count = data.size();
+    const Elements& given = spec_.parameters[i];
+    parameter.data = Buffer(given.count);
+    std::copy_n(given.data, given.count, parameter.data.data());
+    parameter.count = given.count;
     parameter.trainable = spec_.training && spec_.trainable[i];
     parameters_.push_back(std::move(parameter));
   }
@@ -58,7 +58,7 @@ Plan::Plan(PlanSpec spec, WeightStore* store) : spec_(std::move(spec)) {
     }
     find_backward_path();
   } else {
-    pack(store);
+    pack(store, control);
     release_packed_parameters();
   }
 }
@@ -73,8 +73,9 @@ void Plan::make_steps() {
   context_ = std::make_unique<Context>(spec_.threads, scratch);
 }
 
-void Plan::pack(WeightStore* store) {
+void Plan::pack(WeightStore* store, const JobControl* control) {
   for (const std::unique_ptr<Step>& step : steps_) {
+    if (control) control->check();
     step->pack(*context_);
     // Before the next one packs its own, so that there is never a second copy of all weights.
     if (store) shared_weight_bytes_ += step->share_weights(*store);

@@ -15,8 +15,9 @@ namespace polyadic {
 class Plan {
  public:
   // Throws Error(argument or shape) when indices or sizes in the spec do not fit each other. With a store, packed
-  // weights of inference are shared with the other plans that were made with it.
-  explicit Plan(PlanSpec spec, WeightStore* store = nullptr);
+  // weights of inference are shared with the other plans that were made with it. With a control, Error(aborted) once
+  // that has been cancelled.
+  explicit Plan(PlanSpec spec, WeightStore* store = nullptr, const JobControl* control = nullptr);
 
   // Dense NCHW inputs to dense NCHW outputs, in the spec's order. One run at a time: later callers wait.
   void run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const JobControl* control);
@@ -68,7 +69,7 @@ class Plan {
   void make_steps();
   void find_backward_path();
   void release_packed_parameters();
-  void pack(WeightStore* store = nullptr);
+  void pack(WeightStore* store = nullptr, const JobControl* control = nullptr);
   void run_step(std::size_t i);
   template <class F>
   void each_plane(const Layout& layout, F&& f) const;

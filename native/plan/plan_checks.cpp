@@ -24,7 +24,7 @@ void Plan::check_indices() const {
       throw Error(ErrorCode::argument, "plan: a dense value is 1×1×1×elements");
     if (value.parameter < 0) continue;
     check(value.parameter, spec_.parameters.size(), "parameter");
-    const std::vector<float>& data = spec_.parameters[static_cast<std::size_t>(value.parameter)];
+    const Elements& data = spec_.parameters[static_cast<std::size_t>(value.parameter)];
     if (!value.dense || static_cast<std::int64_t>(data.size()) != value.w)
       throw Error(ErrorCode::argument, "plan: a constant must be dense and have its parameter's elements");
   }

@@ -118,11 +118,18 @@ struct StepSpec {
   bool dense_values = false;            // elementwise: set by the plan from its output
 };
 
+// A parameter as it is handed over: the caller's memory, which has to stay as it is until the plan is made.
+struct Elements {
+  const float* data = nullptr;
+  std::size_t count = 0;
+  std::size_t size() const { return count; }
+};
+
 struct PlanSpec {
   int threads = 1;
   bool training = false;
   std::vector<ValueSpec> values;
-  std::vector<std::vector<float>> parameters;
+  std::vector<Elements> parameters;  // none once the plan is made
   std::vector<bool> trainable;
   std::vector<StepSpec> steps;
   std::vector<int> inputs, outputs;

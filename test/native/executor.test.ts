@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { native, type NativePlan } from '../../lib/native/binding.js'
 import { runJob } from '../../lib/native/jobs.js'
+import { rejectsError } from '../helpers/expect-error.js'
 import { PlanBuilder, generator } from '../helpers/plan-builder.js'
 
 /** A plan that takes some tens of milliseconds on one core. */
@@ -73,6 +74,36 @@ t.test('inputs are views with an offset', async (t) => {
   t.same(other.subarray(0, 5), new Float32Array(5))
 })
 
+t.test('a plan that is made on the compute thread', async (t) => {
+  const b = new PlanBuilder(generator(1))
+  const spec = b.spec(b.convolution(b.input(1, 32, 24, 24), 64, { kernel: [3, 3], pads: [1, 1, 1, 1] }))
+  const planner = native().createPlanner()
+  const inputs = b.inputData()
+  const results = [planner.createPlan(spec), await planner.preparePlan(spec).promise].map((plan) => {
+    const output = new Float32Array(64 * 24 * 24)
+    plan.runSync(inputs, [output])
+    return { output, shared: plan.describe().sharedWeightBytes }
+  })
+  t.ok(Buffer.from(results[1]?.output.buffer as ArrayBuffer).equals(Buffer.from(results[0]?.output.buffer as ArrayBuffer)))
+  t.ok((results[1]?.shared as number) > 0, 'shares its weights with those of the same planner')
+  await rejectsError(
+    t,
+    runJob(() => planner.preparePlan({ ...spec, outputs: [17] })),
+    'POLYADIC_ARGUMENT',
+    'unknown value'
+  )
+  t.throws(() => planner.preparePlan({ ...spec, training: true }), { code: 'POLYADIC_ARGUMENT' })
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const made = Array.from({ length: 4 }, () => runJob(() => planner.preparePlan(spec), controller.signal))
+  controller.abort(reason)
+  const settled = await Promise.allSettled(made)
+  t.ok(
+    settled.slice(1).every((one) => one.status === 'rejected' && one.reason === reason),
+    'and can be aborted'
+  )
+})
+
 t.test('closing while a run is under way lets it finish', async (t) => {
   const { plan, input, output } = heavyPlan()
   const running = plan.run([input], [output]).promise
@@ -83,12 +114,13 @@ t.test('closing while a run is under way lets it finish', async (t) => {
 
 t.test('workers may end at any moment', async (t) => {
   const file = fileURLToPath(new URL('./child/worker.ts', import.meta.url))
-  for (const mode of ['finish', 'exit', 'terminate', 'finish', 'terminate', 'exit']) {
-    const worker = new Worker(file, { workerData: mode, execArgv: [...process.execArgv] })
+  const ends = ['finish', 'exit', 'terminate', 'finish', 'terminate', 'exit'].map((end) => ({ end, makes: false }))
+  for (const workerData of [...ends, { end: 'exit', makes: true }, { end: 'terminate', makes: true }]) {
+    const worker = new Worker(file, { workerData, execArgv: [...process.execArgv] })
     await once(worker, 'message')
-    if (mode === 'terminate') await worker.terminate()
+    if (workerData.end === 'terminate') await worker.terminate()
     else await once(worker, 'exit')
-    t.pass(mode)
+    t.pass(`${workerData.end} while ${workerData.makes ? 'plans are made' : 'they run'}`)
   }
   const { plan, input, output } = heavyPlan()
   await plan.run([input], [output]).promise

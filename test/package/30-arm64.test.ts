@@ -17,7 +17,7 @@ const reason =
       ? 'qemu-user or the libraries of arm64 (libstdc++6-arm64-cross) are not installed'
       : false
 
-/** Node for arm64 on one script. libgomp is the one beside the addon. */
+/** Node for arm64 on one script. */
 function emulated(args: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}) {
   return execute('/usr/bin/env', [...emulator, String(node), ...args], { cwd, env: { PATH: process.env.PATH ?? '', ...env } })
 }
@@ -30,7 +30,6 @@ t.test('the tarball on arm64', { skip: reason }, async (t) => {
   const { code, output } = emulated(['smoke.mjs'], app)
   t.equal(code, 0, output)
   t.match(output, /"isa":"scalar"/)
-  t.match(output, /"backend":"openmp"/)
 })
 
 // Compiled by `npm run test:long`; these compare with references in JavaScript, not with packages that are compiled for this machine.

@@ -1,9 +1,12 @@
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
 import { compress } from '../../lib/replacement/compress.js'
-import { isFaster, measureLayers } from '../../lib/replacement/latency.js'
+import { isFaster, type LayerLatency, measureLayers } from '../../lib/replacement/latency.js'
 import { kernelShape } from '../../lib/replacement/kernel-tensor.js'
 import { findLayer, readLayer } from '../../lib/replacement/layer.js'
+import { cpu } from '../../lib/runtime/cpu.js'
+import type { PrecisionChoice } from '../../lib/runtime/precision.js'
 import { NetworkBuilder } from '../helpers/network-builder.js'
 
 /** Two 3×3 convolutions of 64 channels with batch normalisation between them, then a matrix product. */
@@ -71,12 +74,45 @@ void t.test('matrix products are measured too', async (t) => {
   const layer = readLayer(graph, findLayer(graph, y))
   const shape = kernelShape(layer)
   const layers = [1, 4096].map((rank) => ({ layer, shape, rank }))
-  const [small, large] = await measureLayers(graph, layers, undefined, undefined)
+  const [small, large] = await measureLayers(graph, layers)
   t.ok(small && isFaster(small))
   t.ok(large && !isFaster(large))
   const reason = new Error('enough')
-  await t.rejects(measureLayers(graph, layers, undefined, AbortSignal.abort(reason)), reason)
+  await t.rejects(measureLayers(graph, layers, { signal: AbortSignal.abort(reason) }), reason)
 })
+
+void t.test('in the precision that the network will run in', async (t) => {
+  const { graph, layers } = network()
+  const half = cpu().bf16 === undefined ? 'f32' : 'bf16'
+  const measured = async (precision?: PrecisionChoice): Promise<LayerLatency[]> => {
+    const result = await compress(graph, {
+      layers: { [layers[0] ?? '']: slow, [layers[1] ?? '']: quick },
+      ...once,
+      ...(precision && { precision })
+    })
+    return [...result.kept, ...result.layers].map(({ latency }) => latency as LayerLatency)
+  }
+  const precisions = (latencies: readonly LayerLatency[]): unknown => latencies.map((one) => [one.densePrecision, one.chainPrecision])
+  t.same(
+    precisions(await measured()),
+    [
+      ['f32', 'f32'],
+      ['f32', 'f32']
+    ],
+    'float32 unless told otherwise'
+  )
+  t.same(precisions(await measured('bf16')), [
+    [half, half],
+    [half, half]
+  ])
+  for (const { denseMs, chainMs } of await measured('auto')) t.ok(denseMs > 0 && chainMs > 0)
+  await t.rejects(measured('fp8' as 'bf16'), { code: 'POLYADIC_ARGUMENT', subject: 'precision' })
+})
+
+// The twin of the bfloat16 kernels, element by element, is far slower than vectors in float32.
+const child = fileURLToPath(new URL('child/auto.ts', import.meta.url))
+const env = { ...process.env, POLYADIC_BF16: 'scalar' }
+if (cpu().isa !== 'scalar') t.spawn(process.execPath, [...process.execArgv, child], { env }, 'auto takes the faster precision of each')
 
 void t.test('a gain within the noise is none', (t) => {
   t.notOk(isFaster({ denseMs: 1.01, chainMs: 1 }))

@@ -26,12 +26,12 @@ function network(): ReturnType<NetworkBuilder['graph']> {
 void t.test('a second batch size adds no second copy of the weights', async (t) => {
   await using session = await Session.create(network())
   const [one, two] = [image(1, 64, 14), image(2, 64, 14)]
-  session.runSync(one)
+  await session.run(one)
   const { weightBytes, sharedWeightBytes } = session.describe({ x: one.dims })
   t.equal(sharedWeightBytes, 0, 'the first plan has none to share')
   t.ok(weightBytes > 36e6)
   const before = process.memoryUsage().rss
-  session.runSync(two)
+  await session.run(two)
   const grown = process.memoryUsage().rss - before
   const second = session.describe({ x: two.dims })
   t.equal(second.weightBytes, weightBytes)
@@ -50,6 +50,23 @@ void t.test('plans outlive those that they share weights with', async (t) => {
   const last = session.run(one)
   session.close()
   t.same(await last, expected[0], 'a run under way when the session is closed')
+})
+
+void t.test('plans that are made on two threads at once', async (t) => {
+  const graph = network()
+  await using other = await Session.create(graph)
+  const images = [1, 2, 3, 4].map((batch) => image(batch, 64, 14))
+  const expected = images.map((x) => other.runSync(x))
+  for (let repetition = 0; repetition < 2; repetition++) {
+    await using session = await Session.create(graph)
+    // The compute thread makes those for the first two while this one makes the others, and the first once more.
+    const runs = images.slice(0, 2).map((x) => session.run(x))
+    const here = [2, 3, 0].map((i) => session.runSync(images[i] as Tensor))
+    t.same([...(await Promise.all(runs)), ...here], [...expected, expected[0]])
+    const bytes = images.map(({ dims }) => session.describe({ x: dims })).map((plan) => [plan.weightBytes, plan.sharedWeightBytes])
+    const own = bytes.reduce((sum, [all = 0, shared = 0]) => sum + all - shared, 0)
+    t.ok(own < 1.05 * (bytes[0]?.[0] as number), `${own} bytes of weights for four plans of ${bytes[0]?.[0]}`)
+  }
 })
 
 void t.test('the same weights are there once, those that differ in a bit are not', async (t) => {

@@ -33,7 +33,7 @@ static void note(void *caller) {
 
 static int add_library(struct dl_phdr_info *info, size_t size, void *data) {
   (void)size, (void)data;
-  if (!strstr(info->dlpi_name, "polyadic.node") && !strstr(info->dlpi_name, "libgomp")) return 0;
+  if (!strstr(info->dlpi_name, "polyadic.node")) return 0;
   for (int i = 0; i < info->dlpi_phnum && range_count < 32; ++i) {
     if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
     ranges[range_count].begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
