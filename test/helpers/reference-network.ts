@@ -18,17 +18,28 @@ export function runReference(
   inputs: readonly ArrayLike<number>[],
   parameters: readonly ArrayLike<number>[]
 ): Float64Array[] {
-  const values = new Map<number, Map4>()
-  spec.inputs.forEach((value, i) =>
-    values.set(value, { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) })
-  )
-  const value = (i: number): Map4 => values.get(i) as Map4
-  for (const step of spec.steps) {
+  const given = spec.inputs.map((value, i): [number, Map4] => [
+    value,
+    { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) }
+  ])
+  const values = runSteps(spec, spec.steps, new Map(given), parameters)
+  return spec.outputs.map((i) => (values.get(i) as Map4).data)
+}
+
+/** All values of a plan after some of its steps, from those that the steps read. */
+export function runSteps(
+  spec: PlanSpec,
+  steps: readonly PlanStep[],
+  given: ReadonlyMap<number, Map4>,
+  parameters: readonly ArrayLike<number>[]
+): Map<number, Map4> {
+  const values = new Map(given)
+  for (const step of steps) {
     const out = zeros(spec.values[step.output] as PlanValue)
-    runStep(step, value, out, parameters)
+    runStep(step, (i) => values.get(i) as Map4, out, parameters)
     values.set(step.output, out)
   }
-  return spec.outputs.map((i) => value(i).data)
+  return values
 }
 
 function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, parameters: readonly ArrayLike<number>[]): void {
