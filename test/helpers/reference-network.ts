@@ -1,7 +1,7 @@
 import type { PlanActivation, PlanConvolution, PlanMaxout, PlanSpec, PlanStep, PlanValue, PlanWindow } from '../../lib/runtime/plan-spec.js'
 
 /** A value in float64, N×C×H×W row-major. */
-interface Map4 {
+export interface Map4 {
   readonly shape: PlanValue
   readonly data: Float64Array
 }
@@ -18,17 +18,28 @@ export function runReference(
   inputs: readonly ArrayLike<number>[],
   parameters: readonly ArrayLike<number>[]
 ): Float64Array[] {
-  const values = new Map<number, Map4>()
-  spec.inputs.forEach((value, i) =>
-    values.set(value, { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) })
-  )
-  const value = (i: number): Map4 => values.get(i) as Map4
-  for (const step of spec.steps) {
+  const given = spec.inputs.map((value, i): [number, Map4] => [
+    value,
+    { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) }
+  ])
+  const values = runSteps(spec, spec.steps, new Map(given), parameters)
+  return spec.outputs.map((i) => (values.get(i) as Map4).data)
+}
+
+/** All values of a plan after some of its steps, from those that the steps read. */
+export function runSteps(
+  spec: PlanSpec,
+  steps: readonly PlanStep[],
+  given: ReadonlyMap<number, Map4>,
+  parameters: readonly ArrayLike<number>[]
+): Map<number, Map4> {
+  const values = new Map(given)
+  for (const step of steps) {
     const out = zeros(spec.values[step.output] as PlanValue)
-    runStep(step, value, out, parameters)
+    runStep(step, (i) => values.get(i) as Map4, out, parameters)
     values.set(step.output, out)
   }
-  return spec.outputs.map((i) => value(i).data)
+  return values
 }
 
 function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, parameters: readonly ArrayLike<number>[]): void {
@@ -136,31 +147,52 @@ function extents(w: PlanWindow, h: number, width: number): [number, number] {
   return [extent(0, h), extent(1, width)]
 }
 
-function convolve(map: Map4, conv: PlanConvolution, parameters: readonly ArrayLike<number>[]): Map4 {
+/** Sums in the order of channels, then taps, as the plain loops of reference-conv.ts do: the same bits, several times faster. */
+export function convolve(map: Map4, conv: PlanConvolution, parameters: readonly ArrayLike<number>[]): Map4 {
   const { shape } = map
   const [kh, kw] = conv.kernel
   const perGroup = shape.c / conv.groups
-  const channels = (parameters[conv.weight] as ArrayLike<number>).length / (perGroup * kh * kw)
+  const weights = parameters[conv.weight] as ArrayLike<number>
+  const channels = weights.length / (perGroup * kh * kw)
   const [h, w] = extents(conv, shape.h, shape.w)
   const out = zeros({ n: shape.n, c: channels, h, w })
-  eachPixel(out, (n, k, y, x) => {
-    const group = Math.floor(k / (channels / conv.groups))
-    let sum = conv.bias < 0 ? 0 : at(parameters, conv.bias, k)
-    for (let c = 0; c < perGroup; c++) {
-      for (let a = 0; a < kh; a++) {
-        for (let b = 0; b < kw; b++) {
-          const iy = y * conv.strides[0] - conv.pads[0] + a * conv.dilations[0]
-          const ix = x * conv.strides[1] - conv.pads[1] + b * conv.dilations[1]
-          if (iy < 0 || iy >= shape.h || ix < 0 || ix >= shape.w) continue
-          sum +=
-            (map.data[index(shape, n, group * perGroup + c, iy, ix)] as number) *
-            at(parameters, conv.weight, ((k * perGroup + c) * kh + a) * kw + b)
-        }
+  for (let n = 0; n < shape.n; n++) {
+    for (let k = 0; k < channels; k++) {
+      const group = Math.floor(k / (channels / conv.groups))
+      const plane = out.data.subarray((n * channels + k) * h * w, (n * channels + k + 1) * h * w)
+      if (conv.bias >= 0) plane.fill(at(parameters, conv.bias, k))
+      for (let c = 0; c < perGroup; c++) {
+        const first = index(shape, n, group * perGroup + c, 0, 0)
+        for (let a = 0; a < kh; a++)
+          for (let b = 0; b < kw; b++)
+            addTap(plane, [h, w], map, first, conv, [a, b], weights[((k * perGroup + c) * kh + a) * kw + b] as number)
       }
     }
-    out.data[index(out.shape, n, k, y, x)] = sum
-  })
+  }
   return out
+}
+
+/** Adds a plane of `map` (its first element at `first`), as tap [a, b] of the window sees it, times `weight` to a plane of results. */
+function addTap(
+  plane: Float64Array,
+  [h, w]: readonly [number, number],
+  { data, shape }: Map4,
+  first: number,
+  { strides, pads, dilations }: PlanWindow,
+  [a, b]: readonly [number, number],
+  weight: number
+): void {
+  const stride = strides[1]
+  const column = b * dilations[1] - pads[1] // of the leftmost result
+  const from = Math.max(0, Math.ceil(-column / stride))
+  const to = Math.min(w, Math.ceil((shape.w - column) / stride))
+  for (let y = 0; y < h; y++) {
+    const row = y * strides[0] - pads[0] + a * dilations[0]
+    if (row < 0 || row >= shape.h) continue
+    const source = first + row * shape.w + column
+    const target = y * w
+    for (let x = from; x < to; x++) plane[target + x] = (plane[target + x] as number) + (data[source + x * stride] as number) * weight
+  }
 }
 
 function maxout(map: Map4, { pieces, order }: PlanMaxout): Map4 {
