@@ -53,8 +53,6 @@ async function main(): Promise<void> {
     const calls = report.cases.filter((one) => one.suite === 'overhead')
     if (calls.length > 0) sections.push(overheads(calls))
   }
-  const [one, two] = [read.get('one-thread'), read.get('two-threads')]
-  if (one !== undefined && two !== undefined) sections.push('## Two threads for one', speedups(one, two))
   await rewriteMarked(file, { measured: `\n${sections.join('\n\n')}\n` })
 }
 
@@ -128,20 +126,6 @@ function overheads(cases: readonly BenchCase[]): string {
       name,
       ...[1e3 * ours_ms, 1e3 * (peer_ms ?? Number.NaN), overhead_us ?? Number.NaN].map((us) => significant(us, 3))
     ])
-  )
-}
-
-function speedups(one: BenchReport, two: BenchReport): string {
-  const times = new Map(byCase(two.cases).map((measured) => [keyOf(measured[0] as BenchCase), (measured[0] as BenchCase).ours_ms]))
-  const rows = byCase(one.cases).flatMap(([first]) => {
-    const ms = first === undefined ? undefined : times.get(keyOf(first))
-    if (first === undefined || ms === undefined || first.ours_ms < 1) return []
-    return [[first.name, first.form ?? '', significant(first.ours_ms, 3), significant(ms, 3), formatRatio(first.ours_ms / ms)]]
-  })
-  const right = { align: 'right' } as const
-  return markdownTable(
-    [{ title: 'case above 1 ms' }, { title: 'form' }, { title: 'one', ...right }, { title: 'two', ...right }, { title: 'gain', ...right }],
-    rows
   )
 }
 
