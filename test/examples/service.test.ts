@@ -8,14 +8,15 @@ import { readOnnx, Session } from '../../lib/index.js'
 import { charNet } from '../helpers/charnet.js'
 
 const example = (seed: number): Float32Array => Float32Array.from({ length: 576 }, (_, i) => Math.sin(i * seed))
-const never = new AbortController().signal
+// Every request has a signal of its own, as in the service.
+const never = (): AbortSignal => new AbortController().signal
 
 t.test('batches give each request its own answer', async (t) => {
   const session = await Session.create(charNet(), { maxPlans: 5 })
   const sizes: number[] = []
   const batcher = new Batcher({ session, dims: [1, 24, 24], maxBatch: 8, maxQueue: 100, onBatch: (size) => sizes.push(size) })
-  const alone = await Promise.all([1, 2, 3].map((seed) => batcher.classify(example(seed), never)))
-  const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => batcher.classify(example(1 + (i % 3)), never)))
+  const alone = await Promise.all([1, 2, 3].map((seed) => batcher.classify(example(seed), never())))
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => batcher.classify(example(1 + (i % 3)), never())))
   for (const [i, scores] of answers.entries()) t.same(scores, alone[i % 3], `request ${i}`)
   t.equal(
     sizes.reduce((a, b) => a + b),
@@ -32,15 +33,15 @@ t.test('batches give each request its own answer', async (t) => {
 t.test('a full queue refuses, an abort frees its place', async (t) => {
   const session = await Session.create(charNet(), { maxPlans: 5 })
   const batcher = new Batcher({ session, dims: [1, 24, 24], maxBatch: 1, maxQueue: 2 })
-  const running = batcher.classify(example(1), never)
+  const running = batcher.classify(example(1), never())
   const controller = new AbortController()
   const reason = new Error('gone')
   const waiting = batcher.classify(example(2), controller.signal)
-  const last = batcher.classify(example(3), never)
-  await t.rejects(batcher.classify(example(4), never), QueueFullError)
+  const last = batcher.classify(example(3), never())
+  await t.rejects(batcher.classify(example(4), never()), QueueFullError)
   controller.abort(reason)
   await t.rejects(waiting, reason)
-  const again = batcher.classify(example(4), never)
+  const again = batcher.classify(example(4), never())
   t.equal((await Promise.all([running, last, again])).length, 3)
   session.close()
 })
