@@ -13,7 +13,7 @@ const methods: readonly CpdMethod[] = ['nls', 'als', 'greedy']
 export const alexnetCharacters: Experiment<GroupedConfig, GroupedResult> = {
   name: 'alexnet-characters',
   title: 'A second layer of two groups: NLS against greedy',
-  components: ['character data', 'decomposition', 'training', 'networks'],
+  components: () => ['character data', 'decomposition', 'training', 'networks'],
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)

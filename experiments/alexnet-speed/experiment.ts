@@ -7,7 +7,7 @@ import { report } from './report.js'
 export const alexnetSpeed: Experiment<AlexConfig, AlexResult> = {
   name: 'alexnet-speed',
   title: 'AlexNet, second layer: speed',
-  components: ['inference', 'peer runtimes', 'networks'],
+  components: () => ['inference', 'peer runtimes', 'networks'],
   cells: (scale) => {
     const ranks = scale === 'quick' ? [64] : [64, 140, 200, 300]
     return (scale === 'quick' ? (['layer'] as const) : (['layer', 'network'] as const)).map(

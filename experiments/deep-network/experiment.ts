@@ -11,7 +11,8 @@ const tuning: Budget = { images: 15_000, epochs: 1, learningRate: 0.02 }
 export const deepNetwork: Experiment<DeepConfig, DeepResult> = {
   name: 'deep-network',
   title: 'A deep residual network, decomposed as a whole',
-  components: ['character data', 'decomposition', 'training', 'inference', 'peer runtimes', 'networks'],
+  components: ({ kind }) =>
+    kind === 'time' ? ['inference', 'peer runtimes'] : ['character data', 'decomposition', 'training', 'networks'],
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)

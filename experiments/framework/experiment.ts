@@ -32,8 +32,8 @@ export interface Experiment<C extends Config = Config, R = unknown> {
   /** Of the command, the cache and the plots. */
   readonly name: string
   readonly title: string
-  /** Sources and data that the figures depend on, besides the experiment's own file and what it imports of this folder. */
-  readonly components: readonly Component[]
+  /** Sources and data that a cell's figures depend on, besides the experiment's own file and what it imports of this folder. */
+  components(config: C): readonly Component[]
   cells(scale: Scale): readonly C[]
   /** A name for people, unique among the cells. */
   key(config: C): string

@@ -57,7 +57,7 @@ export async function runExperiment<C extends Config, R>(experiment: Experiment<
       break
     }
     const seconds = Math.round(performance.now() - started) / 1000
-    await store.put(key, { config, result, seconds, ...provenance(), hashes: store.hashes })
+    await store.put(key, { config, result, seconds, ...provenance(), hashes: store.hashes(config) })
     log(`  done in ${formatClock(seconds)}`)
     computed++
   }
@@ -81,7 +81,7 @@ export async function finishedCells<C extends Config, R>(experiment: Experiment<
 async function runCell<C extends Config, R>(store: Store<C, R>, config: C, key: string, { scale, signal }: RunOptions): Promise<R> {
   const progress = createProgress()
   // What was left by other sources or another configuration is never gone on from.
-  const folder = path.join(scratchFolder(store.experiment.name, scale), digest(store.hashes))
+  const folder = path.join(scratchFolder(store.experiment.name, scale), digest(store.hashes(config)))
   mkdirSync(folder, { recursive: true })
   const own = `${key.replace(/[^\w.+-]+/g, '_')}.${digest(config)}.`
   const context: CellContext = {

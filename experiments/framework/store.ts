@@ -29,7 +29,6 @@ interface ResultsFile {
 /** The cells of one experiment, by key. */
 export class Store<C extends Config, R> {
   readonly file: string
-  readonly hashes: Hashes
   readonly #cells = new Map<string, Stored<C, R>>()
 
   private constructor(
@@ -38,7 +37,6 @@ export class Store<C extends Config, R> {
     folder: string
   ) {
     this.file = path.join(folder, `${experiment.name}.json`)
-    this.hashes = currentHashes(experiment.name, experiment.components)
   }
 
   /** Reads what is in `folder`, the cache's own by default. */
@@ -52,12 +50,17 @@ export class Store<C extends Config, R> {
     return this.#cells.get(key)
   }
 
+  /** The present hashes of what a cell depends on. */
+  hashes(config: C): Hashes {
+    return currentHashes(this.experiment.name, this.experiment.components(config))
+  }
+
   /** What has changed since a cell was computed: parts of the sources or data, or the cell's own configuration. Empty: it holds. */
   changedSince(key: string, config: C): string[] {
     const cell = this.#cells.get(key)
     if (cell === undefined) return []
     const configured = JSON.stringify(cell.config) === JSON.stringify(config) ? [] : ['configuration']
-    return [...configured, ...changes(cell.hashes, this.hashes)]
+    return [...configured, ...changes(cell.hashes, this.hashes(config))]
   }
 
   /** Other runs of the same experiment may have written meanwhile: theirs are kept. */

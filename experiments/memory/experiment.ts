@@ -7,7 +7,7 @@ import { report } from './report.js'
 export const memory: Experiment<MemoryConfig, MemoryResult> = {
   name: 'memory',
   title: 'Memory',
-  components: ['decomposition', 'inference', 'files', 'networks'],
+  components: () => ['decomposition', 'inference', 'files', 'networks'],
   cells: (scale) => {
     const networks = scale === 'quick' ? (['CharNet'] as const) : (['CharNet', 'AlexNet', 'VGG-16'] as const)
     return networks.flatMap((network) =>

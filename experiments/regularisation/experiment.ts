@@ -11,7 +11,7 @@ const ranks = [32, 64, 128, 192]
 export const regularisation: Experiment<RegularConfig, RegularResult> = {
   name: 'regularisation',
   title: 'Does a decomposition regularise?',
-  components: ['character data', 'dense CharNet', 'decomposition', 'training'],
+  components: () => ['character data', 'dense CharNet', 'decomposition', 'training'],
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const used = isQuick ? { ...tuning, images: 128, epochs: 1 } : tuning

@@ -12,7 +12,7 @@ const tuning: Tuning = { images: 10_000, epochs: 1, learningRate: 0.005, weightD
 export const secondLayer: Experiment<SecondConfig, SecondResult> = {
   name: 'second-layer',
   title: 'CharNet, second layer',
-  components: ['character data', 'dense CharNet', 'decomposition', 'training'],
+  components: () => ['character data', 'dense CharNet', 'decomposition', 'training'],
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const used = isQuick ? { ...tuning, images: 256 } : tuning

@@ -11,7 +11,7 @@ const tuning: Budget = { images: 20_000, epochs: 2, learningRate: 0.01 }
 export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
   name: 'spatially-varying',
   title: 'Spatially varying kernels',
-  components: ['character data', 'decomposition', 'training', 'networks'],
+  components: () => ['character data', 'decomposition', 'training', 'networks'],
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)

@@ -11,7 +11,7 @@ const tuning: Tuning = { images: 20_000, epochs: 4, learningRate: 0.005, weightD
 export const wholeNetwork: Experiment<WholeConfig, WholeResult> = {
   name: 'whole-network',
   title: 'CharNet, whole network',
-  components: ['character data', 'dense CharNet', 'decomposition', 'training'],
+  components: () => ['character data', 'dense CharNet', 'decomposition', 'training'],
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const total = isQuick ? { ...tuning, images: 256, epochs: 2 } : tuning

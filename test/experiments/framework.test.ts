@@ -16,7 +16,7 @@ function counted(seeds: readonly number[], fail?: number): Counted {
   return {
     name: 'counted',
     title: 'Counted',
-    components: ['character data'],
+    components: () => ['character data'],
     computed,
     cells: () => seeds.map((seed) => ({ seed })),
     key: ({ seed }) => `seed ${seed}`,
@@ -105,7 +105,7 @@ t.test('what an interrupted cell leaves is for the same cell only, and gone when
   const leaving = (epochs: number, end: () => void): Experiment<{ readonly epochs: number }, { readonly found: boolean }> => ({
     name: 'leaving',
     title: 'Leaving',
-    components: [],
+    components: () => [],
     cells: () => [{ epochs }],
     key: () => 'cell',
     run: async (_, { scratch }) => {

@@ -130,8 +130,7 @@ void t.test('a session closed while it measures', async (t) => {
   const session = await Session.create(residual(), { precision: 'auto' })
   const run = session.run(images(2))
   session.close()
-  if (has) await rejectsError(t, run, 'POLYADIC_ARGUMENT', 'closed')
-  else await t.resolves(run)
+  await t.resolves(run, 'the run still finishes')
   await session[Symbol.asyncDispose]()
 })
 
