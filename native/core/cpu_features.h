@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace polyadic {
 
@@ -17,5 +18,7 @@ const CpuFeatures& cpu_features();
 // Bytes of the second-level cache of a core, which blocking goes by: POLYADIC_L2_KIB if set to a number of KiB (virtual
 // machines do not always tell the truth), else what the system says, else 256 KiB.
 std::int64_t second_level_cache_bytes();
+// "2048 KiB", for what is said of caches and of what has to fit them.
+inline std::string in_kib(std::int64_t bytes) { return std::to_string(bytes / 1024) + " KiB"; }
 
 }  // namespace polyadic

@@ -204,7 +204,7 @@ class CpBlock : public Step {
     }
     by_panels_ = front || (panels && input() <= cache);
     between_floats_ = static_cast<std::size_t>(lay_out(band_, images_, front));
-    const auto kib = [&](std::int64_t floats) { return std::to_string(floats * kFloat / 1024) + " KiB"; };
+    const auto kib = [&](std::int64_t floats) { return in_kib(floats * kFloat); };
     const std::string room = "L2's " + kib(cache);
     if (front) {
       why_ = "all rows at once: " + kib(whole) + " of input fit " + room + ", " + kib(spilling) +

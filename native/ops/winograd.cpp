@@ -115,8 +115,7 @@ void Winograd::choose_portion(int threads) {
       positions() * (src_.blocks() + dst_.blocks()) * dst_.block * static_cast<std::int64_t>(sizeof(float));
   const auto fitting = [&](std::int64_t bytes) { return std::max<std::int64_t>(8, std::min(tiles_, bytes / tile)); };
   const std::int64_t beside = cache * 7 / 8 - weights;
-  const auto kib = [](std::int64_t bytes) { return std::to_string(bytes / 1024) + " KiB"; };
-  portion_reason_ = kib(weights) + " of weights and " + kib(tile) + " a tile, L2 has " + kib(cache) + ": ";
+  portion_reason_ = in_kib(weights) + " of weights and " + in_kib(tile) + " a tile, L2 has " + in_kib(cache) + ": ";
   if (beside >= 8 * tile) {
     portion_ = fitting(beside);
     portion_reason_ += "as many tiles as fit beside the weights";

@@ -68,6 +68,10 @@ class Bf16Convolution : public Step {
     return name + "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.gather().blocks(0)) +
            " blocks" + epilogue_.name();
   }
+  std::string why() const override {
+    return depthwise_ ? "each channel by itself: there is nothing to sum over"
+                      : "bfloat16 is always direct: Winograd's transforms would be rounded";
+  }
   std::size_t weight_bytes() const override {
     return depthwise_ ? narrow_.weight_bytes() : wide_.gather().weight_bytes();
   }

@@ -70,10 +70,10 @@ class Bf16CpBlock : public Step {
     std::string text = std::string("bf16 (") + bf16_kernels().name + ") fused";
     for (const CpStage& stage : stages_.all())
       text += (stage.depthwise ? " dw" : " ") + window_name(stage.shape.window);
-    return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images, " +
-           std::to_string((memory_.end - memory_.reduced) * static_cast<std::int64_t>(sizeof(float)) / 1024) +
-           " KiB between the stages" + epilogue_.name();
+    return text + ", bands of " + std::to_string(band_) + " rows × " + std::to_string(images_) + " images" +
+           epilogue_.name();
   }
+  std::string why() const override { return why_; }
   std::size_t weight_bytes() const override {
     std::size_t bytes = reduce_.weight_bytes() + first_.weight_bytes() + expand_.gather().weight_bytes();
     for (const Bf16Depthwise& kernel : depthwise_) bytes += kernel.weight_bytes();
@@ -150,7 +150,11 @@ class Bf16CpBlock : public Step {
     if (band_ == out.h) {
       while (images_ < std::min(out.n, wanted) && size(band_, images_ + 1) <= budget) ++images_;
     }
-    lay_out(band_, images_);
+    const std::int64_t chosen = size(band_, images_);
+    why_ = (band_ == out.h ? std::string("whole images") : "bands of " + std::to_string(band_) + " rows") + ": " +
+           in_kib(chosen * kFloat) +
+           (chosen <= budget ? " between the stages fit" : " between the stages, the least, do not fit") +
+           " five eighths of L2's " + in_kib(second_level_cache_bytes());
   }
 
   void make_kernels(Maxout maxout) {
@@ -435,9 +439,10 @@ class Bf16CpBlock : public Step {
   std::int64_t band_ = 1, images_ = 1, kept_rows_ = 0;
   std::int64_t reduce_row_ = 0, expand_row_ = 0;  // floats of a pixel's row as tiles read it
   Memory memory_{};
-  Layout reduced_;  // float32, a part of the rank, of a band
-  Layout middle_;   // float32, between two depthwise stages: one block of one image
-  Layout ranked_;   // bfloat16, all of the rank, of a band, in blocks that tiles read as they lie
+  std::string why_;  // these bands
+  Layout reduced_;   // float32, a part of the rank, of a band
+  Layout middle_;    // float32, between two depthwise stages: one block of one image
+  Layout ranked_;    // bfloat16, all of the rank, of a band, in blocks that tiles read as they lie
   std::vector<Bf16Depthwise> depthwise_;
   Bf16Gather reduce_;
   Gather first_;

@@ -67,6 +67,7 @@ for (const [name, graph, input] of [
       described.steps.some(({ kernel }) => kernel.startsWith(`bf16 (${wanted})`)),
       has
     )
+    for (const { kernel, why } of described.steps.filter(({ kernel }) => kernel.startsWith('bf16 ('))) t.ok(why.length > 0, kernel)
     const chosen = auto.describe(shapes)
     t.same(either, chosen.precision === 'bf16' ? rounded : exact, 'auto computes as one of them')
     if (chosen.precision === 'f32') t.match(chosen.precisionReason, has ? /^measured: / : /^no bf16: /)
