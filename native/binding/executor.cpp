@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 
+#include "../core/spin.h"
 #include "environment.h"
 
 namespace polyadic::binding {
@@ -10,9 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Waking a sleeping thread costs the caller a system call and the job some 10 µs, on a virtual machine up to 100. Where
-// the next job is likely to come within this time, the thread looks out for it instead. A caller that waits for each
-// result has to wake up itself before it sends the next job: the time is twice the longest wakening.
+// Waking this thread costs the caller a system call besides. Where the next job is likely to come within this time, the
+// thread looks out for it instead. A caller that waits for each result has to wake up itself before it sends the next
+// job: the time is twice the longest wakening.
 constexpr auto kSpin = std::chrono::microseconds(200);
 
 }  // namespace
@@ -83,7 +84,7 @@ void Executor::loop() {
 }
 
 Job* Executor::next() {
-  if (spinning_) spinning_ = spin();
+  if (spinning_) spinning_ = spin_until([this] { return queued_.load(std::memory_order_acquire) > 0; }, kSpin);
   std::unique_lock<std::mutex> lock(mutex_);
   if (Job* job = pop()) return job;
   const Clock::time_point slept = Clock::now();
@@ -93,17 +94,6 @@ Job* Executor::next() {
   // A job that came so soon would have been met by spinning, on a machine where that takes nothing from its sender.
   spinning_ = std::thread::hardware_concurrency() > 1 && Clock::now() - slept < kSpin;
   return pop();
-}
-
-// Whether a job came in time.
-bool Executor::spin() {
-  for (const Clock::time_point began = Clock::now();;) {
-    for (int i = 0; i < 8; ++i) {
-      if (queued_.load(std::memory_order_acquire) > 0) return true;
-      std::this_thread::yield();
-    }
-    if (Clock::now() - began > kSpin) return false;
-  }
 }
 
 // Takes the first job off the queue and counts it as running; null when there is none. The caller holds the mutex.

@@ -24,7 +24,6 @@ class Executor {
   Executor();
   [[noreturn]] void loop();
   Job* next();
-  bool spin();
   Job* pop();
 
   std::mutex mutex_;  // guards everything below but queued_

@@ -8,39 +8,13 @@
 #include <system_error>
 #include <thread>
 
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
+#include "spin.h"
 
 namespace polyadic {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// How long a helper looks out for the next loop before it sleeps. Between the loops of one run lie microseconds; to
-// wake a sleeping thread takes 10 µs, on a virtual machine up to 100.
+// How long a helper looks out for the next loop before it sleeps. Between the loops of one run lie microseconds.
 constexpr auto kSpin = std::chrono::microseconds(300);
-
-void pause() {
-#if defined(__x86_64__) || defined(_M_X64)
-  _mm_pause();
-#elif defined(__aarch64__) && defined(__GNUC__)
-  __asm__ __volatile__("yield");
-#endif
-}
-
-// Whether there() came true in time. Gives the core away now and then: somebody may need it to make it come true.
-template <class Condition>
-bool spin(Condition&& there, Clock::duration patience) {
-  for (const Clock::time_point began = Clock::now();;) {
-    for (int i = 0; i < 64; ++i) {
-      if (there()) return true;
-      pause();
-    }
-    if (Clock::now() - began > patience) return false;
-    std::this_thread::yield();
-  }
-}
 
 // The helpers of the process, lent to one loop at a time. A loop never waits for a helper to come, only for those that
 // have come to finish their last index: one that wakes up late, or never because the system gave no thread or the
@@ -67,7 +41,7 @@ class Team {
     if (asleep_.load() > 0) wake(helpers);
     work(0);
     state_.fetch_and(kAtWork, std::memory_order_relaxed);  // whoever has not come yet need not
-    while (!spin([&] { return state_.load(std::memory_order_acquire) == 0; }, kSpin)) {
+    while (!spin_until([&] { return state_.load(std::memory_order_acquire) == 0; }, kSpin)) {
     }
     lent_.store(false, std::memory_order_release);
     return true;
@@ -99,7 +73,7 @@ class Team {
   [[noreturn]] void help() {
     const auto free_seat = [this] { return state_.load() >= kSeat; };
     for (;;) {
-      if (!spin(free_seat, kSpin)) {
+      if (!spin_until(free_seat, kSpin)) {
         std::unique_lock<std::mutex> lock(mutex_);
         asleep_.fetch_add(1);
         wake_.wait(lock, free_seat);
