@@ -205,16 +205,12 @@ class CpBlock : public Step {
     by_panels_ = front || (panels && input() <= cache);
     between_floats_ = static_cast<std::size_t>(lay_out(band_, images_, front));
     const auto kib = [&](std::int64_t floats) { return in_kib(floats * kFloat); };
-    const std::string room = "L2's " + kib(cache);
     if (front) {
-      why_ = "all rows at once: " + kib(whole) + " of input fit " + room + ", " + kib(spilling) +
+      why_ = "all rows at once: " + kib(whole) + " of input fit L2's " + kib(cache) + ", " + kib(spilling) +
              " between the stages are at most 3 times that";
     } else {
       const std::int64_t between = static_cast<std::int64_t>(between_floats_);
-      why_ = (band_ == height ? std::string("whole images") : "bands of " + std::to_string(band_) + " rows") + ": " +
-             kib(between) +
-             (between <= budget ? " between the stages fit" : " between the stages, the least, do not fit") +
-             " half of " + room + "; ";
+      why_ = bands_reason(band_, height, between * kFloat, budget * kFloat, "half") + "; ";
       why_ += !panels ? "stage by stage, as it is no reduce, depthwise, expand chain"
                       : (by_panels_ ? "a panel of the rank at a time, as " : "stage by stage, as ") + kib(input()) +
                             " of input " + (by_panels_ ? "fit it" : "do not fit it");

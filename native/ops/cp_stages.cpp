@@ -1,5 +1,6 @@
 #include "cp_stages.h"
 
+#include "../core/cpu_features.h"
 #include "../core/status.h"
 
 namespace polyadic {
@@ -46,6 +47,13 @@ std::vector<CpStage> cp_stages(const StepSpec& spec, StepResources resources) {
   if (in.c != out.c * spec.maxout.pieces || in.h != out.h || in.w != out.w)
     throw Error(ErrorCode::shape, "cp_block: the stages do not lead to the output's shape");
   return stages;
+}
+
+std::string bands_reason(std::int64_t band, std::int64_t height, std::int64_t bytes, std::int64_t room,
+                         const char* share) {
+  return (band == height ? std::string("whole images") : "bands of " + std::to_string(band) + " rows") + ": " +
+         in_kib(bytes) + " between the stages" + (bytes <= room ? " fit " : ", the least, do not fit ") + share +
+         " of L2's " + in_kib(second_level_cache_bytes());
 }
 
 }  // namespace polyadic

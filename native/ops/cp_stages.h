@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "step.h"
@@ -32,5 +33,10 @@ struct CpStage {
 
 // In order. Throws Error(shape) where they do not fit each other, their parameters or the step's output.
 std::vector<CpStage> cp_stages(const StepSpec& spec, StepResources resources);
+
+// Why bands of `band` output rows of `height`: the bytes between their stages, beside `room`, a `share` of the
+// second-level cache.
+std::string bands_reason(std::int64_t band, std::int64_t height, std::int64_t bytes, std::int64_t room,
+                         const char* share);
 
 }  // namespace polyadic

@@ -151,10 +151,7 @@ class Bf16CpBlock : public Step {
       while (images_ < std::min(out.n, wanted) && size(band_, images_ + 1) <= budget) ++images_;
     }
     const std::int64_t chosen = size(band_, images_);
-    why_ = (band_ == out.h ? std::string("whole images") : "bands of " + std::to_string(band_) + " rows") + ": " +
-           in_kib(chosen * kFloat) +
-           (chosen <= budget ? " between the stages fit" : " between the stages, the least, do not fit") +
-           " five eighths of L2's " + in_kib(second_level_cache_bytes());
+    why_ = bands_reason(band_, out.h, chosen * kFloat, budget * kFloat, "five eighths");
   }
 
   void make_kernels(Maxout maxout) {
