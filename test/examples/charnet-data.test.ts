@@ -5,13 +5,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { AtlasError, glyphs, readAtlas, splits } from '../../examples/charnet/atlas.js'
 import { batches, classes, createCharacters, defaultCounts, distortion, type CharacterSet } from '../../examples/charnet/dataset.js'
+import { sameBits } from '../helpers/same-bits.js'
 
 const pixels = 24 * 24
-
-/** tap's own comparison of typed arrays takes minutes. */
-function sameBits(a: Float32Array, b: Float32Array): boolean {
-  return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength))
-}
 
 interface FamilyRecord {
   readonly family: string

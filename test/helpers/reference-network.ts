@@ -18,12 +18,18 @@ export function runReference(
   inputs: readonly ArrayLike<number>[],
   parameters: readonly ArrayLike<number>[]
 ): Float64Array[] {
-  const given = spec.inputs.map((value, i): [number, Map4] => [
-    value,
-    { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) }
-  ])
-  const values = runSteps(spec, spec.steps, new Map(given), parameters)
+  const values = runSteps(spec, spec.steps, givenValues(spec, inputs), parameters)
   return spec.outputs.map((i) => (values.get(i) as Map4).data)
+}
+
+/** The inputs of a plan by the values that they are. */
+export function givenValues(spec: PlanSpec, inputs: readonly ArrayLike<number>[]): ReadonlyMap<number, Map4> {
+  return new Map(
+    spec.inputs.map((value, i) => [
+      value,
+      { shape: spec.values[value] as PlanValue, data: Float64Array.from(inputs[i] as ArrayLike<number>) }
+    ])
+  )
 }
 
 /** All values of a plan after some of its steps, from those that the steps read. */

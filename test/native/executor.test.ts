@@ -6,6 +6,7 @@ import { native, type NativePlan } from '../../lib/native/binding.js'
 import { runJob } from '../../lib/native/jobs.js'
 import { rejectsError } from '../helpers/expect-error.js'
 import { PlanBuilder, generator } from '../helpers/plan-builder.js'
+import { sameBits } from '../helpers/same-bits.js'
 
 /** A plan that takes some tens of milliseconds on one core. */
 function heavyPlan(): { plan: NativePlan; input: Float32Array; output: Float32Array } {
@@ -39,7 +40,7 @@ t.test('64 concurrent runs of one plan give the same result', async (t) => {
   await plan.run([input], [output]).promise
   const outputs = Array.from({ length: 64 }, () => new Float32Array(output.length))
   await Promise.all(outputs.map((o) => plan.run([input], [o]).promise))
-  t.ok(outputs.every((o) => Buffer.from(o.buffer).equals(Buffer.from(output.buffer))))
+  t.ok(outputs.every((o) => sameBits(o, output)))
 })
 
 t.test('abort before, while queued and while running', async (t) => {
@@ -70,7 +71,7 @@ t.test('inputs are views with an offset', async (t) => {
   shifted.set(input, 3)
   const other = new Float32Array(output.length + 5)
   await plan.run([shifted.subarray(3)], [other.subarray(5)]).promise
-  t.ok(Buffer.from(other.buffer, 20).equals(Buffer.from(output.buffer)))
+  t.ok(sameBits(other.subarray(5), output))
   t.same(other.subarray(0, 5), new Float32Array(5))
 })
 
@@ -84,7 +85,7 @@ t.test('a plan that is made on the compute thread', async (t) => {
     plan.runSync(inputs, [output])
     return { output, shared: plan.describe().sharedWeightBytes }
   })
-  t.ok(Buffer.from(results[1]?.output.buffer as ArrayBuffer).equals(Buffer.from(results[0]?.output.buffer as ArrayBuffer)))
+  t.ok(sameBits(results[1]?.output as Float32Array, results[0]?.output as Float32Array))
   t.ok((results[1]?.shared as number) > 0, 'shares its weights with those of the same planner')
   await rejectsError(
     t,

@@ -4,8 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { manyLoops } from '../helpers/many-loops.js'
-
-const bits = (values: Float32Array): Buffer => Buffer.from(values.buffer)
+import { sameBits } from '../helpers/same-bits.js'
 
 void t.test('the same bits with any number of threads, also more than there are cores or indices', async (t) => {
   const { plan, input, output } = manyLoops(1)
@@ -15,7 +14,7 @@ void t.test('the same bits with any number of threads, also more than there are 
     for (let run = 0; run < 20; ++run) {
       other.output.fill(Number.NaN)
       await other.plan.run([input], [other.output]).promise
-      t.ok(bits(other.output).equals(bits(output)), `${threads} threads, run ${run}`)
+      t.ok(sameBits(other.output, output), `${threads} threads, run ${run}`)
     }
     other.plan.close()
   }
@@ -36,7 +35,7 @@ void t.test('loops of several threads at once: whoever finds the helpers lent do
     own.plan.runSync([input], [own.output])
     own.plan.close()
     await running
-    t.ok(bits(first).equals(bits(output)) && bits(own.output).equals(bits(output)), `run ${run}`)
+    t.ok(sameBits(first, output) && sameBits(own.output, output), `run ${run}`)
   }
   for (const [differing] of await Promise.all(answers)) t.equal(differing, 0)
 })
@@ -49,6 +48,6 @@ void t.test('helpers that have gone to sleep come back', async (t) => {
     await new Promise((resolve) => setTimeout(resolve, pause))
     other.output.fill(Number.NaN)
     await other.plan.run([input], [other.output]).promise
-    t.ok(bits(other.output).equals(bits(output)), `after ${pause} ms`)
+    t.ok(sameBits(other.output, output), `after ${pause} ms`)
   }
 })

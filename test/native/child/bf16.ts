@@ -10,6 +10,7 @@ import { bf16Spec, roundedInputs, roundedParameters } from '../../helpers/bf16.j
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
 import { anyWindow, cpStages } from '../../helpers/plan-shapes.js'
 import { runReference } from '../../helpers/reference-network.js'
+import { sameBits } from '../../helpers/same-bits.js'
 
 // One step: products of bfloat16 are exact in float32, so only the order of the sums differs. Several: each value between them is
 // rounded by 2⁻⁹ of itself at most, here of the largest output.
@@ -31,8 +32,6 @@ function whole(values: Float32Array): Float32Array {
 function scaleOf(values: Float32Array): number {
   return Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length) || 1
 }
-
-const sameBits = (a: Float32Array, b: Float32Array): boolean => Buffer.compare(new Uint8Array(a.buffer), new Uint8Array(b.buffer)) === 0
 
 async function run(spec: PlanSpec, inputs: readonly Float32Array[]): Promise<Float32Array[]> {
   const outputs = spec.outputs.map((value) => {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { type NativeLoss, native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec, PlanStep } from '../../../lib/runtime/plan-spec.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
-import { type Map4, runSteps } from '../../helpers/reference-network.js'
+import { givenValues, type Map4, runSteps } from '../../helpers/reference-network.js'
 
 // Native float32 gradients against central differences of the float64 reference: its step of 1e-5 leaves an error of some
 // 1e-9, so what is compared is native rounding alone. Relative to the largest gradient of the parameter.
@@ -44,11 +44,7 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1):
   const { loss, gradients } = await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
   trainer.close()
   const parameters = spec.parameters.map((p) => Float64Array.from(p.data))
-  const given = spec.inputs.map((value, i): [number, Map4] => [
-    value,
-    { shape: b.shape(value), data: Float64Array.from(inputs[i] as Float32Array) }
-  ])
-  const values = runSteps(spec, spec.steps, new Map(given), parameters)
+  const values = runSteps(spec, spec.steps, givenValues(spec, inputs), parameters)
   // Only what a parameter changes is computed again.
   const evaluate = (from = 0): number => {
     const changed = runSteps(spec, spec.steps.slice(from), values, parameters)

@@ -1,6 +1,7 @@
 // Run in a worker thread: computes on its own thread, with helpers when it gets them, and says whether the bits were always the same.
 import { parentPort, workerData } from 'node:worker_threads'
 import { manyLoops } from '../../helpers/many-loops.js'
+import { sameBits } from '../../helpers/same-bits.js'
 
 const { threads, runs } = workerData as { readonly threads: number; readonly runs: number }
 const { plan, input, output } = manyLoops(threads)
@@ -10,6 +11,6 @@ let differing = 0
 for (let run = 0; run < runs; ++run) {
   output.fill(Number.NaN)
   plan.runSync([input], [output])
-  if (!Buffer.from(output.buffer).equals(Buffer.from(alone.output.buffer))) differing++
+  if (!sameBits(output, alone.output)) differing++
 }
 parentPort?.postMessage(differing)
