@@ -48,7 +48,7 @@ export async function measureInterleaved(candidates: readonly Candidate[], optio
       if (!candidate || !count) continue
       if (settleMs > 0) {
         const settled = performance.now() + settleMs
-        while (performance.now() < settled) await candidate.run()
+        while (performance.now() < settled) await time(candidate, 1)
       }
       samples[i]?.push(await time(candidate, count))
     }
