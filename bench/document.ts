@@ -31,14 +31,10 @@ const chartTitles = { layers: 'Layers', networks: 'Networks' } as const
 
 async function main(): Promise<void> {
   const sections: string[] = []
-  const read = new Map<string, BenchReport>()
-  for (const { name } of reports) {
-    const json = path.join(folder, `${name}.json`)
-    if (existsSync(json)) read.set(name, JSON.parse(await readFile(json, 'utf8')) as BenchReport)
-  }
   for (const { name, title, ...how } of reports) {
-    const report = read.get(name)
-    if (report === undefined) continue
+    const json = path.join(folder, `${name}.json`)
+    if (!existsSync(json)) continue
+    const report = JSON.parse(await readFile(json, 'utf8')) as BenchReport
     sections.push(`## ${title}`, provenance(report))
     for (const suite of ['layers', 'networks'] as const) {
       const cases = report.cases.filter((one) => one.suite === suite)
