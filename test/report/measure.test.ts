@@ -38,9 +38,28 @@ t.test('short runs are repeated within a sample', async (t) => {
         }
       }
     ],
-    { runs: 3, sampleMs: 1, warmup: 0 }
+    // So long that the count does not hang on how soon a busy machine lets one call return.
+    { runs: 3, sampleMs: 100, warmup: 0 }
   )
   t.ok(calls > 100, `${calls} calls`)
+  const asked: number[] = []
+  const time = async (repeats: number): Promise<number> => {
+    asked.push(repeats)
+    return 0.25
+  }
+  await measureInterleaved([{ name: 'y', run: () => undefined, time }], { runs: 3, sampleMs: 10, warmup: 0 })
+  t.strictSame(asked, [1, 1, 40, 40, 40], 'by its own clock')
+})
+
+t.test('before a sample the candidate itself runs, by its own clock where it has one', async (t) => {
+  const settling: string[] = []
+  const time = async (repeats: number): Promise<number> => {
+    settling.push(repeats === 1 ? 'one' : 'sample')
+    // As a run in another process: the event loop turns meanwhile.
+    return await new Promise((resolve) => setImmediate(resolve, 1))
+  }
+  await measureInterleaved([{ name: 'x', run: () => t.fail('has no clock'), time }], { runs: 2, sampleMs: 7, settleMs: 20, warmup: 0 })
+  t.match(settling.join(' '), /^one one (one )+sample (one )+sample$/)
 })
 
 t.test('an abort stops it', async (t) => {
