@@ -3,9 +3,9 @@ import { cpd, type CpdOptions, type CpdResult } from '../decomposition/cpd.js'
 import type { Factor } from '../decomposition/factors.js'
 import { cpdInits, cpdMethods } from '../decomposition/options.js'
 import { PolyadicError, show } from '../errors.js'
-import { writeFileAtomically } from '../formats/atomic-write.js'
 import { readNpy } from '../formats/npy.js'
 import { readNpz, writeNpz } from '../formats/npz.js'
+import { chartFormats, chartWriter } from '../report/chart-file.js'
 import { lineChart } from '../report/charts.js'
 import { significant } from '../report/format.js'
 import { textTable } from '../report/table.js'
@@ -20,8 +20,8 @@ Usage: polyadic cpd TENSOR.npy --rank R [-o FACTORS.npz] [--plot TRACE.svg] [...
 
   TENSOR.npy or .npz     float32 or float64, of order 2 to 6 (of an .npz the array that --array names, or the only one)
   --rank R               number of components; or error=0.2 for the least rank that reaches this relative error
-  -o, --output FILE      writes factor_0, factor_1, ... (I_n x R) and weights as .npz
-  --plot FILE.svg        the relative error and the gradient by iteration
+  -o, --output FILE      writes factor_0, factor_1, ... (I_n x R, weights absorbed) and weights as .npz
+  --plot FILE.svg        the relative error and the gradient by iteration; FILE.png with the package sharp
   --method NAME          nls (non-linear least squares), als or greedy (nls)
   --init NAME            random, svd or gevd (random)
   --factors FILE.npz     start from these: factor_0, factor_1, ...
@@ -63,16 +63,17 @@ export const cpdCommand: Command = {
     const file = onePositional(args, 'TENSOR.npy')
     const [output, plot] = [text(args, 'output'), text(args, 'plot')]
     const options = readOptions(args)
-    if (plot !== undefined && path.extname(plot) !== '.svg')
-      throw new UsageError(`--plot: expected a file name that ends in .svg, got ${show(plot)}`)
+    if (plot !== undefined && !chartFormats.some((extension) => extension === path.extname(plot)))
+      throw new UsageError(`--plot: expected a file name that ends in ${chartFormats.join(' or ')}, got ${show(plot)}`)
     for (const target of [output, plot]) if (target !== undefined) await checkWritable(target)
+    const writePlot = plot === undefined ? undefined : await chartWriter(plot)
     const tensor = await readTensor(file, text(args, 'array'))
     const start = text(args, 'factors')
     const given = start === undefined ? {} : { factors: await readFactors(start, tensor.dims.length) }
     const result = await solve(tensor, { ...options, ...given }, context)
     context.signal.throwIfAborted()
     if (output !== undefined) await writeNpz(output, arraysOf(result))
-    if (plot !== undefined) await writeFileAtomically(plot, Buffer.from(tracePlot(path.basename(file), result)))
+    await writePlot?.(tracePlot(path.basename(file), result))
     context.print(flag(args, 'json') ? JSON.stringify(summaryOf(result), null, 2) : describe(file, tensor, result))
   }
 }

@@ -4,6 +4,7 @@ import { argumentError, checkChoice, checkInteger, PolyadicError, show } from '.
 import { permutation, random } from '../random.js'
 import { checkDims, elementCount } from '../tensor.js'
 import type { Batch, BatchSource } from '../training/batches.js'
+import { loadSharp } from './sharp.js'
 
 /** How an image that has other proportions is brought to H×W: its middle, squeezed, or with black bars. */
 export type ImageFit = 'cover' | 'fill' | 'contain'
@@ -193,12 +194,7 @@ async function listImages(folder: string): Promise<{ readonly classes: readonly 
 }
 
 async function sharpDecoder(): Promise<ImageDecoder> {
-  const { default: sharp } = await import('sharp').catch((cause: unknown) => {
-    throw new PolyadicError('POLYADIC_UNSUPPORTED', 'reading images needs the package sharp: npm install sharp, or give options.decode', {
-      subject: 'decode',
-      cause
-    })
-  })
+  const sharp = await loadSharp('reading images', 'give options.decode', 'decode')
   return async (file, { channels, height, width, fit }) => {
     const image = sharp(file).flatten({ background: 'black' }).resize(width, height, { fit, background: 'black' })
     const coloured = channels === 1 ? image.toColourspace('b-w') : image.toColourspace('srgb')
