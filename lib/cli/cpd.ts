@@ -181,7 +181,5 @@ function describe(file: string, tensor: Tensor, result: CpdResult): string {
     ['component norm', significant(result.componentNorm, 3)]
   ]
   const told = rows.filter(([, value]) => value !== '')
-  return [`${file}: ${tensor.dims.join('×')} ${tensor.dtype}`, '', textTable([{ title: '' }, { title: '', align: 'right' }], told)].join(
-    '\n'
-  )
+  return [`${file}: ${tensor.dims.join('×')} ${tensor.dtype}`, '', textTable([{ title: '' }, { title: '' }], told)].join('\n')
 }

@@ -6,7 +6,7 @@ export interface Column {
 
 export type Row = readonly string[]
 
-/** An aligned text table: headings, a rule, one line a row; no trailing blanks. Control characters in cells become blanks. */
+/** An aligned text table: headings and a rule, where any column has a heading; one line a row; no trailing blanks. Control characters in cells become blanks. */
 export function textTable(columns: readonly Column[], rows: readonly Row[]): string {
   const cells = rows.map((row) => columns.map((_, i) => printable(row[i] ?? '')))
   const widths = columns.map((column, i) => Math.max(displayWidth(column.title), ...cells.map((row) => displayWidth(row[i] ?? ''))))
@@ -15,8 +15,10 @@ export function textTable(columns: readonly Column[], rows: readonly Row[]): str
       .map((cell, i) => pad(cell, widths[i] ?? 0, columns[i]?.align ?? 'left'))
       .join('  ')
       .trimEnd()
+  const titles = columns.map((column) => column.title)
   const rule = widths.map((width) => '─'.repeat(width)).join('  ')
-  return [line(columns.map((column) => column.title)), rule, ...cells.map(line)].join('\n')
+  const head = titles.some((title) => title !== '') ? [line(titles), rule] : []
+  return [...head, ...cells.map(line)].join('\n')
 }
 
 /** The same as GitHub-flavoured Markdown. */

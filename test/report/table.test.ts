@@ -20,6 +20,14 @@ t.test('a short row is filled, a left last column leaves no blanks', async (t) =
   t.strictSame(textTable([{ title: 'a' }, { title: 'bb' }], [['x']]).split('\n'), ['a  bb', '─  ──', 'x'])
 })
 
+t.test('no rule under headings that there are none of', async (t) => {
+  const rows = [
+    ['iterations', '12'],
+    ['error', '0.1']
+  ]
+  t.strictSame(textTable([{ title: '' }, { title: '' }], rows).split('\n'), ['iterations  12', 'error       0.1'])
+})
+
 t.test('wide and combining characters keep the columns aligned', async (t) => {
   t.equal(displayWidth('層'), 2)
   t.equal(displayWidth('e\u0301'), 1)
