@@ -10,7 +10,10 @@ const read = (file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8'))
 const cases = readdirSync(folder)
   .filter((name) => name.endsWith('.json'))
   .sort()
-  .flatMap((name) => read(name).cases)
+  .flatMap((name) => {
+    const { machine, cases } = read(name)
+    return cases.map((one) => ({ ...one, cpu: machine.cpu.replace(/\(R\)| Processor/g, '') }))
+  })
 const outcome = (name) => (existsSync(new URL(`fine-tuning/${name}.json`, folder)) ? read(`fine-tuning/${name}.json`) : undefined)
 
 const markdown = (titles, rows) =>
@@ -22,13 +25,15 @@ const megabytes = (bytes) => (bytes ? String(Math.round(bytes / 1e6)) : '')
 
 /** A network's comparisons with each of PyTorch's layouts are one row. */
 function speed() {
-  const names = [...new Set(cases.map(({ name, threads }) => `${name}|${threads}`))]
+  const keyOf = ({ cpu, name, threads }) => [cpu, name, threads].join('|')
+  const names = [...new Set(cases.map(keyOf))]
   const rows = names.map((key) => {
-    const all = cases.filter(({ name, threads }) => `${name}|${threads}` === key)
+    const all = cases.filter((one) => keyOf(one) === key)
     const [first] = all
     const fastest = Math.min(...all.map(({ peer_ms }) => peer_ms))
     return [
       first.name,
+      first.cpu,
       first.threads,
       digits(first.ours_ms),
       digits(first.peer_ms),
@@ -39,10 +44,10 @@ function speed() {
       megabytes(first.peer_peak_bytes)
     ]
   })
-  const titles = ['one step of', 'threads', 'ms', 'PyTorch', 'PyTorch, NHWC', 'faster', 'of peak', 'MB', 'PyTorch, MB']
+  const titles = ['one step of', 'CPU', 'threads', 'ms', 'PyTorch', 'PyTorch, NHWC', 'faster', 'of peak', 'MB', 'PyTorch, MB']
   return markdown(
     titles,
-    rows.sort((a, b) => a[1] - b[1])
+    rows.sort((a, b) => a[2] - b[2] || a[0].localeCompare(b[0]))
   )
 }
 
