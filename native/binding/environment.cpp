@@ -2,6 +2,7 @@
 
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "addon.h"
@@ -45,6 +46,8 @@ Napi::Error to_javascript(Napi::Env env, std::exception_ptr failure) {
   } catch (const std::bad_alloc&) {
     code = code_name(ErrorCode::memory);
     message = "not enough memory";
+  } catch (const std::system_error& error) {
+    message = std::string("the system gives no thread to compute on: ") + error.what();
   } catch (const std::exception& error) {
     message = error.what();
   } catch (...) {
@@ -62,6 +65,8 @@ Environment::Environment(Napi::Env env) : channel_(Channel::New(env, "polyadic",
 
 double Environment::submit(Napi::Env env, std::unique_ptr<Job> job) {
   if (closing_) throw Error(ErrorCode::aborted, "this thread is shutting down");
+  // First: where no thread can be had, nothing has happened yet.
+  executor_ = &Executor::instance();
   Job* const borrowed = job.get();
   borrowed->environment_ = this;
   borrowed->id_ = ++last_id_;
@@ -70,13 +75,20 @@ double Environment::submit(Napi::Env env, std::unique_ptr<Job> job) {
   borrowed->place_ = jobs_.size();
   jobs_.push_back(std::move(job));
   if (jobs_.size() == 1) channel_.Ref(env);
-  Executor::instance().push(borrowed);
+  executor_->push(borrowed);
   return borrowed->id_;
 }
 
 void Environment::cancel(double id) {
   for (const std::unique_ptr<Job>& job : jobs_) {
-    if (job->id_ == id) job->control_.cancel();
+    if (job->id_ != id) continue;
+    job->control_.cancel();
+    // What others have in front of it may last: it does not have to be waited for.
+    if (executor_->withdraw(job.get())) {
+      job->failure_ = std::make_exception_ptr(Error(ErrorCode::aborted, "the operation was aborted"));
+      finished(job.get());
+    }
+    return;
   }
 }
 
@@ -114,7 +126,7 @@ bool Environment::needs_call() { return !std::exchange(called_, true); }
 
 void Environment::close() {
   closing_ = true;
-  if (last_id_ > 0) Executor::instance().drain(this);
+  if (executor_) executor_->drain(this);
   jobs_.clear();
   settled_.Reset();
 }

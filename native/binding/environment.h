@@ -11,6 +11,8 @@
 
 namespace polyadic::binding {
 
+class Executor;
+
 class Environment {
  public:
   explicit Environment(Napi::Env env);
@@ -41,6 +43,7 @@ class Environment {
   Channel channel_;  // keeps the process alive while there are jobs
   Napi::FunctionReference settled_;
   std::vector<std::unique_ptr<Job>> jobs_;  // not settled yet
+  Executor* executor_ = nullptr;            // once there has been a job
   double last_id_ = 0;
   bool closing_ = false;
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 
+#include "../core/float_environment.h"
 #include "../core/spin.h"
 #include "environment.h"
 
@@ -15,6 +16,11 @@ using Clock = std::chrono::steady_clock;
 // thread looks out for it instead. A caller that waits for each result has to wake up itself before it sends the next
 // job: the time is twice the longest wakening.
 constexpr auto kSpin = std::chrono::microseconds(200);
+
+bool has_other_cores() {
+  static const bool several = std::thread::hardware_concurrency() > 1;
+  return several;
+}
 
 }  // namespace
 
@@ -40,25 +46,40 @@ void Executor::push(Job* job) {
   if (asleep) wake_.notify_one();
 }
 
-void Executor::drain(const Environment* environment) {
-  std::unique_lock<std::mutex> lock(mutex_);
+bool Executor::withdraw(const Job* job) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return unlink([&](const Job& queued) { return &queued == job; });
+}
+
+// Takes jobs out of the queue; whether there were any. The caller holds the mutex.
+template <class Condition>
+bool Executor::unlink(Condition&& leaves) {
   Job* kept = nullptr;
+  bool any = false;
   for (Job* job = first_; job;) {
     Job* next = job->next_queued_;
-    if (job->environment_ == environment) {
+    if (leaves(*job)) {
       (kept ? kept->next_queued_ : first_) = next;
       queued_.fetch_sub(1, std::memory_order_relaxed);
+      any = true;
     } else {
       kept = job;
     }
     job = next;
   }
   last_ = kept;
+  return any;
+}
+
+void Executor::drain(const Environment* environment) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  unlink([&](const Job& job) { return job.environment_ == environment; });
   if (running_ && busy_for_ == environment) running_->control_.cancel();
   idle_.wait(lock, [&] { return busy_for_ != environment; });
 }
 
 void Executor::loop() {
+  const DefaultFloatEnvironment rounding;
   for (;;) {
     Job* job = next();
     try {
@@ -92,7 +113,7 @@ Job* Executor::next() {
   wake_.wait(lock, [&] { return first_ != nullptr; });
   asleep_ = false;
   // A job that came so soon would have been met by spinning, on a machine where that takes nothing from its sender.
-  spinning_ = std::thread::hardware_concurrency() > 1 && Clock::now() - slept < kSpin;
+  spinning_ = has_other_cores() && Clock::now() - slept < kSpin;
   return pop();
 }
 

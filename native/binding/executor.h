@@ -16,6 +16,9 @@ class Executor {
 
   void push(Job* job);
 
+  // Takes a job back that has not begun; whether it had not.
+  bool withdraw(const Job* job);
+
   // Drops what the environment has queued, stops what it has running, and waits until that has let go. Afterwards the
   // compute thread knows nothing of the environment.
   void drain(const Environment* environment);
@@ -25,6 +28,8 @@ class Executor {
   [[noreturn]] void loop();
   Job* next();
   Job* pop();
+  template <class Condition>
+  bool unlink(Condition&& leaves);
 
   std::mutex mutex_;  // guards everything below but queued_
   std::condition_variable wake_, idle_;

@@ -228,6 +228,7 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
       return call.Env().Undefined();
     });
     method(object, "describe", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
+      const std::lock_guard<std::mutex> guard(handle->get()->plan().lock());
       return describe(call.Env(), handle->get()->plan());
     });
     method(object, "close", [handle](const Napi::CallbackInfo& call) -> Napi::Value {

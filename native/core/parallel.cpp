@@ -4,10 +4,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
+#include <utility>
 
+#include "float_environment.h"
 #include "spin.h"
 
 namespace polyadic {
@@ -15,6 +17,9 @@ namespace {
 
 // How long a helper looks out for the next loop before it sleeps. Between the loops of one run lie microseconds.
 constexpr auto kSpin = std::chrono::microseconds(300);
+
+// After the system has refused a thread, how long none is asked for.
+constexpr auto kRefused = std::chrono::seconds(1);
 
 // The helpers of the process, lent to one loop at a time. A loop never waits for a helper to come, only for those that
 // have come to finish their last index: one that wakes up late, or never because the system gave no thread or the
@@ -43,7 +48,9 @@ class Team {
     state_.fetch_and(kAtWork, std::memory_order_relaxed);  // whoever has not come yet need not
     while (!spin_until([&] { return state_.load(std::memory_order_acquire) == 0; }, kSpin)) {
     }
+    const std::exception_ptr failure = std::exchange(failure_, nullptr);
     lent_.store(false, std::memory_order_release);
+    if (failure) std::rethrow_exception(failure);
     return true;
   }
 
@@ -53,24 +60,24 @@ class Team {
   static constexpr int kMaxThreads = 1024;
 
   void hire(int helpers) {
+    if (hired_ >= helpers || std::chrono::steady_clock::now() < hire_again_) return;
     try {
       for (; hired_ < helpers; ++hired_) std::thread([this] { help(); }).detach();
-    } catch (const std::system_error&) {
-      // No more threads: the loop is done with those there are.
+    } catch (...) {
+      // No more threads, or no memory for one: the loop is done with those there are.
+      hire_again_ = std::chrono::steady_clock::now() + kRefused;
     }
   }
 
   void wake(int helpers) {
     // Whoever counts as asleep but holds the mutex still is about to look at state_ or to wait.
     { const std::lock_guard<std::mutex> lock(mutex_); }
-    if (helpers == 1) {
-      wake_.notify_one();
-    } else {
-      wake_.notify_all();
-    }
+    // Not all: there may be many more of them than this loop wants.
+    for (int i = 0; i < helpers; ++i) wake_.notify_one();
   }
 
   [[noreturn]] void help() {
+    const DefaultFloatEnvironment rounding;
     const auto free_seat = [this] { return state_.load() >= kSeat; };
     for (;;) {
       if (!spin_until(free_seat, kSpin)) {
@@ -100,18 +107,25 @@ class Team {
     const auto take = [this] { return next_.fetch_add(1, std::memory_order_relaxed); };
     std::int64_t i = take();
     if (i >= count_) return;
-    if (scope_.enter) scope_.enter();
-    for (; i < count_; i = take()) body_(context_, i, thread);
-    if (scope_.leave) scope_.leave();
+    const ThreadScope::Guard guard(scope_);
+    try {
+      for (; i < count_; i = take()) body_(context_, i, thread);
+    } catch (...) {
+      next_.store(count_, std::memory_order_relaxed);
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+    }
   }
 
   std::atomic<bool> lent_{false};
   int hired_ = 0;
+  std::chrono::steady_clock::time_point hire_again_;
   // The loop: written by its owner before there are seats, read by those who have taken one.
   ParallelBody body_ = nullptr;
   void* context_ = nullptr;
   ThreadScope scope_;
   std::int64_t count_ = 0;
+  std::exception_ptr failure_;  // guarded by mutex_ while the loop runs
   // Lines of their own: next_ goes from core to core, state_ is what everybody looks at.
   alignas(64) std::atomic<std::int64_t> next_{0};
   alignas(64) std::atomic<std::uint32_t> state_{0};

@@ -13,19 +13,34 @@ using ParallelBody = void (*)(void* context, std::int64_t index, int thread);
 struct ThreadScope {
   void (*enter)() = nullptr;
   void (*leave)() = nullptr;
+
+  class Guard {
+   public:
+    explicit Guard(const ThreadScope& scope) : leave_(scope.leave) {
+      if (scope.enter) scope.enter();
+    }
+    ~Guard() {
+      if (leave_) leave_();
+    }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    void (*leave_)();
+  };
 };
 
 // Calls body(context, i, thread) once for each i in [0, count), with thread in [0, threads).
-// Which thread takes which index is not fixed: results must not depend on it. The body must not throw.
+// Which thread takes which index is not fixed: results must not depend on it. When the body throws, indices that have
+// not begun are dropped, and the first exception is thrown on once all threads have let go.
 void run_parallel(int threads, std::int64_t count, ParallelBody body, void* context, ThreadScope scope);
 
 // f(index, thread)
 template <class F>
 void parallel_for(int threads, std::int64_t count, F&& f, ThreadScope scope = {}) {
   if (threads <= 1 || count <= 1) {
-    if (scope.enter) scope.enter();
+    const ThreadScope::Guard guard(scope);
     for (std::int64_t i = 0; i < count; ++i) f(i, 0);
-    if (scope.leave) scope.leave();
     return;
   }
   using Body = std::remove_reference_t<F>;

@@ -1,5 +1,6 @@
 // bfloat16 kernels for AVX512-BF16. What they compute is stated in bf16_kernels.h and in plain C++ in bf16_scalar.cpp.
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "bf16_avx512_body.h"
@@ -143,16 +144,16 @@ void pool(const Bf16PoolArgs& given) {
   const Bf16PoolArgs args = given;
   const From* src = static_cast<const From*>(args.src);
   To* dst = static_cast<To*>(args.dst);
-  const __m512 begin = args.maximum ? _mm512_set1_ps(-__builtin_inff()) : _mm512_setzero_ps();
+  const __m512 begin = args.maximum ? _mm512_set1_ps(-INFINITY) : _mm512_setzero_ps();
   const __m512 count = _mm512_set1_ps(args.count);
   for (std::int64_t x = 0; x < args.pixels; ++x, src += args.src_step, dst += kLanes) {
     __m512 value = begin;
     for (std::int64_t r = 0; r < args.rows; ++r) {
       const From* in = src + r * args.src_row;
       for (std::int64_t c = 0; c < args.columns; ++c, in += args.src_column)
-        value = args.maximum ? _mm512_max_ps(load(in), value) : value + load(in);
+        value = args.maximum ? _mm512_max_ps(load(in), value) : _mm512_add_ps(value, load(in));
     }
-    store(dst, args.maximum ? value : value / count);
+    store(dst, args.maximum ? value : _mm512_div_ps(value, count));
   }
 }
 
@@ -161,9 +162,9 @@ void finish(const Bf16FinishArgs& given) {
   for (std::int64_t p = 0; p < args.pixels; ++p) {
     __m512 sum = load(args.sums + p * kLanes);
     if (args.residual) {
-      sum = sum + (args.flags & polyadic::kBf16Residual
-                       ? load(static_cast<const Bf16*>(args.residual[p]) + args.residual_offset)
-                       : load(static_cast<const float*>(args.residual[p]) + args.residual_offset));
+      const bool half = args.flags & polyadic::kBf16Residual;
+      sum = _mm512_add_ps(sum, half ? load(static_cast<const Bf16*>(args.residual[p]) + args.residual_offset)
+                                    : load(static_cast<const float*>(args.residual[p]) + args.residual_offset));
     }
     if (args.flags & polyadic::kRelu) sum = relu(sum);
     if (args.flags & polyadic::kStoreBf16) {

@@ -1,6 +1,13 @@
 // The one body of every float64 kernel, over VecD. Included once by each ISA's file after its vec_*.h.
 #include "double_kernels.h"
 
+// A macro, as GCC drops calls of a function that does nothing else.
+#ifdef __GNUC__
+#define POLYADIC_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define POLYADIC_PREFETCH(address) static_cast<void>(address)
+#endif
+
 namespace {
 
 constexpr int kAhead = 12;  // columns of A to fetch before they are needed
@@ -48,7 +55,7 @@ void gemm_tile(std::int64_t k, const double* a, const double* b, double* c, std:
   DoubleTile<Rows, Columns> tile;
   tile.clear();
   for (std::int64_t i = 0; i < k; ++i, a += Rows, b += Columns) {
-    __builtin_prefetch(a + kAhead * Rows);
+    POLYADIC_PREFETCH(a + kAhead * Rows);
     tile.add(a, 1, b);
   }
   tile.finish(c, ldc, add);
@@ -69,7 +76,7 @@ void gemm_strips(std::int64_t strips, const double* a, std::ptrdiff_t hop, const
   DoubleTile<Rows, Columns> tile;
   tile.clear();
   for (std::int64_t s = 0; s < strips; ++s, a += hop) {
-    for (int line = 0; line < Rows * Rows; line += 8) __builtin_prefetch(a + hop + line);
+    for (int line = 0; line < Rows * Rows; line += 8) POLYADIC_PREFETCH(a + hop + line);
 #pragma GCC unroll 8
     for (int q = 0; q < Rows; ++q, b += Columns) tile.add(a + q, Rows, b);
   }

@@ -26,6 +26,7 @@ Depthwise::Depthwise(const ConvolutionShape& shape, Gather::Direction direction,
     : table_(&kernels()), shape_(shape), src_(src), dst_(dst) {
   std::vector<GatherPhase> gathers =
       direction == Gather::Direction::forward ? forward_phases(shape, src.n) : backward_phases(shape, src.n);
+  check_offsets(src_);
   std::int64_t count = 0;
   for (GatherPhase& gather : gathers) {
     sort_taps(gather);

@@ -38,10 +38,9 @@ Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout&
                ChannelOrder order)
     : table_(&kernels()), shape_(shape), direction_(direction), src_(src), dst_(dst), maxout_(maxout), order_(order) {
   phases_ = direction == Direction::forward ? forward_phases(shape, src.n) : backward_phases(shape, src.n);
-  if (src_.image() > std::numeric_limits<std::int32_t>::max() ||
-      shape_.weight_count() > std::numeric_limits<std::int32_t>::max()) {
-    throw Error(ErrorCode::unsupported, "convolution: an image or kernel of more than 2^31 floats");
-  }
+  check_offsets(src_);
+  if (shape_.weight_count() > std::numeric_limits<std::int32_t>::max())
+    throw Error(ErrorCode::unsupported, "convolution: a kernel of more than 2^31 floats");
   by_position_ = direction == Direction::backward_data && prefers_positions(phases_, src.h, src.w);
   for (int phase = 0; phase < static_cast<int>(phases_.size()); ++phase) add_panels(phase);
   if (by_position_) {

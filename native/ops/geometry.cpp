@@ -1,8 +1,16 @@
 #include "geometry.h"
 
 #include <algorithm>
+#include <limits>
+
+#include "../core/status.h"
 
 namespace polyadic {
+
+void check_offsets(const Layout& src) {
+  if (src.image() > std::numeric_limits<std::int32_t>::max())
+    throw Error(ErrorCode::unsupported, "convolution: an image of more than 2^31 floats");
+}
 
 std::int64_t output_extent(const Window& window, std::size_t axis, std::int64_t size) {
   const std::int64_t reach = window.dilations[axis] * (window.kernel[axis] - 1) + 1;
@@ -45,11 +53,14 @@ struct AxisPhase {
 
 std::vector<AxisPhase> axis_phases(std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t pad,
                                    std::int64_t extent) {
+  // Only residues that some position has: a stride may be far larger than the image.
+  std::vector<std::int64_t> residues;
+  for (std::int64_t first = 0; first < std::min(stride, extent); ++first) residues.push_back((first + pad) % stride);
+  std::sort(residues.begin(), residues.end());
   std::vector<AxisPhase> phases;
-  for (std::int64_t residue = 0; residue < stride; ++residue) {
+  for (const std::int64_t residue : residues) {
     AxisPhase phase;
     const std::int64_t first = ((residue - pad) % stride + stride) % stride;
-    if (first >= extent) continue;
     phase.dst = {first, stride, (extent - first + stride - 1) / stride};
     phase.src = {(first + pad - residue) / stride, 1, phase.dst.count};
     for (std::int64_t k = 0; k < kernel; ++k) {

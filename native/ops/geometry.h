@@ -58,6 +58,9 @@ struct GatherPhase {
   std::vector<Tap> taps;
 };
 
+// Throws Error(unsupported) where an image is too large for offsets within it, which are kept in 32 bits.
+void check_offsets(const Layout& src);
+
 // Forward: one phase. Source pixel of output (y, x) is (y·stride − pad).
 std::vector<GatherPhase> forward_phases(const ConvolutionShape& shape, std::int64_t images);
 

@@ -1,5 +1,6 @@
 #include "check_step.h"
 
+#include <algorithm>
 #include <string>
 
 #include "../core/status.h"
@@ -10,6 +11,9 @@ namespace {
 // Nothing that is larger could be allocated. Products of sizes are formed in double, where they cannot overflow.
 constexpr double kMostElements = 1099511627776.0;  // 2^40
 
+// Ways in which positions of an image meet a stride, each with its own list of taps and panel of weights.
+constexpr double kMostPhases = 65536;
+
 class Checker {
  public:
   Checker(const PlanSpec& plan, const StepSpec& step) : plan_(plan), step_(step) {}
@@ -19,14 +23,21 @@ class Checker {
     demand(elements(out()) <= kMostElements, "the output is too large");
     switch (step_.op) {
       case Op::convolution:
-        check_window(step_.convolution.window, true);
+        check_window(step_.convolution.window, in(), true);
+        if (plan_.training) check_phases(step_.convolution.window, in());
         check_weights(step_.convolution);
         check_channels(step_.convolution);
         check_fused();
         break;
+      case Op::conv_transpose:  // the convolution whose gradient it is has its output for an input
+        count(1);
+        check_window(step_.convolution.window, out(), true);
+        check_phases(step_.convolution.window, out());
+        check_weights(step_.convolution);
+        break;
       case Op::cp_block:
         for (const ConvolutionSpec& stage : step_.stages) {
-          check_window(stage.window, &stage == &step_.stages.front());
+          check_window(stage.window, in(), &stage == &step_.stages.front());
           check_weights(stage);
         }
         // Only the last stage has the output's channels: those before it have the rank's.
@@ -38,6 +49,7 @@ class Checker {
       case Op::softmax:
       case Op::log_softmax:
       case Op::lrn:
+      case Op::dropout:
         count(1);
         demand(same(in(), out()), "input and output differ in shape");
         break;
@@ -45,6 +57,10 @@ class Checker {
         count(1);
         demand(same(in(), out()), "input and output differ in shape");
         demand(has_channels(step_.scale) && has_channels(step_.shift), "scale and shift need one value a channel");
+        break;
+      case Op::batch_norm:
+        demand(same(in(), out()), "input and output differ in shape");
+        check_fused();
         break;
       case Op::add:
       case Op::multiply:
@@ -60,7 +76,7 @@ class Checker {
       case Op::max_pool:
       case Op::average_pool:
         count(1);
-        check_window(step_.window, true);
+        check_window(step_.window, in(), true);
         demand(in().n == out().n && in().c == out().c, "images or channels differ");
         break;
       case Op::global_average_pool:
@@ -110,10 +126,10 @@ class Checker {
   }
 
   // The image with its pads, and the window as dilation spreads it; `fits`: the image is the window's own.
-  void check_window(const Window& window, bool fits) const {
-    double padded = static_cast<double>(in().n) * static_cast<double>(in().c);
+  void check_window(const Window& window, const ValueSpec& image, bool fits) const {
+    double padded = static_cast<double>(image.n) * static_cast<double>(image.c);
     for (std::size_t axis = 0; axis < 2; ++axis) {
-      const double extent = static_cast<double>(axis == 0 ? in().h : in().w);
+      const double extent = static_cast<double>(axis == 0 ? image.h : image.w);
       const double with_pads =
           extent + static_cast<double>(window.pads[axis]) + static_cast<double>(window.pads[axis + 2]);
       padded *= with_pads;
@@ -122,6 +138,12 @@ class Checker {
       demand(reach <= (fits ? with_pads : kMostElements), "the window is larger than its padded input");
     }
     demand(padded <= kMostElements, "the padded input is too large");
+  }
+
+  void check_phases(const Window& window, const ValueSpec& image) const {
+    const double rows = static_cast<double>(std::min(window.strides[0], image.h));
+    const double columns = static_cast<double>(std::min(window.strides[1], image.w));
+    demand(rows * columns <= kMostPhases, "the strides are too large");
   }
 
   // Before anything is multiplied or laid out by tap.

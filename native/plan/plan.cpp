@@ -43,6 +43,7 @@ Plan::Plan(PlanSpec spec, WeightStore* store, const JobControl* control) : spec_
   choose_layouts();
   if (spec_.training) order_channels();
   choose_direct();
+  check_layouts();
   mark_constants();
   if (spec_.training) {
     mark_gradients();
@@ -110,8 +111,9 @@ void Plan::each_plane(const Layout& layout, F&& f) const {
 }
 
 void Plan::forward(const std::vector<const float*>& inputs, const JobControl* control) {
-  context_->attach(control);
+  // Packing is not cut short: what is dropped of it would be missing in all runs to come.
   if (!packed_) pack();
+  context_->attach(control);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     Value& value = values_[static_cast<std::size_t>(spec_.inputs[i])];
     if (direct_[static_cast<std::size_t>(spec_.inputs[i])]) {

@@ -61,6 +61,7 @@ class Plan {
   void check_kinds(const StepSpec& step) const;
   void choose_layouts();
   void choose_direct();
+  void check_layouts() const;
   void order_channels();
   void mark_constants();
   void mark_gradients();

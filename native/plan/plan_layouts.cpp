@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "../core/dispatch.h"
+#include "../core/status.h"
 #include "../ops/bf16/gather.h"
 
 namespace polyadic {
@@ -57,6 +58,26 @@ void Plan::choose_layouts() {
     shape.out_w = output_extent(conv.window, 1, in.layout.w);
     in.layout.halo.grow(needed_halo(forward_phases(shape, 1), in.layout.h, in.layout.w));
     if (spec_.training) out.grad_layout.halo.grow(backward_halo(shape, in.layout.n));
+  }
+}
+
+// Several steps may each want another side of a value padded: together that may be more than any of them was checked
+// for. In double, where nothing overflows.
+void Plan::check_layouts() const {
+  constexpr double kMostFloats = 1099511627776.0;  // 2^40
+  const auto check = [](const Layout& layout) {
+    const Halo& halo = layout.halo;
+    const auto padded = [](std::int64_t before, std::int64_t extent, std::int64_t after) {
+      return static_cast<double>(before) + static_cast<double>(extent) + static_cast<double>(after);
+    };
+    const double floats = static_cast<double>(layout.n) * static_cast<double>(layout.c + layout.block) *
+                          padded(halo.top, layout.h, halo.bottom) * padded(halo.left, layout.w, halo.right);
+    if (!(floats <= kMostFloats))
+      throw Error(ErrorCode::unsupported, "a value is too large with the padding that its readers want together");
+  };
+  for (const Value& value : values_) {
+    check(value.layout);
+    check(value.grad_layout);
   }
 }
 

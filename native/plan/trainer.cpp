@@ -75,23 +75,39 @@ double Trainer::gradient_norm() {
   return std::sqrt(sum);
 }
 
+bool Trainer::is_moved(std::size_t index, const Optimiser& optimiser) const {
+  return plan_.parameters()[index].trainable && optimiser.rate_scale[index] != 0.0f;
+}
+
+// Memory that may be wanting is wanting before anything has moved.
+void Trainer::prepare_update(const Optimiser& optimiser) {
+  std::vector<Parameter>& parameters = plan_.parameters();
+  for (std::size_t index = 0; index < parameters.size(); ++index) {
+    Parameter& parameter = parameters[index];
+    const bool moves = is_moved(index, optimiser);
+    const std::size_t count = parameter.data.size();
+    if (moves && parameter.first.size() == 0) parameter.first = Buffer(count);
+    if (moves && optimiser.kind == Optimiser::Kind::adamw && parameter.second.size() == 0)
+      parameter.second = Buffer(count);
+    if (optimiser.average_decay > 0 && (moves || parameter.statistics) && parameter.average.size() == 0) {
+      Buffer average(count);
+      std::copy(parameter.data.data(), parameter.data.data() + count, average.data());
+      parameter.average = std::move(average);
+    }
+  }
+}
+
 void Trainer::update(const Optimiser& optimiser, float scale) {
   const TrainingKernels& kernel = kernels().training;
   const bool adamw = optimiser.kind == Optimiser::Kind::adamw;
   const double t = static_cast<double>(optimiser.step);
   std::vector<Parameter>& parameters = plan_.parameters();
+  const bool averages = optimiser.average_decay > 0;
   for (std::size_t index = 0; index < parameters.size(); ++index) {
     Parameter& parameter = parameters[index];
-    const bool moves = parameter.trainable && optimiser.rate_scale[index] != 0.0f;
+    const bool moves = is_moved(index, optimiser);
     if (!moves && !parameter.statistics) continue;
     const std::size_t count = parameter.data.size();
-    if (moves && parameter.first.size() == 0) parameter.first = Buffer(count);
-    if (moves && adamw && parameter.second.size() == 0) parameter.second = Buffer(count);
-    const bool averages = optimiser.average_decay > 0;
-    if (averages && parameter.average.size() == 0) {
-      parameter.average = Buffer(count);
-      std::copy(parameter.data.data(), parameter.data.data() + count, parameter.average.data());
-    }
     UpdateArgs shared{};
     shared.rate = optimiser.learning_rate * optimiser.rate_scale[index];
     shared.decay = optimiser.weight_decay[index];
@@ -142,6 +158,7 @@ StepResult Trainer::step(const std::vector<const float*>& inputs, const std::vec
   if (control) control->check();
   // An update is short and must be whole: it does not listen to cancellation.
   plan_.context().attach(nullptr);
+  prepare_update(optimiser);
   plan_.commit();
   const double clip = static_cast<double>(optimiser.clip_norm);
   update(optimiser, clip > 0 && result.gradient_norm > clip ? static_cast<float>(clip / result.gradient_norm) : 1.0f);

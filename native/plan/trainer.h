@@ -60,6 +60,8 @@ class Trainer {
  private:
   StepResult total_loss(const std::vector<Loss>& losses, std::int64_t count, bool with_gradient);
   double gradient_norm();
+  bool is_moved(std::size_t index, const Optimiser& optimiser) const;
+  void prepare_update(const Optimiser& optimiser);
   void update(const Optimiser& optimiser, float scale);
 
   Plan plan_;

@@ -105,6 +105,53 @@ t.test('parameters, pieces and sizes', async (t) => {
   t.throws(() => native().createPlan(planOf('softmax', huge, huge)), { code: 'POLYADIC_SHAPE' })
 })
 
+t.test('sizes that only come together', async (t) => {
+  const far = 2 ** 32 - 1
+  const one = shape(1, 1, 1, 1)
+  const parameters = [{ data: Float32Array.of(1), trainable: true }]
+  const convolution = { op: 'convolution', ...unitWindow, groups: 1, weight: 0, bias: -1, input: 0 }
+  const plan = (steps: readonly object[], values: readonly PlanValue[], training = false): PlanSpec =>
+    ({ threads: 1, training, values, parameters, inputs: [0], outputs: [values.length - 1], steps }) as unknown as PlanSpec
+  const down = { ...convolution, strides: [far, 1], pads: [far, 0, 0, 0] }
+  const across = { ...convolution, strides: [1, far], pads: [0, far, 0, 0] }
+  const [tall, wide] = [shape(1, 1, 2, 1), shape(1, 1, 1, 2)]
+  native()
+    .createPlan(plan([{ ...down, output: 1 }], [one, tall]))
+    .close()
+  t.throws(
+    () =>
+      native().createPlan(
+        plan(
+          [
+            { ...down, output: 1 },
+            { ...across, output: 2 }
+          ],
+          [one, tall, wide]
+        )
+      ),
+    { code: 'POLYADIC_UNSUPPORTED' },
+    'each pads another side of the same value'
+  )
+  const transposed = { op: 'conv_transpose', ...unitWindow, groups: 1, weight: 0, bias: -1, input: 0, output: 1 }
+  native()
+    .createPlan(plan([{ ...transposed, strides: [far, far] }], [one, one]))
+    .close()
+  t.throws(
+    () => native().createPlan(plan([{ ...transposed, strides: [1000, 1000] }], [shape(1, 1, 2, 2), shape(1, 1, 1001, 1001)])),
+    { code: 'POLYADIC_SHAPE', message: /strides are too large/ },
+    'a list of taps for each of a million ways to meet the stride'
+  )
+  t.throws(() => native().createPlan(plan([{ ...transposed, dilations: [2 ** 39, 1], kernel: [3, 1] }], [one, one])), {
+    code: 'POLYADIC_SHAPE'
+  })
+  const dropped = { op: 'dropout', ratio: 0.5, input: 1, output: 2 }
+  const trained = [{ ...convolution, output: 1 }, dropped]
+  native()
+    .createTrainer(plan(trained, [tall, tall, tall], true), [])
+    .close()
+  t.throws(() => native().createTrainer(plan(trained, [tall, tall, one], true), []), { code: 'POLYADIC_SHAPE' })
+})
+
 /** A network of several steps. */
 function sound(random: Random): PlanSpec {
   const b = new PlanBuilder(random)

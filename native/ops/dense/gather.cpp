@@ -13,8 +13,9 @@ namespace {
 
 // Index of an axis of `size`, counted from the end where negative; −1 when it does not exist.
 std::int64_t resolve(float index, std::int64_t size) {
-  const std::int64_t at = static_cast<std::int64_t>(index) + (index < 0 ? size : 0);
-  return at >= 0 && at < size ? at : -1;
+  // Compared before it is converted: NaN and what no integer holds compare false.
+  const double at = static_cast<double>(index) + (index < 0 ? static_cast<double>(size) : 0.0);
+  return at >= 0 && at < static_cast<double>(size) ? static_cast<std::int64_t>(at) : -1;
 }
 
 void combine(float& to, float value, const std::string& how) {
@@ -46,8 +47,8 @@ class Indexed : public DenseStep {
       expect_sizes(4);
       const std::int64_t outer = spec_.sizes[0], size = spec_.sizes[1], inner = spec_.sizes[2], many = spec_.sizes[3];
       expect_count(in(1), many, "gather");
-      expect_count(in(), outer * size * inner, "gather");
-      expect_count(out_, outer * many * inner, "gather");
+      expect_count(in(), product({outer, size, inner}), "gather");
+      expect_count(out_, product({outer, many, inner}), "gather");
     } else if (spec_.function == "elements") {
       expect_sizes(2);  // axis, size of the data along it
       if (spec_.views.size() != 1 || spec_.sizes[0] >= static_cast<std::int64_t>(spec_.dims.size()))

@@ -23,11 +23,12 @@ class Interpolate : public DenseStep {
       if (position < 0 || position >= size_) throw Error(ErrorCode::argument, "interpolate: a position out of range");
     }
     outputs_ = static_cast<std::int64_t>(spec_.tables[0].size()) / taps_;
-    expect_count(in(), spec_.sizes[0] * size_ * inner_, "interpolate");
-    expect_count(out_, spec_.sizes[0] * outputs_ * inner_, "interpolate");
+    expect_count(in(), product({spec_.sizes[0], size_, inner_}), "interpolate");
+    expect_count(out_, product({spec_.sizes[0], outputs_, inner_}), "interpolate");
   }
 
   void forward(const Context& context) override {
+    if (inner_ == 0) return;
     // Jobs of some length, so that a single axis of single elements is not one job an element.
     const std::int64_t chunk = std::max<std::int64_t>(1, 4096 / inner_);
     const std::int64_t chunks = (outputs_ + chunk - 1) / chunk;

@@ -43,7 +43,7 @@ class MatMul : public DenseStep {
         packed_[static_cast<std::size_t>(job / panels)].pack(job % panels, in(1).data + batch_offset(b, job / panels),
                                                              b.strides[rank], b.strides[rank + 1]);
       });
-      is_packed_ = true;
+      is_packed_ = !context.stopping();  // else indices may have been dropped
     }
     const std::int64_t bands = (rows_ + PackedMatrix::kRows - 1) / PackedMatrix::kRows;
     context.parallel(batches_ * panels * bands, [&](std::int64_t job, int) {

@@ -65,11 +65,11 @@ class Recurrent : public DenseStep {
     is_lstm_ = spec_.function == "lstm";
     is_gru_ = spec_.function == "gru";
     gates_ = is_lstm_ ? 4 : is_gru_ ? 3 : 1;
-    const std::int64_t width = gates_ * hidden_, state = directions_ * batch_ * hidden_;
-    expect_count(in(0), steps_ * batch_ * size_, "recurrent: X");
-    expect_count(in(1), directions_ * width * size_, "recurrent: W");
-    expect_count(in(2), directions_ * width * hidden_, "recurrent: R");
-    expect_count(out_, steps_ * state + 2 * state, "recurrent: Y");
+    const std::int64_t width = product({gates_, hidden_}), state = product({directions_, batch_, hidden_});
+    expect_count(in(0), product({steps_, batch_, size_}), "recurrent: X");
+    expect_count(in(1), product({directions_, width, size_}), "recurrent: W");
+    expect_count(in(2), product({directions_, width, hidden_}), "recurrent: R");
+    expect_count(out_, product({steps_ + 2, state}), "recurrent: Y");
     if (spec_.tables.size() != 1 || spec_.tables[0].size() != 5) throw Error(ErrorCode::argument, "recurrent: inputs");
     const std::int64_t counts[] = {directions_ * 2 * width, batch_, state, state, directions_ * 3 * hidden_};
     for (std::size_t i = 0; i < 5; ++i) {
@@ -89,8 +89,8 @@ class Recurrent : public DenseStep {
       recurrences_.emplace_back(hidden_, split() ? 2 * hidden_ : width);
       if (split()) candidates_.emplace_back(hidden_, hidden_);
     }
-    gates_buffer_ = Buffer(static_cast<std::size_t>(steps_ * batch_ * width));
-    work_ = Buffer(static_cast<std::size_t>(batch_ * width));
+    gates_buffer_ = Buffer(static_cast<std::size_t>(product({steps_, batch_, width})));
+    work_ = Buffer(static_cast<std::size_t>(product({batch_, width})));
   }
 
   void forward(const Context& context) override {

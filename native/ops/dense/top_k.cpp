@@ -17,19 +17,19 @@ class TopK : public DenseStep {
     inner_ = spec_.sizes[2];
     k_ = spec_.sizes[3];
     if (k_ > size_) throw Error(ErrorCode::argument, "top_k: k is larger than the axis");
-    expect_count(in(), spec_.sizes[0] * size_ * inner_, "top_k");
-    expect_count(out_, 2 * spec_.sizes[0] * k_ * inner_, "top_k");
+    expect_count(in(), product({spec_.sizes[0], size_, inner_}), "top_k");
+    expect_count(out_, product({2, spec_.sizes[0], k_, inner_}), "top_k");
     orders_.assign(1, {});
   }
 
   void forward(const Context& context) override {
     orders_.resize(static_cast<std::size_t>(context.threads()));
+    for (std::vector<std::int64_t>& order : orders_) order.resize(static_cast<std::size_t>(size_));
     float* indices = out_.data + spec_.sizes[0] * k_ * inner_;
     context.parallel(spec_.sizes[0] * inner_, [&](std::int64_t job, int thread) {
       const std::int64_t outer = job / inner_, column = job % inner_;
       const float* x = in().data + outer * size_ * inner_ + column;
       std::vector<std::int64_t>& order = orders_[static_cast<std::size_t>(thread)];
-      order.resize(static_cast<std::size_t>(size_));
       std::iota(order.begin(), order.end(), std::int64_t{0});
       // Of equal elements the first one comes first.
       std::partial_sort(order.begin(), order.begin() + k_, order.end(), [&](std::int64_t a, std::int64_t b) {
