@@ -90,6 +90,18 @@ for (let channels = 1; channels <= 67; channels += 2) {
   await check(`convolution ${channels} -> ${68 - channels}`, b, b.convolution(input, 68 - channels, anyWindow(r)), 1 + (channels % 2))
 }
 
+// Every tile that the tables have, and what is left of each: up to eight pixels and four blocks of channels, 16 pixels and two blocks on AMX.
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1)
+for (const pixels of [...upTo(17), 31, 32, 33]) {
+  for (const channels of [13, 29, 45, 61]) {
+    const b = new PlanBuilder(generator(100 * pixels + channels))
+    await check(`tiles: ${pixels} pixels, ${channels} channels`, b, b.convolution(b.input(1, 5, 1, pixels), channels))
+  }
+  const b = new PlanBuilder(generator(pixels))
+  const depthwise = { kernel: [2, 3], strides: [1, 1 + (pixels % 2)], pads: [0, 1, 0, 1], groups: 19 } as const
+  await check(`depthwise rows: ${pixels} pixels`, b, b.convolution(b.input(1, 19, 3, pixels), 19, depthwise))
+}
+
 // Few channels are read in pairs along rows.
 for (let seed = 0; seed < 24; seed++) {
   const r = generator(500 + seed)

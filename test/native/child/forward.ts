@@ -72,6 +72,42 @@ for (let channels = 2; channels <= 67; channels += 5) {
   await check(`depthwise ${channels}, multiplier 2`, b, b.convolution(input, channels * 2, { ...anyWindow(r), groups: channels }))
 }
 
+// Every tile that the tables have, and what is left of each: up to eight pixels and four blocks of channels, the last not full.
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1)
+for (const pixels of upTo(17)) {
+  for (const channels of upTo(8).map((blocks) => 8 * blocks - 3)) {
+    const b = new PlanBuilder(generator(100 * pixels + channels))
+    await check(`tiles: ${pixels} pixels, ${channels} channels`, b, b.convolution(b.input(1, 3, 1, pixels), channels))
+  }
+  // Fewer channels than a block would be read as planes, by no depthwise kernel.
+  const b = new PlanBuilder(generator(pixels))
+  const strided = { kernel: [2, 3], strides: [1, 2], groups: 19 } as const
+  await check(`depthwise tiles: ${pixels} pixels`, b, b.convolution(b.input(1, 19, 2, 2 * pixels + 1), 19, strided))
+}
+
+// Likewise of rows, along which and down which depthwise kernels go by as many taps as they keep in registers.
+for (const taps of upTo(11)) {
+  for (const width of upTo(18)) {
+    const b = new PlanBuilder(generator(100 * taps + width))
+    const along = { kernel: [1, taps], pads: [0, taps >> 1, 0, taps >> 1], groups: 19 } as const
+    await check(`rows of ${width}, ${taps} taps along`, b, b.convolution(b.input(1, 19, 2, width), 19, along))
+    const down = { kernel: [taps, 1], pads: [taps - 1, 0, 0, 0], groups: 19 } as const
+    await check(`rows of ${width}, ${taps} taps down`, b, b.convolution(b.input(1, 19, 1 + ((width + taps) % 8), width), 19, down))
+  }
+  for (const height of upTo(9)) {
+    const b = new PlanBuilder(generator(100 * taps + height))
+    const other = 1 + ((taps + height) % 9)
+    const stages = [
+      b.conv(3, 5),
+      b.conv(5, 5, { kernel: [taps, 1], pads: [taps - 1, 0, 0, 0], groups: 5 }),
+      b.conv(5, 5, { kernel: [1, other], groups: 5 }),
+      b.conv(5, 3)
+    ]
+    const chain = b.block(b.input(1, 3, height, 13 + (height % 5)), stages, 3)
+    await check(`cp_block of ${height} rows, ${taps} taps down and ${other} along`, b, chain)
+  }
+}
+
 for (const [i, activation] of activations.entries()) {
   for (const pieces of [1, 2, 3, 4]) {
     const b = new PlanBuilder(generator(i * 10 + pieces))
