@@ -7,6 +7,7 @@ import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
 import { bf16Spec, roundedInputs, roundedParameters } from '../../helpers/bf16.js'
+import { keptReferences } from '../../helpers/kept-references.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
 import { anyWindow, cpStages } from '../../helpers/plan-shapes.js'
 import { runReference } from '../../helpers/reference-network.js'
@@ -16,6 +17,7 @@ import { sameBits } from '../../helpers/same-bits.js'
 // rounded by 2⁻⁹ of itself at most, here of the largest output.
 const exact = 2e-5
 const roundings = 2 ** -7
+const kept = keptReferences()
 
 t.setTimeout(0) // bf16.test.ts runs several of it at once
 
@@ -54,7 +56,7 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1, 
   const real = b.spec(output, threads)
   const spec = integers ? { ...real, parameters: real.parameters.map((p) => ({ ...p, data: whole(p.data as Float32Array) })) } : real
   const inputs = integers ? b.inputData().map(whole) : b.inputData()
-  const [expected] = runReference(spec, roundedInputs(spec, inputs), roundedParameters(spec))
+  const [expected] = kept(name, () => runReference(spec, roundedInputs(spec, inputs), roundedParameters(spec)))
   const [got] = await run(bf16Spec(spec), inputs)
   let scale = 1e-6
   let worst = 0

@@ -1,19 +1,18 @@
 import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
+import { keptReferences } from '../../helpers/kept-references.js'
 import { anyWindow, cpStages } from '../../helpers/plan-shapes.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
 import { runReference } from '../../helpers/reference-network.js'
 
 // float32 sums against float64 ones: the tolerance is relative to the largest output.
 const tolerance = 2e-5
+const kept = keptReferences()
 
-async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Promise<number> {
-  const expected = runReference(
-    spec,
-    inputs,
-    spec.parameters.map((p) => p.data)
-  )
+async function difference(name: string, spec: PlanSpec, inputs: readonly Float32Array[]): Promise<number> {
+  const parameters = spec.parameters.map((p) => p.data)
+  const expected = kept(name, () => runReference(spec, inputs, parameters))
   const outputs = expected.map((data) => new Float32Array(data.length).fill(NaN))
   const plan = native().createPlan(spec)
   await plan.run(inputs, outputs).promise
@@ -32,7 +31,7 @@ async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Prom
 }
 
 async function check(name: string, b: PlanBuilder, output: number, threads = 1): Promise<void> {
-  const error = await difference(b.spec(output, threads), b.inputData())
+  const error = await difference(name, b.spec(output, threads), b.inputData())
   t.ok(error <= tolerance, `${name}: ${error.toExponential(1)}`)
 }
 
