@@ -196,7 +196,9 @@ for (let seed = 0; seed < 12; seed++) {
   const before = b.convolution(input, 21)
   for (const op of ['max_pool', 'average_pool'] as const) {
     for (const countIncludePad of [false, true]) {
-      const pooled = b.step({ op, input: before, ...window, countIncludePad }, b.windowed(before, window, 21))
+      const step = { op, input: before, ...window, countIncludePad } as const
+      await check(`${op} seed ${seed} ${countIncludePad}, ceil`, b, b.step(step, b.windowedUp(before, window, 21)), 1, roundings)
+      const pooled = b.step(step, b.windowed(before, window, 21))
       await check(`${op} seed ${seed} ${countIncludePad}, to f32`, b, pooled, 1, roundings)
       await check(`${op} seed ${seed} ${countIncludePad}, kept`, b, b.convolution(pooled, 5), 1, roundings)
     }
