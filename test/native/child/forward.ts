@@ -217,6 +217,13 @@ for (const channels of [1, 3, 8, 17, 36, 67]) {
   await check(`lrn ${channels}`, b, b.step({ op: 'lrn', input: x, size: 4 + (channels % 2), alpha: 0.3, beta: 0.75, bias: 1 }))
 }
 
+// A step finds in scratch memory what the one before has left there: here partial sums, as their taps are more than one pass takes.
+for (const channels of [8, 16, 17, 36]) {
+  const b = new PlanBuilder(generator(channels))
+  const x = b.convolution(b.input(1, 67, 8, 9), channels, { kernel: [7, 7] })
+  await check(`lrn ${channels} after a convolution`, b, b.step({ op: 'lrn', input: x, size: 9, alpha: 0.3, beta: 0.75, bias: 1 }))
+}
+
 t.test('the same bits with any number of threads', async (t) => {
   const run = async (threads: number): Promise<Float32Array> => {
     const r = generator(7)
