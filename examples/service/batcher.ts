@@ -9,7 +9,7 @@ export class QueueFullError extends Error {
 }
 
 export interface BatcherOptions {
-  readonly session: Session
+  readonly session: Pick<Session, 'run'>
   /** C×H×W of one example. */
   readonly dims: readonly number[]
   /** Largest batch; a power of two, as there is a plan for each power of two up to it. */
@@ -19,11 +19,21 @@ export interface BatcherOptions {
   readonly onBatch?: (size: number, seconds: number) => void
 }
 
-interface Waiting {
-  readonly example: Float32Array
-  readonly signal: AbortSignal
-  resolve(scores: Float32Array): void
-  reject(error: unknown): void
+/** A request that waits for its answer, or for the batch that it is part of. */
+class Waiting {
+  readonly answer: Promise<Float32Array>
+  resolve!: (scores: Float32Array) => void
+  reject!: (error: unknown) => void
+
+  constructor(
+    readonly example: Float32Array,
+    readonly signal: AbortSignal
+  ) {
+    this.answer = new Promise((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+  }
 }
 
 /**
@@ -33,6 +43,9 @@ interface Waiting {
 export class Batcher {
   readonly #options: BatcherOptions
   readonly #queue: Waiting[] = []
+  /** What runs, and how it is aborted. */
+  #batch: readonly Waiting[] = []
+  #abort = new AbortController()
   #running = false
   #idle: (() => void)[] = []
 
@@ -48,21 +61,16 @@ export class Batcher {
   async classify(example: Float32Array, signal: AbortSignal): Promise<Float32Array> {
     signal.throwIfAborted()
     if (this.#queue.length >= this.#options.maxQueue) throw new QueueFullError(this.#options.maxQueue)
-    return new Promise((resolve, reject) => {
-      const waiting: Waiting = { example, signal, resolve, reject }
-      // A request that is given up frees its place, or its part of the batch is thrown away.
-      signal.addEventListener(
-        'abort',
-        () => {
-          const place = this.#queue.indexOf(waiting)
-          if (place >= 0) this.#queue.splice(place, 1)
-          reject(signal.reason as Error)
-        },
-        { once: true }
-      )
-      this.#queue.push(waiting)
-      if (!this.#running) void this.#work()
-    })
+    const waiting = new Waiting(example, signal)
+    const giveUp = (): void => this.#giveUp(waiting)
+    signal.addEventListener('abort', giveUp, { once: true })
+    this.#queue.push(waiting)
+    if (!this.#running) void this.#work()
+    try {
+      return await waiting.answer
+    } finally {
+      signal.removeEventListener('abort', giveUp)
+    }
   }
 
   /** Resolves when nothing waits or runs. */
@@ -83,20 +91,28 @@ export class Batcher {
     return this.#queue.splice(0, size)
   }
 
+  // A request that is given up frees its place in the queue, or its part of the batch is thrown away; when all of a batch have given up, so does its run.
+  #giveUp(waiting: Waiting): void {
+    const place = this.#queue.indexOf(waiting)
+    if (place >= 0) this.#queue.splice(place, 1)
+    waiting.reject(waiting.signal.reason)
+    if (this.#batch.includes(waiting) && this.#batch.every(({ signal }) => signal.aborted)) this.#abort.abort()
+  }
+
   async #runBatch(batch: readonly Waiting[]): Promise<void> {
     const started = performance.now()
-    // When all of them have given up, so does the run.
-    const abort = new AbortController()
-    for (const { signal } of batch)
-      signal.addEventListener('abort', () => batch.every((other) => other.signal.aborted) && abort.abort(), { once: true })
+    this.#batch = batch
+    this.#abort = new AbortController()
     try {
-      const [output] = Object.values(await this.#options.session.run(this.#tensor(batch), { signal: abort.signal }))
+      const [output] = Object.values(await this.#options.session.run(this.#tensor(batch), { signal: this.#abort.signal }))
       const { data, dims } = output as FloatTensor
       const width = data.length / (dims[0] as number)
       batch.forEach(({ resolve }, i) => resolve(data.subarray(i * width, (i + 1) * width)))
       this.#options.onBatch?.(batch.length, (performance.now() - started) / 1000)
     } catch (error) {
       for (const { reject } of batch) reject(error)
+    } finally {
+      this.#batch = []
     }
   }
 

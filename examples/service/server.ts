@@ -1,4 +1,5 @@
 import { Server as NetServer } from 'node:net'
+import { setTimeout as startTimer } from 'node:timers'
 import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
@@ -57,16 +58,18 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   })
 
   app.post<{ Body: Buffer }>('/classify', async (request, reply) => {
-    const deadline = AbortSignal.timeout(timeout)
-    const gone = new AbortController()
-    reply.raw.once('close', () => reply.raw.writableFinished || gone.abort(new Error('the client has gone')))
+    const controller = new AbortController()
+    const timer = startTimer(() => controller.abort(new TooLateError('the request took too long')), timeout)
+    reply.raw.once('close', () => reply.raw.writableFinished || controller.abort(new Error('the client has gone')))
     try {
       const image = await decodePatch(request.body)
-      const scores = await batcher.classify(image, AbortSignal.any([deadline, gone.signal]))
+      const scores = await batcher.classify(image, controller.signal)
       const best = scores.indexOf(Math.max(...scores))
       return { character: classes[best], probability: scores[best] }
     } catch (error) {
-      return failure(reply, error, deadline)
+      return failure(reply, error)
+    } finally {
+      clearTimeout(timer)
     }
   })
   app.get('/health', async (_request, reply) => reply.code(draining ? 503 : 200).send({ status: draining ? 'draining' : 'ok', cpu: cpu() }))
@@ -97,10 +100,13 @@ function openConnections(app: FastifyInstance): Promise<number> {
   })
 }
 
-function failure(reply: FastifyReply, error: unknown, deadline: AbortSignal): FastifyReply {
+/** The time limit of a request. */
+class TooLateError extends Error {}
+
+function failure(reply: FastifyReply, error: unknown): FastifyReply {
   if (error instanceof BadImageError) return reply.code(400).send({ error: error.message })
   if (error instanceof QueueFullError) return reply.code(503).header('retry-after', '1').send({ error: error.message })
-  if (deadline.aborted) return reply.code(504).send({ error: 'the request took too long' })
+  if (error instanceof TooLateError) return reply.code(504).send({ error: error.message })
   throw error
 }
 

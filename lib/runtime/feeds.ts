@@ -61,7 +61,7 @@ function checkFeed({ name, dtype }: ValueInfo, tensor: Tensor): CheckedFeed {
     const checked = { dtype, dims: tensor.dims, data }
     return { name, tensor: checked, floats: toFloat32(checked, name) }
   }
-  const hint = data.buffer.byteLength === 0 && count > 0 ? ' (its memory was transferred away)' : ''
+  const hint = data.length === 0 ? ' (its memory was transferred away, or its buffer made smaller)' : ''
   const message = `${subject()}: dims ${show(tensor.dims)} hold ${count} elements, data has ${data.length}${hint}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
 }
@@ -78,5 +78,7 @@ export function readable(subject: () => string, dtype: DataType, data: unknown):
   const array = data as TensorData
   const buffer = array.buffer as ArrayBufferLike & { readonly resizable?: boolean }
   const isOurs = Object.getPrototypeOf(array) === type.prototype && Object.getPrototypeOf(buffer) === ArrayBuffer.prototype
-  return isOurs && buffer.resizable !== true ? array : new (type as Float32ArrayConstructor)(array as Float32Array)
+  if (isOurs && buffer.resizable !== true) return array
+  // Of a view that its buffer no longer holds there is no copy.
+  return new (type as Float32ArrayConstructor)(array.length === 0 ? [] : (array as Float32Array))
 }

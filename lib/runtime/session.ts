@@ -141,8 +141,12 @@ export class Session {
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     options.signal?.throwIfAborted()
     const checked = this.#checked(feeds)
-    const plan = this.#latestFor(checked) ?? this.#plans.find(this.#requestFor(checked))
-    if (plan === undefined) return await this.#whileRunning(this.#runWhenMade(this.#requestFor(checked), feeds, options))
+    let plan = this.#latestFor(checked)
+    if (plan === undefined) {
+      const request = this.#requestFor(checked)
+      plan = this.#plans.find(request)
+      if (plan === undefined) return await this.#whileRunning(this.#runWhenMade(request, feeds, options))
+    }
     const { inputs, results } = this.#prepare(plan, checked, options.outputs)
     await this.#whileRunning(runJob(() => plan.native.run(inputs, results.buffers), options.signal))
     return results.named(this.#outputNames)

@@ -13,7 +13,7 @@
 namespace polyadic {
 
 const KernelTable kernels_avx2 = {"avx2",
-                                  float_kernels<8, 6, 4, 3, 2>(),
+                                  float_kernels<8, 6, 0, 0, 2>(),
                                   double_kernels<6, 8>(),
                                   training_kernels(),
                                   layout_kernels(),

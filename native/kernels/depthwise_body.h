@@ -110,13 +110,14 @@ template <int Pixels>
 constexpr DepthwiseLines any_lines() {
   return depthwise_lines<0, Pixels, any_run<Pixels>>;
 }
+// More taps than registers hold are never asked for.
 template <int Taps, int Pixels>
 constexpr DepthwiseLines along_lines() {
-  return depthwise_lines<Taps, Pixels, along_run<Taps, Pixels>>;
+  return Taps <= Vec::kHeldTaps ? depthwise_lines<Taps, Pixels, along_run<Taps, Pixels>> : nullptr;
 }
 template <int Taps, int Rows>
 constexpr DepthwiseLines down_lines() {
-  return depthwise_lines<Taps, kRun / Rows, down_run<Taps, Rows, kRun / Rows>>;
+  return Taps <= Vec::kHeldTaps ? depthwise_lines<Taps, kRun / Rows, down_run<Taps, Rows, kRun / Rows>> : nullptr;
 }
 
 // How the rows of some arguments are computed: one at a time and, down columns, two and four.

@@ -147,7 +147,7 @@ float peak_loop(std::int64_t rounds) {
   return sum;
 }
 
-// Rows of the table: one instance a tile size, null where a tile would not fit the registers.
+// Rows of the table: one instance a tile size, null where a tile would not fit the registers or no panel is so wide.
 #define POLYADIC_ROW(kernel, limit, blocks)                                                 \
   {                                                                                         \
     1 <= limit ? kernel<1, blocks> : nullptr, 2 <= limit ? kernel<2, blocks> : nullptr,     \

@@ -88,7 +88,7 @@ using PeakLoop = float (*)(std::int64_t rounds);
 struct FloatKernels {
   int block;                                       // channels of a block: floats of one vector
   int pixels[kMaxBlocks];                          // pixels of a full convolution tile with m + 1 blocks
-  int blocks;                                      // preferred number of blocks of a convolution panel
+  int blocks;                                      // most blocks of a convolution panel (two where maxout pairs them)
   int taps[kMaxBlocks];                            // taps of a full weight-gradient tile with m + 1 blocks
   int depthwise_pixels;                            // pixels of a full depthwise tile
   ConvTile conv[kMaxBlocks][kMaxPixels];           // [blocks − 1][pixels − 1], null beyond `pixels`

@@ -13,7 +13,7 @@
 namespace polyadic {
 
 const KernelTable kernels_scalar = {"scalar",
-                                    float_kernels<8, 4, 2, 2, 2>(),
+                                    float_kernels<8, 4, 0, 0, 2>(),
                                     double_kernels<4, 4>(),
                                     training_kernels(),
                                     layout_kernels(),

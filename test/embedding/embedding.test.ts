@@ -6,6 +6,7 @@ import t from 'tap'
 // Each script checks itself, in a process of its own without tap's loaders, so that a crash or a silent end is seen.
 const scripts: readonly (readonly [name: string, title: string, ...nodeOptions: string[]])[] = [
   ['workers', '100 worker threads end in every way'],
+  ['worker-only', 'worker threads alone load the addon, and end'],
   ['cluster', 'processes of a cluster'],
   ['realm', 'a test runner’s realm', '--experimental-vm-modules', '--no-warnings'],
   ['abort', 'aborts at random moments'],
@@ -15,6 +16,9 @@ const scripts: readonly (readonly [name: string, title: string, ...nodeOptions: 
   ['buffers', 'memory of every kind'],
   ['event-loop', 'the event loop while the compute thread is busy']
 ]
+
+// What takes long for its arithmetic, not for what is tested, takes much longer under a sanitizer: there, fewer runs of it.
+const counts: Readonly<Record<string, readonly string[]>> = process.env.POLYADIC_SANITIZER === undefined ? {} : { 'event-loop': ['4'] }
 
 const dist = new URL('../../dist/lib/index.js', import.meta.url)
 if (!existsSync(dist)) throw new Error('dist/ is missing: run npm run build:ts (npm test does)')
@@ -44,7 +48,7 @@ function finished(name: string, options: readonly string[]): Promise<{ code: num
       'TSAN_OPTIONS'
     ]
     const variables = kept.filter((key) => process.env[key] !== undefined).map((key) => `${key}=${process.env[key] ?? ''}`)
-    const child = spawn('/usr/bin/env', ['-i', ...variables, process.execPath, ...options, script])
+    const child = spawn('/usr/bin/env', ['-i', ...variables, process.execPath, ...options, script, ...(counts[name] ?? [])])
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {

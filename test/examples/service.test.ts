@@ -1,6 +1,7 @@
+import { getEventListeners } from 'node:events'
 import { get } from 'node:http'
 import t from 'tap'
-import { Batcher, QueueFullError } from '../../examples/service/batcher.js'
+import { Batcher, type BatcherOptions, QueueFullError } from '../../examples/service/batcher.js'
 import { classify, newAgent, pound, type Running, sampleImages, startService } from '../../examples/service/client.js'
 import { createService } from '../../examples/service/server.js'
 import { charnetFile } from '../../examples/charnet/paths.js'
@@ -44,6 +45,55 @@ t.test('a full queue refuses, an abort frees its place', async (t) => {
   const again = batcher.classify(example(4), never())
   t.equal((await Promise.all([running, last, again])).length, 3)
   session.close()
+})
+
+t.test('nothing listens to the signal of a request that has ended', async (t) => {
+  const session = await Session.create(charNet(), { maxPlans: 5 })
+  const batcher = new Batcher({ session, dims: [1, 24, 24], maxBatch: 2, maxQueue: 4 })
+  const controllers = Array.from({ length: 5 }, () => new AbortController())
+  const answers = controllers.map(({ signal }, i) => batcher.classify(example(1 + i), signal))
+  for (const { signal } of controllers.slice(0, 4)) t.equal(getEventListeners(signal, 'abort').length, 1, 'while it waits')
+  controllers[3]?.abort(new Error('gone'))
+  const settled = await Promise.allSettled(answers)
+  t.same(
+    settled.map(({ status }) => status),
+    ['fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'fulfilled']
+  )
+  await batcher.drained()
+  const refused = new AbortController()
+  const full = Array.from({ length: 6 }, () => batcher.classify(example(1), refused.signal))
+  t.equal((await Promise.allSettled(full)).filter(({ status }) => status === 'rejected').length, 1)
+  for (const { signal } of [...controllers, refused]) t.same(getEventListeners(signal, 'abort'), [], 'when it has ended')
+  session.close()
+})
+
+t.test('a batch is aborted when all of its requests have given up, not before', async (t) => {
+  const signals: AbortSignal[] = []
+  // Runs until it is aborted.
+  const session: BatcherOptions['session'] = {
+    run: (_feeds, { signal } = {}) =>
+      new Promise((_resolve, reject) => {
+        signals.push(signal as AbortSignal)
+        signal?.addEventListener('abort', () => reject(signal.reason as Error))
+      })
+  }
+  const batcher = new Batcher({ session, dims: [1, 24, 24], maxBatch: 2, maxQueue: 2 })
+  const controllers = [1, 2, 3].map(() => new AbortController())
+  const [first, second, third] = controllers.map(({ signal }, i) => batcher.classify(example(1 + i), signal))
+  const reason = new Error('gone')
+  controllers[0]?.abort(reason)
+  await t.rejects(first as Promise<Float32Array>, reason, 'it ran alone')
+  while (signals.length < 2) await new Promise(setImmediate)
+  controllers[1]?.abort(reason)
+  await t.rejects(second as Promise<Float32Array>, reason, 'at once, although its batch goes on')
+  t.same(
+    signals.map(({ aborted }) => aborted),
+    [true, false]
+  )
+  controllers[2]?.abort(reason)
+  await t.rejects(third as Promise<Float32Array>, reason)
+  t.ok(signals[1]?.aborted)
+  await batcher.drained()
 })
 
 t.test('answers, metrics and errors', async (t) => {

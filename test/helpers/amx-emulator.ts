@@ -55,19 +55,12 @@ function compile(library: string, check: string): string | false {
   // With AddressSanitizer it checks what tiles load and store as well.
   const sanitize = process.env.POLYADIC_SANITIZER === 'address' ? ['-fsanitize=address', '-g'] : []
   const fast = ['-O3', '-mavx2', '-mfma', '-ffp-contract=off']
+  // A sanitizer is not for the compiler: it would report what that does not free.
+  const { LD_PRELOAD: _, ...env } = process.env
+  const run = (...args: readonly string[]): unknown => execFileSync(compiler, [...warnings, ...args], { env })
   try {
-    execFileSync(compiler, [
-      ...warnings,
-      ...fast,
-      ...sanitize,
-      '-fPIC',
-      '-shared',
-      '-o',
-      library,
-      path.join(sources, 'emulator.cpp'),
-      '-ldl'
-    ])
-    execFileSync(compiler, [...warnings, '-O1', '-fno-pie', '-no-pie', '-pthread', '-o', check, path.join(sources, 'check.cpp')])
+    run(...fast, ...sanitize, '-fPIC', '-shared', '-o', library, path.join(sources, 'emulator.cpp'), '-ldl')
+    run('-O1', '-fno-pie', '-no-pie', '-pthread', '-o', check, path.join(sources, 'check.cpp'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return `no C++ compiler (${compiler})`
     throw error

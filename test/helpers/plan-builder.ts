@@ -82,6 +82,17 @@ export class PlanBuilder {
     return { n, c: channels, h: extent(0, h), w: extent(1, w) }
   }
 
+  /** With ONNX's ceil_mode: windows as well that begin in the image and end beyond its padding. */
+  windowedUp(input: number, window: PlanWindow, channels: number): PlanValue {
+    const { h, w, ...rest } = this.windowed(input, window, channels)
+    const extent = (axis: 0 | 1, count: number, size: number): number => {
+      const begin = count * window.strides[axis] - window.pads[axis]
+      return begin >= 0 && begin < size ? count + 1 : count
+    }
+    const image = this.shape(input)
+    return { ...rest, h: extent(0, h, image.h), w: extent(1, w, image.w) }
+  }
+
   convolution(
     input: number,
     channels: number,

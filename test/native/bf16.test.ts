@@ -10,12 +10,14 @@ import { amxEmulator } from '../helpers/amx-emulator.js'
 const child = fileURLToPath(new URL('child/bf16.ts', import.meta.url))
 const { available, features } = native().cpu()
 const folder = t.testdir()
+// The first process leaves what the others compare with.
+const references = path.join(folder, 'references')
 
 t.setTimeout(0) // the twin takes as long as it takes
 
 function spawn(isa: string, bf16: string, cache: string | undefined): string {
   const digests = path.join(folder, `${isa}-${bf16}-${cache}.json`)
-  const env = { ...process.env, POLYADIC_ISA: isa, POLYADIC_BF16: bf16, POLYADIC_DIGESTS: digests }
+  const env = { ...process.env, POLYADIC_ISA: isa, POLYADIC_BF16: bf16, POLYADIC_DIGESTS: digests, POLYADIC_REFERENCES: references }
   const limited = cache === undefined ? env : { ...env, POLYADIC_L2_KIB: cache }
   t.spawn(process.execPath, [...process.execArgv, child], { env: limited }, `${bf16} with ${isa}, ${cache ?? 'all'} KiB of cache`)
   return digests
@@ -25,14 +27,14 @@ function spawn(isa: string, bf16: string, cache: string | undefined): string {
 const emulator = amxEmulator(t.testdir({}))
 t.test('AMX, emulated', { skip: emulator.missing }, async (t) => {
   const digests = (name: string) => path.join(folder, `${name}.json`)
-  const integers = { POLYADIC_INTEGERS: '1' }
+  const integers = { POLYADIC_INTEGERS: '1', POLYADIC_REFERENCES: `${references} integers` }
   const runs = [
     { name: 'twin', env: { ...integers, POLYADIC_BF16: 'scalar' } },
     ...[undefined, '64', '2'].map((cache) => ({
       name: `amx ${cache}`,
       env: { ...integers, ...emulator.env, ...(cache ? { POLYADIC_L2_KIB: cache } : {}) }
     })),
-    { name: 'amx real', env: emulator.env }
+    { name: 'amx real', env: { ...emulator.env, POLYADIC_REFERENCES: references } }
   ]
   for (const { name, env } of runs)
     t.spawn(process.execPath, [...process.execArgv, child], { env: { ...process.env, ...env, POLYADIC_DIGESTS: digests(name) } }, name)

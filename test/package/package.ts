@@ -41,7 +41,7 @@ export interface Where {
 /** Runs a command with nothing of this process's environment: by env -i, as tap adds its loaders to every child's. */
 export function execute(command: string, args: readonly string[], { cwd, env = {} }: Where): Finished {
   const variables = Object.entries({ HOME: tmpdir(), ...env }).map(([name, value]) => `${name}=${value}`)
-  const result = spawnSync('/usr/bin/env', ['-i', ...variables, command, ...args], { cwd, encoding: 'utf8', timeout: 400_000 })
+  const result = spawnSync('/usr/bin/env', ['-i', ...variables, command, ...args], { cwd, encoding: 'utf8', timeout: 3_600_000 })
   return { code: result.status, output: `${result.stdout}${result.stderr}${result.error?.message ?? result.signal ?? ''}` }
 }
 

@@ -36,7 +36,8 @@ void t.test('a second batch size adds no second copy of the weights', async (t) 
   const second = session.describe({ x: two.dims })
   t.equal(second.weightBytes, weightBytes)
   t.ok(second.sharedWeightBytes > 0.99 * weightBytes, `${second.sharedWeightBytes} of ${weightBytes} bytes are shared`)
-  t.ok(grown < weightBytes / 2, `resident memory grew by ${grown} bytes`)
+  // Sanitizers keep what is freed for a while, to catch who still uses it.
+  if (process.env.POLYADIC_SANITIZER === undefined) t.ok(grown < weightBytes / 2, `resident memory grew by ${grown} bytes`)
 })
 
 void t.test('plans outlive those that they share weights with', async (t) => {

@@ -40,6 +40,18 @@ const fromResizable = run(new Float32Array(resizable, 0, x.data.length))
 resizable.resize(0) // its memory goes back to the system
 assert(same(await fromResizable, expected), 'a resizable buffer, shrunk while it is being read')
 
+// Views that follow the length of their buffer.
+const growable = new Float32Array(new SharedArrayBuffer(bytes, { maxByteLength: bytes * 2 }))
+growable.set(x.data)
+const fromGrowable = run(growable)
+growable.buffer.grow(bytes * 2)
+growable.fill(NaN)
+assert(same(await fromGrowable, expected), 'a shared buffer that grows while it is being read')
+await assert.rejects(run(growable), { code: 'POLYADIC_SHAPE' }, 'and has too many elements afterwards')
+const outside = new Float32Array(new ArrayBuffer(bytes, { maxByteLength: bytes }), 0, x.data.length)
+outside.buffer.resize(4)
+await assert.rejects(run(outside), { code: 'POLYADIC_SHAPE' }, 'a view that its buffer no longer holds')
+
 const moved = x.data.slice()
 const fromMoved = run(moved)
 const receiver = structuredClone(moved.buffer, { transfer: [moved.buffer] })

@@ -7,6 +7,7 @@ import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
 import { bf16Spec, roundedInputs, roundedParameters } from '../../helpers/bf16.js'
+import { keptReferences } from '../../helpers/kept-references.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
 import { anyWindow, cpStages } from '../../helpers/plan-shapes.js'
 import { runReference } from '../../helpers/reference-network.js'
@@ -16,6 +17,7 @@ import { sameBits } from '../../helpers/same-bits.js'
 // rounded by 2⁻⁹ of itself at most, here of the largest output.
 const exact = 2e-5
 const roundings = 2 ** -7
+const kept = keptReferences()
 
 t.setTimeout(0) // bf16.test.ts runs several of it at once
 
@@ -54,7 +56,7 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1, 
   const real = b.spec(output, threads)
   const spec = integers ? { ...real, parameters: real.parameters.map((p) => ({ ...p, data: whole(p.data as Float32Array) })) } : real
   const inputs = integers ? b.inputData().map(whole) : b.inputData()
-  const [expected] = runReference(spec, roundedInputs(spec, inputs), roundedParameters(spec))
+  const [expected] = kept(name, () => runReference(spec, roundedInputs(spec, inputs), roundedParameters(spec)))
   const [got] = await run(bf16Spec(spec), inputs)
   let scale = 1e-6
   let worst = 0
@@ -88,6 +90,18 @@ for (let channels = 1; channels <= 67; channels += 2) {
   const b = new PlanBuilder(r)
   const input = b.input(r.integer(1, 2), channels, r.integer(9, 13), r.integer(9, 13))
   await check(`convolution ${channels} -> ${68 - channels}`, b, b.convolution(input, 68 - channels, anyWindow(r)), 1 + (channels % 2))
+}
+
+// Every tile that the tables have, and what is left of each: up to eight pixels and four blocks of channels, 16 pixels and two blocks on AMX.
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1)
+for (const pixels of [...upTo(17), 31, 32, 33]) {
+  for (const channels of [13, 29, 45, 61]) {
+    const b = new PlanBuilder(generator(100 * pixels + channels))
+    await check(`tiles: ${pixels} pixels, ${channels} channels`, b, b.convolution(b.input(1, 5, 1, pixels), channels))
+  }
+  const b = new PlanBuilder(generator(pixels))
+  const depthwise = { kernel: [2, 3], strides: [1, 1 + (pixels % 2)], pads: [0, 1, 0, 1], groups: 19 } as const
+  await check(`depthwise rows: ${pixels} pixels`, b, b.convolution(b.input(1, 19, 3, pixels), 19, depthwise))
 }
 
 // Few channels are read in pairs along rows.
@@ -182,7 +196,9 @@ for (let seed = 0; seed < 12; seed++) {
   const before = b.convolution(input, 21)
   for (const op of ['max_pool', 'average_pool'] as const) {
     for (const countIncludePad of [false, true]) {
-      const pooled = b.step({ op, input: before, ...window, countIncludePad }, b.windowed(before, window, 21))
+      const step = { op, input: before, ...window, countIncludePad } as const
+      await check(`${op} seed ${seed} ${countIncludePad}, ceil`, b, b.step(step, b.windowedUp(before, window, 21)), 1, roundings)
+      const pooled = b.step(step, b.windowed(before, window, 21))
       await check(`${op} seed ${seed} ${countIncludePad}, to f32`, b, pooled, 1, roundings)
       await check(`${op} seed ${seed} ${countIncludePad}, kept`, b, b.convolution(pooled, 5), 1, roundings)
     }

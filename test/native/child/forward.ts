@@ -1,19 +1,18 @@
 import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
+import { keptReferences } from '../../helpers/kept-references.js'
 import { anyWindow, cpStages } from '../../helpers/plan-shapes.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
 import { runReference } from '../../helpers/reference-network.js'
 
 // float32 sums against float64 ones: the tolerance is relative to the largest output.
 const tolerance = 2e-5
+const kept = keptReferences()
 
-async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Promise<number> {
-  const expected = runReference(
-    spec,
-    inputs,
-    spec.parameters.map((p) => p.data)
-  )
+async function difference(name: string, spec: PlanSpec, inputs: readonly Float32Array[]): Promise<number> {
+  const parameters = spec.parameters.map((p) => p.data)
+  const expected = kept(name, () => runReference(spec, inputs, parameters))
   const outputs = expected.map((data) => new Float32Array(data.length).fill(NaN))
   const plan = native().createPlan(spec)
   await plan.run(inputs, outputs).promise
@@ -32,7 +31,7 @@ async function difference(spec: PlanSpec, inputs: readonly Float32Array[]): Prom
 }
 
 async function check(name: string, b: PlanBuilder, output: number, threads = 1): Promise<void> {
-  const error = await difference(b.spec(output, threads), b.inputData())
+  const error = await difference(name, b.spec(output, threads), b.inputData())
   t.ok(error <= tolerance, `${name}: ${error.toExponential(1)}`)
 }
 
@@ -70,6 +69,42 @@ for (let channels = 2; channels <= 67; channels += 5) {
     b.convolution(input, channels, { ...anyWindow(r), groups: channels }, { activation: activations[channels % 6] as PlanActivation })
   )
   await check(`depthwise ${channels}, multiplier 2`, b, b.convolution(input, channels * 2, { ...anyWindow(r), groups: channels }))
+}
+
+// Every tile that the tables have, and what is left of each: up to eight pixels and four blocks of channels, the last not full.
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1)
+for (const pixels of upTo(17)) {
+  for (const channels of upTo(8).map((blocks) => 8 * blocks - 3)) {
+    const b = new PlanBuilder(generator(100 * pixels + channels))
+    await check(`tiles: ${pixels} pixels, ${channels} channels`, b, b.convolution(b.input(1, 3, 1, pixels), channels))
+  }
+  // Fewer channels than a block would be read as planes, by no depthwise kernel.
+  const b = new PlanBuilder(generator(pixels))
+  const strided = { kernel: [2, 3], strides: [1, 2], groups: 19 } as const
+  await check(`depthwise tiles: ${pixels} pixels`, b, b.convolution(b.input(1, 19, 2, 2 * pixels + 1), 19, strided))
+}
+
+// Likewise of rows, along which and down which depthwise kernels go by as many taps as they keep in registers.
+for (const taps of upTo(11)) {
+  for (const width of upTo(18)) {
+    const b = new PlanBuilder(generator(100 * taps + width))
+    const along = { kernel: [1, taps], pads: [0, taps >> 1, 0, taps >> 1], groups: 19 } as const
+    await check(`rows of ${width}, ${taps} taps along`, b, b.convolution(b.input(1, 19, 2, width), 19, along))
+    const down = { kernel: [taps, 1], pads: [taps - 1, 0, 0, 0], groups: 19 } as const
+    await check(`rows of ${width}, ${taps} taps down`, b, b.convolution(b.input(1, 19, 1 + ((width + taps) % 8), width), 19, down))
+  }
+  for (const height of upTo(9)) {
+    const b = new PlanBuilder(generator(100 * taps + height))
+    const other = 1 + ((taps + height) % 9)
+    const stages = [
+      b.conv(3, 5),
+      b.conv(5, 5, { kernel: [taps, 1], pads: [taps - 1, 0, 0, 0], groups: 5 }),
+      b.conv(5, 5, { kernel: [1, other], groups: 5 }),
+      b.conv(5, 3)
+    ]
+    const chain = b.block(b.input(1, 3, height, 13 + (height % 5)), stages, 3)
+    await check(`cp_block of ${height} rows, ${taps} taps down and ${other} along`, b, chain)
+  }
 }
 
 for (const [i, activation] of activations.entries()) {
@@ -158,8 +193,9 @@ for (let seed = 0; seed < 24; seed++) {
   }
   for (const op of ['max_pool', 'average_pool'] as const) {
     for (const countIncludePad of [false, true]) {
-      const out = b.step({ op, input, ...window, countIncludePad }, b.windowed(input, window, b.shape(input).c))
-      await check(`${op} seed ${seed} ${countIncludePad}`, b, out)
+      const step = { op, input, ...window, countIncludePad } as const
+      await check(`${op} seed ${seed} ${countIncludePad}`, b, b.step(step, b.windowed(input, window, b.shape(input).c)))
+      await check(`${op} seed ${seed} ${countIncludePad}, ceil`, b, b.step(step, b.windowedUp(input, window, b.shape(input).c)))
     }
   }
 }
@@ -179,6 +215,13 @@ for (const channels of [1, 3, 8, 17, 36, 67]) {
   await check(`flatten ${channels}`, b, b.step({ op: 'flatten', input: x }, { n: 3, c: channels * 20, h: 1, w: 1 }))
   await check(`global_average_pool ${channels}`, b, b.step({ op: 'global_average_pool', input: x }, { ...shape, h: 1, w: 1 }))
   await check(`lrn ${channels}`, b, b.step({ op: 'lrn', input: x, size: 4 + (channels % 2), alpha: 0.3, beta: 0.75, bias: 1 }))
+}
+
+// A step finds in scratch memory what the one before has left there: here partial sums, as their taps are more than one pass takes.
+for (const channels of [8, 16, 17, 36]) {
+  const b = new PlanBuilder(generator(channels))
+  const x = b.convolution(b.input(1, 67, 8, 9), channels, { kernel: [7, 7] })
+  await check(`lrn ${channels} after a convolution`, b, b.step({ op: 'lrn', input: x, size: 9, alpha: 0.3, beta: 0.75, bias: 1 }))
 }
 
 t.test('the same bits with any number of threads', async (t) => {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { type NativeLoss, native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec, PlanStep } from '../../../lib/runtime/plan-spec.js'
+import { keptReferences } from '../../helpers/kept-references.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
 import { givenValues, type Map4, runSteps } from '../../helpers/reference-network.js'
 
@@ -8,6 +9,7 @@ import { givenValues, type Map4, runSteps } from '../../helpers/reference-networ
 // 1e-9, so what is compared is native rounding alone. Relative to the largest gradient of the parameter.
 const tolerance = 2e-4
 const step = 1e-5
+const kept = keptReferences()
 
 const lossesOf = (target: Int32Array, smoothing = 0): NativeLoss[] => [{ kind: 'cross_entropy', output: 0, target, smoothing }]
 
@@ -43,6 +45,30 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1):
   await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
   const { loss, gradients } = await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
   trainer.close()
+  // A dozen of each parameter's elements.
+  const picked = spec.parameters.map(({ data }) =>
+    Array.from({ length: Math.min(data.length, 12) }, () => b.random.integer(0, data.length - 1))
+  )
+  const reference = kept(name, () => differences(spec, inputs, logits, targets, smoothing, picked))
+  t.ok(Math.abs(loss - reference.loss) < 1e-5 * Math.max(1, Math.abs(loss)), `${name}: loss`)
+  picked.forEach((elements, p) => {
+    const gradient = gradients[p] as Float32Array
+    const scale = Math.max(1e-4, ...gradient.map(Math.abs))
+    const errors = elements.map((i, k) => Math.abs((reference.gradients[p]?.[k] as number) - (gradient[i] as number)) / scale)
+    const worst = Math.max(...errors)
+    t.ok(worst <= tolerance, `${name}: parameter ${p}, ${worst.toExponential(1)}`)
+  })
+}
+
+/** The loss in float64, and its central differences by the picked elements of each parameter. */
+function differences(
+  spec: PlanSpec,
+  inputs: readonly Float32Array[],
+  logits: number,
+  targets: Int32Array,
+  smoothing: number,
+  picked: readonly (readonly number[])[]
+): { loss: number; gradients: number[][] } {
   const parameters = spec.parameters.map((p) => Float64Array.from(p.data))
   const values = runSteps(spec, spec.steps, givenValues(spec, inputs), parameters)
   // Only what a parameter changes is computed again.
@@ -50,24 +76,19 @@ async function check(name: string, b: PlanBuilder, output: number, threads = 1):
     const changed = runSteps(spec, spec.steps.slice(from), values, parameters)
     return lossOf((changed.get(logits) as Map4).data, targets, smoothing)
   }
-  t.ok(Math.abs(loss - evaluate()) < 1e-5 * Math.max(1, Math.abs(loss)), `${name}: loss`)
-  parameters.forEach((data, p) => {
-    const gradient = gradients[p] as Float32Array
-    const scale = Math.max(1e-4, ...gradient.map(Math.abs))
+  const gradients = parameters.map((data, p) => {
     const from = spec.steps.findIndex((step) => uses(step, p))
-    let worst = 0
-    for (let k = 0; k < Math.min(data.length, 12); k++) {
-      const i = b.random.integer(0, data.length - 1)
-      const kept = data[i] as number
-      data[i] = kept + step
+    return (picked[p] as readonly number[]).map((i) => {
+      const value = data[i] as number
+      data[i] = value + step
       const up = evaluate(from)
-      data[i] = kept - step
-      const numeric = (up - evaluate(from)) / (2 * step)
-      data[i] = kept
-      worst = Math.max(worst, Math.abs(numeric - (gradient[i] as number)) / scale)
-    }
-    t.ok(worst <= tolerance, `${name}: parameter ${p}, ${worst.toExponential(1)}`)
+      data[i] = value - step
+      const down = evaluate(from)
+      data[i] = value
+      return (up - down) / (2 * step)
+    })
   })
+  return { loss: evaluate(), gradients }
 }
 
 function begin(seed: number, channels = 5, size = 9): { b: PlanBuilder; x: number } {
@@ -94,6 +115,14 @@ for (let seed = 0; seed < 24; seed++) {
     b.convolution(x, divides * r.integer(1, 7), { ...window, groups: divides, bias: seed % 3 > 0 }),
     1 + (seed % 2)
   )
+}
+
+// Every tile of weights that the tables have: up to eight taps and four blocks of channels.
+for (let taps = 1; taps <= 9; taps++) {
+  for (const channels of [13, 29, 45, 61]) {
+    const b = new PlanBuilder(generator(100 * taps + channels), true)
+    await check(`${taps} taps, ${channels} channels`, b, b.convolution(b.input(2, 1, 2, 9), channels, { kernel: [1, taps] }))
+  }
 }
 
 // More taps than a kernel sums at once.

@@ -16,10 +16,13 @@ const tolerance = 2 ** -6
 
 t.setTimeout(0)
 
+// Enough for F(4×4, 3×3), no more than the twin and an emulator need.
+const side = 12
+
 /** 3×3 layers of stride 1, which float32 computes by Winograd's algorithm, with all that may follow a convolution. */
 function residual(): Graph {
   const b = new NetworkBuilder()
-  const x = b.node('Relu', [b.conv(b.input(['batch', 3, 20, 20], 'x'), [64, 3, 3, 3], { pads: [1, 1, 1, 1] })])
+  const x = b.node('Relu', [b.conv(b.input(['batch', 3, side, side], 'x'), [64, 3, 3, 3], { pads: [1, 1, 1, 1] })])
   const y = b.node('Relu', [b.conv(x, [64, 64, 3, 3], { pads: [1, 1, 1, 1] })])
   const z = b.node('Relu', [b.node('Add', [b.conv(y, [64, 64, 3, 3], { pads: [1, 1, 1, 1] }), x])])
   const pooled = b.node('Flatten', [b.node('GlobalAveragePool', [b.node('MaxPool', [z], { kernel_shape: [2, 2], strides: [2, 2] })])])
@@ -27,7 +30,7 @@ function residual(): Graph {
 }
 
 function images(batch: number, seed = 1): Tensor {
-  return floatTensor(generator(seed).normal(batch * 1200), [batch, 3, 20, 20])
+  return floatTensor(generator(seed).normal(batch * 3 * side * side), [batch, 3, side, side])
 }
 
 function worst(a: Tensor, b: Tensor): number {
@@ -83,7 +86,7 @@ void t.test('auto is measured for each plan, at most once', async (t) => {
   const runs = await Promise.all([...batches, ...batches].map((batch) => auto.run(images(batch))))
   for (const [i, result] of runs.entries()) {
     const batch = batches[i % 3] as number
-    const { precision } = auto.describe({ x: [batch, 3, 20, 20] })
+    const { precision } = auto.describe({ x: [batch, 3, side, side] })
     t.same(result, await (precision === 'bf16' ? half : single).run(images(batch)))
   }
   t.same(auto.runSync(images(4)), await auto.run(images(4)), 'measured on the calling thread')
@@ -101,7 +104,8 @@ void t.test('in worker threads, at once', async (t) => {
   const [graph, input] = [residual(), images(2)]
   await using half = await Session.create(graph, { precision: 'bf16' })
   const here = await half.run(input)
-  const workers = [1, 2, 3].map(() => new Worker(new URL('precision-worker.ts', import.meta.url), { workerData: { graph, input } }))
+  const file = new URL('precision-worker.mjs', import.meta.url)
+  const workers = [1, 2, 3].map(() => new Worker(file, { workerData: { graph, input }, execArgv: [] }))
   const ended = workers.map((worker) => once(worker, 'exit'))
   for (const [results] of await Promise.all(workers.map((worker) => once(worker, 'message')))) {
     for (const result of results as (typeof here)[]) {
@@ -137,7 +141,7 @@ void t.test('a session closed while it measures', async (t) => {
 
 void t.test('networks without anything to compute in bf16', async (t) => {
   const b = new NetworkBuilder()
-  const graph = b.graph(b.node('Sigmoid', [b.input([1, 3, 20, 20], 'x')]))
+  const graph = b.graph(b.node('Sigmoid', [b.input([1, 3, side, side], 'x')]))
   await using single = await Session.create(graph)
   for (const precision of ['bf16', 'auto'] as const) {
     await using session = await Session.create(graph, { precision })
