@@ -89,7 +89,7 @@ function clipping() {
 
 function rates() {
   const forms = ['dense', 'plain', 'ridge', 'corrected']
-  const all = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
+  const all = [0.0003125, 0.000625, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
   const cell = (run) => (run === undefined ? '' : run.converges ? percent(run.accuracy) : 'no')
   const rows = forms.flatMap((form) => {
     const runs = all.map((rate) => outcome(`deep-${form}-rate-${rate}`))

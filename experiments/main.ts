@@ -1,10 +1,11 @@
 // The paper's experiments and ours, each a folder here; figures are cached cell by cell in experiments/results.
-//   npm run experiments -- [NAME…] [--quick] [--only TEXT] [--skip TEXT] [--refresh] [--minutes N] [--check] [--list] [--document]
+//   npm run experiments -- [NAME…] [--quick] [--only TEXT] [--skip TEXT] [--refresh | --confirm] [--minutes N] [--check] [--list] [--document]
 
 import { parseArgs } from 'node:util'
 import { experiments } from './list.js'
 import { writeDocument } from './framework/document.js'
 import type { Experiment, Scale } from './framework/experiment.js'
+import { confirmExperiment } from './framework/confirm.js'
 import { type Outcome, runExperiment } from './framework/run.js'
 
 const usage = `npm run experiments -- [NAME…] [OPTION…]
@@ -13,6 +14,8 @@ Computes the cells of the experiments named (all, when none is) that are not in 
   --only TEXT    only cells whose name holds TEXT
   --skip TEXT    no cells whose name holds TEXT (\`--skip time:\` while the machine has other work)
   --refresh      compute stale cells again (otherwise they are named and kept)
+  --confirm      of stale cells whose names differ in numbers only, compute the quickest again: where its figures are the same to the last
+                 digit, what has changed in the sources changes no figure, and the others are taken to hold
   --minutes N    stop after so long; the next run goes on from there
   --check        compute nothing; exit code 1 when a cell is stale or missing
   --document     compute nothing; write docs/results.md and the README's table from the cache
@@ -29,6 +32,7 @@ async function main(): Promise<number> {
       only: { type: 'string', default: '' },
       skip: { type: 'string' },
       refresh: { type: 'boolean', default: false },
+      confirm: { type: 'boolean', default: false },
       minutes: { type: 'string' },
       check: { type: 'boolean', default: false },
       document: { type: 'boolean', default: false },
@@ -53,6 +57,7 @@ async function main(): Promise<number> {
   const outcomes: Outcome[] = []
   const isWanted = (key: string): boolean => key.includes(values.only) && !(values.skip !== undefined && key.includes(values.skip))
   for (const experiment of chosen) {
+    if (values.confirm) await confirmExperiment(experiment, { scale, isWanted, signal, log: console.log })
     const outcome = await runExperiment(experiment, { scale, refresh: values.refresh, isWanted, signal, log: console.log })
     outcomes.push(outcome)
     console.log(summary(experiment.name, outcome))

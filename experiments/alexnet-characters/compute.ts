@@ -21,7 +21,7 @@ export interface GroupedResult extends Accuracy {
 }
 
 const side = 64
-const network: OwnNetwork = { name: 'grouped', side, create: groupedNetwork, training: { clipNorm: 10, warmUp: 0.1 } }
+const network: OwnNetwork = { name: 'grouped', seed: 1, side, create: groupedNetwork, training: { clipNorm: 10, warmUp: 0.1 } }
 
 export async function run(config: GroupedConfig, context: CellContext): Promise<GroupedResult> {
   if (config.kind === 'dense') return (await trainDense(network, config.budget, context)).result

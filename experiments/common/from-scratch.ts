@@ -33,9 +33,10 @@ export interface TrainedNetwork {
   readonly result: Accuracy
 }
 
-/** A network over N×1×side×side, which its name stands for. */
+/** A network over N×1×side×side, which its name stands for with the seed of its weights and batches. */
 export interface OwnNetwork {
   readonly name: string
+  readonly seed: number
   readonly side: number
   readonly create: (seed: number) => Graph
   readonly training: Partial<FineTuneOptions>
@@ -43,7 +44,7 @@ export interface OwnNetwork {
 
 /** Trains the dense network and keeps it for the cells that follow. */
 export async function trainDense(network: OwnNetwork, budget: Budget, context: CellContext): Promise<TrainedNetwork> {
-  const trained = await train(network.create(1), network.side, budget, { ...network.training, seed: 1 }, context)
+  const trained = await train(network.create(network.seed), network.side, budget, { ...network.training, seed: network.seed }, context)
   await writeOnnx(trained.graph, denseFile(network, budget, context))
   return trained
 }
@@ -52,12 +53,12 @@ export async function trainDense(network: OwnNetwork, budget: Budget, context: C
 export async function denseOf(network: OwnNetwork, budget: Budget, context: CellContext): Promise<Graph> {
   const file = denseFile(network, budget, context)
   if (existsSync(file)) return readOnnx(file)
-  const own = { ...context, scratch: (name: string) => context.shared(`${network.name}.${name}`) }
+  const own = { ...context, scratch: (name: string) => context.shared(`${network.name}-${network.seed}.${name}`) }
   return (await trainDense(network, budget, own)).graph
 }
 
-function denseFile({ name }: OwnNetwork, budget: Budget, { shared }: CellContext): string {
-  return shared(`${name}-${Object.values(budget).join('-')}.onnx`)
+function denseFile({ name, seed }: OwnNetwork, budget: Budget, { shared }: CellContext): string {
+  return shared(`${name}-${seed}-${Object.values(budget).join('-')}.onnx`)
 }
 
 /** Trains or tunes; an interrupted run goes on from its checkpoint. */

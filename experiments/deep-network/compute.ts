@@ -34,7 +34,13 @@ export interface DeepAccuracy extends Accuracy {
 
 export type DeepResult = DeepAccuracy | { readonly timings: readonly Timing[] }
 
-const network: OwnNetwork = { name: 'residual', side, create: residualNetwork, training: { batchNorm: 'batch', clipNorm: 10, warmUp: 0.1 } }
+const network: OwnNetwork = {
+  name: 'residual',
+  seed: 1,
+  side,
+  create: residualNetwork,
+  training: { batchNorm: 'batch', clipNorm: 10, warmUp: 0.1 }
+}
 
 export async function run(config: DeepConfig, context: CellContext): Promise<DeepResult> {
   if (config.kind === 'time') return { timings: await time(config, context) }

@@ -28,7 +28,7 @@ export const deepNetwork: Experiment<DeepConfig, DeepResult> = {
     })
     return [
       { kind: 'dense', budget: small(dense) },
-      ...[...parts].reverse().flatMap((part) => names.map((start) => cp(part, start, 1))),
+      ...(isQuick ? [1] : [1, 2, 3]).flatMap((seed) => [...parts].reverse().flatMap((part) => names.map((start) => cp(part, start, seed)))),
       ...(isQuick ? [1] : [1, 64]).map((batch): DeepConfig => ({ kind: 'time', batch, parts }))
     ]
   },

@@ -1,8 +1,9 @@
 import { lineChart } from '../../lib/report/charts.js'
-import { formatCount, formatMilliseconds, formatPercent, formatRatio } from '../../lib/report/format.js'
+import { formatCount, formatPercent } from '../../lib/report/format.js'
 import type { Section } from '../../lib/report/html.js'
 import type { Column } from '../../lib/report/table.js'
-import { float32Runtimes, type Timing } from '../common/latency.js'
+import type { Timing } from '../common/latency.js'
+import { speedSection } from '../common/speed-section.js'
 import type { Finished } from '../framework/experiment.js'
 import { groupBy, mean, spread } from '../framework/statistics.js'
 import { type DeepAccuracy, type DeepConfig, type DeepResult, partName } from './compute.js'
@@ -118,27 +119,10 @@ function nameOf({ config }: Cell): string {
 }
 
 function timeSections(cells: readonly Cell[]): Section[] {
-  const rows = cells.flatMap(({ config, result }) => {
-    if (config.kind !== 'time') return []
-    const { timings } = result as { timings: readonly Timing[] }
-    const fastest = Math.min(
-      ...timings.filter(({ name, runtime }) => name === 'dense' && float32Runtimes.includes(runtime)).map(({ ms }) => ms)
+  return speedSection(
+    'network',
+    cells.flatMap(({ config, result }) =>
+      config.kind === 'time' ? [{ batch: config.batch, ...(result as { timings: readonly Timing[] }) }] : []
     )
-    return timings.map(({ name, runtime, version, ms }) => [
-      name,
-      `${runtime} ${version}`.trim(),
-      String(config.batch),
-      formatMilliseconds(ms / config.batch),
-      formatRatio(fastest / ms)
-    ])
-  })
-  if (rows.length === 0) return []
-  return [
-    {
-      kind: 'table',
-      heading: 'Speed',
-      columns: [{ title: 'network' }, { title: 'runtime' }, ...['batch', 'ms an image', '× fastest dense float32'].map(right)],
-      rows
-    }
-  ]
+  )
 }

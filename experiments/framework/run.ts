@@ -78,7 +78,12 @@ export async function finishedCells<C extends Config, R>(experiment: Experiment<
   })
 }
 
-async function runCell<C extends Config, R>(store: Store<C, R>, config: C, key: string, { scale, signal }: RunOptions): Promise<R> {
+export async function runCell<C extends Config, R>(
+  store: Store<C, R>,
+  config: C,
+  key: string,
+  { scale, signal }: Pick<RunOptions, 'scale' | 'signal'>
+): Promise<R> {
   const progress = createProgress()
   // What was left by other sources or another configuration is never gone on from.
   const folder = path.join(scratchFolder(store.experiment.name, scale), digest(store.hashes(config)))
@@ -104,7 +109,7 @@ function digest(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8)
 }
 
-function provenance() {
+export function provenance() {
   return {
     date: new Date().toISOString(),
     commit: currentCommit() ?? 'unknown',

@@ -18,6 +18,8 @@ export interface Stored<C extends Config = Config, R = unknown> {
   readonly machine: Machine
   readonly versions: Readonly<Record<string, string>>
   readonly hashes: Hashes
+  /** The sources have changed since it was computed, but another cell of its kind came out of them as before: the hashes are of then. */
+  readonly confirmed?: { readonly by: string; readonly date: string; readonly commit: string }
 }
 
 interface ResultsFile {

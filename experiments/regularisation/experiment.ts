@@ -1,6 +1,6 @@
 // The paper's remark that a decomposed network sometimes generalises better than the original: does it here, and at which rank?
 
-import { ranksText, type Tuning } from '../common/charnet.js'
+import { type Ranks, ranksText, type Tuning } from '../common/charnet.js'
 import type { Experiment } from '../framework/experiment.js'
 import { type RegularConfig, type RegularResult, run } from './compute.js'
 import { report } from './report.js'
@@ -15,13 +15,8 @@ export const regularisation: Experiment<RegularConfig, RegularResult> = {
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const used = isQuick ? { ...tuning, images: 128, epochs: 1 } : tuning
-    return [null, ...(isQuick ? [16] : ranks)].map(
-      (rank): RegularConfig => ({
-        ranks: rank === null ? null : { conv2: rank, conv3: rank },
-        seed: 1,
-        tuning: used
-      })
-    )
+    const tried = [null, ...(isQuick ? [16] : ranks)].map((rank): Ranks | null => (rank === null ? null : { conv2: rank, conv3: rank }))
+    return (isQuick ? [1] : [1, 2, 3]).flatMap((seed) => tried.map((one): RegularConfig => ({ ranks: one, seed, tuning: used })))
   },
   key: ({ ranks: one, seed }) => `${one === null ? 'dense' : ranksText(one)}, seed ${seed}`,
   run,

@@ -1,15 +1,25 @@
+import { patch } from '../../examples/charnet/architecture.js'
+import { compress } from '../../lib/index.js'
 import { decompose, denseCharNet, size, type Start, testAccuracy, tune, type Tuning } from '../common/charnet.js'
+import { type Contestant, measureLatency, runtimes, type Timing } from '../common/latency.js'
 import type { CellContext } from '../framework/experiment.js'
 
-export type SecondConfig = {
+export type SecondConfig = StartConfig | TimeConfig
+
+export type StartConfig = {
   readonly rank: number
   readonly start: Start
   readonly seed: number
   readonly tuning: Tuning
 }
 
+/** How fast the whole network is at each rank. */
+export type TimeConfig = { readonly kind: 'time'; readonly batch: number; readonly ranks: readonly number[] }
+
+export type SecondResult = StartResult | { readonly timings: readonly Timing[] }
+
 /** Accuracies in percent on the test set, and on the validation set where that is said. */
-export interface SecondResult {
+export interface StartResult {
   readonly macs: number
   readonly parameters: number
   /** Relative, of conv2's weights and where inputs were used of its output; nothing for random factors. */
@@ -21,7 +31,9 @@ export interface SecondResult {
   readonly validation: readonly number[]
 }
 
-export async function run({ rank, start, seed, tuning }: SecondConfig, context: CellContext): Promise<SecondResult> {
+export async function run(config: SecondConfig, context: CellContext): Promise<SecondResult> {
+  if ('kind' in config) return { timings: await time(config, context) }
+  const { rank, start, seed, tuning } = config
   const { graph: decomposed, errors, seconds } = await decompose(await denseCharNet(), { conv2: rank }, start, seed, context)
   const before = await testAccuracy(decomposed, context)
   const { graph, validation } = await tune(decomposed, tuning, seed, context)
@@ -35,4 +47,15 @@ export async function run({ rank, start, seed, tuning }: SecondConfig, context: 
     after: await testAccuracy(graph, context),
     validation
   }
+}
+
+// Speed does not depend on the weights: a few iterations make the chains.
+async function time({ batch, ranks }: TimeConfig, context: CellContext): Promise<Timing[]> {
+  const dense = await denseCharNet()
+  const contestants: Contestant[] = [{ name: 'dense', graph: dense, runtimes }]
+  for (const rank of ranks) {
+    const { graph } = await compress(dense, { whenSlower: 'replace', layers: { conv2: rank }, seed: 1, maxIterations: 2 })
+    contestants.push({ name: String(rank), graph, runtimes: ['polyadic', 'onnxruntime'] })
+  }
+  return measureLatency(contestants, [batch, 1, patch, patch], context)
 }

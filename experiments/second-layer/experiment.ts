@@ -12,15 +12,20 @@ const tuning: Tuning = { images: 10_000, epochs: 1, learningRate: 0.005, weightD
 export const secondLayer: Experiment<SecondConfig, SecondResult> = {
   name: 'second-layer',
   title: 'CharNet, second layer',
-  components: () => ['character data', 'dense CharNet', 'decomposition', 'training'],
+  components: (config) =>
+    'kind' in config ? ['dense CharNet', 'inference', 'peer runtimes'] : ['character data', 'dense CharNet', 'decomposition', 'training'],
   cells: (scale) => {
     const isQuick = scale === 'quick'
     const used = isQuick ? { ...tuning, images: 256 } : tuning
-    return (isQuick ? [1] : [1, 2, 3]).flatMap((seed) =>
-      (isQuick ? [8, 16] : ranks).flatMap((rank) => starts.map((start) => ({ rank, start, seed, tuning: used })))
-    )
+    const tried = isQuick ? [8, 16] : ranks
+    return [
+      ...(isQuick ? [1] : [1, 2, 3]).flatMap((seed) =>
+        tried.flatMap((rank) => starts.map((start): SecondConfig => ({ rank, start, seed, tuning: used })))
+      ),
+      ...[1, 64].map((batch): SecondConfig => ({ kind: 'time', batch, ranks: tried }))
+    ]
   },
-  key: ({ rank, start, seed }) => `rank ${rank}, ${start}, seed ${seed}`,
+  key: (config) => ('kind' in config ? `time: batch ${config.batch}` : `rank ${config.rank}, ${config.start}, seed ${config.seed}`),
   run,
   report
 }

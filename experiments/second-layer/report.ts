@@ -2,23 +2,28 @@ import { lineChart, type Series } from '../../lib/report/charts.js'
 import { formatCount, formatRatio } from '../../lib/report/format.js'
 import type { Section } from '../../lib/report/html.js'
 import { type Start, starts } from '../common/charnet.js'
+import { speedSection, speedUpOf, type TimedBatch } from '../common/speed-section.js'
 import type { Finished } from '../framework/experiment.js'
 import { groupBy, halfRange, mean, spread } from '../framework/statistics.js'
-import type { SecondConfig, SecondResult } from './compute.js'
+import type { SecondConfig, SecondResult, StartConfig, StartResult } from './compute.js'
 
-type Cell = Finished<SecondConfig, SecondResult>
+type Cell = Finished<StartConfig, StartResult>
 
 /** Multiply-adds of the dense network, for one patch. */
 const denseMacs = 35_956_736
 
-export function report(cells: readonly Cell[]): Section[] {
+export function report(all: readonly Finished<SecondConfig, SecondResult>[]): Section[] {
+  const cells = all.filter((cell): cell is Cell => !('kind' in cell.config))
+  const times = all.flatMap(({ config, result }): TimedBatch[] =>
+    'kind' in config && 'timings' in result ? [{ batch: config.batch, timings: result.timings }] : []
+  )
   const [first] = cells
   const { images, epochs } = first?.config.tuning ?? { images: 0, epochs: 0 }
   const byRank = [...cells].sort((a, b) => a.config.rank - b.config.rank)
   const pairs = [...groupBy(byRank, ({ config }) => `${config.rank}, ${config.start}`).values()]
   const rows = pairs.map((group) => {
     const [one] = group as [Cell]
-    const of = (value: (result: SecondResult) => number | undefined): number[] => group.flatMap(({ result }) => value(result) ?? [])
+    const of = (value: (result: StartResult) => number | undefined): number[] => group.flatMap(({ result }) => value(result) ?? [])
     const { macs } = one.result
     return [
       String(one.config.rank),
@@ -37,7 +42,8 @@ export function report(cells: readonly Cell[]): Section[] {
       spread(of(({ before }) => before)),
       spread(of(({ after }) => after)),
       formatCount(macs),
-      formatRatio(denseMacs / macs)
+      formatRatio(denseMacs / macs),
+      ...times.map((batch) => formatRatio(speedUpOf(String(one.config.rank), batch)))
     ]
   })
   const numbers = [
@@ -47,7 +53,8 @@ export function report(cells: readonly Cell[]): Section[] {
     'test before',
     'test after',
     'multiply-adds',
-    'fewer in the whole network'
+    'fewer in the whole network',
+    ...times.map(({ batch }) => `× fastest dense, batch ${batch}`)
   ]
   const columns = [
     { title: 'rank', align: 'right' as const },
@@ -57,11 +64,12 @@ export function report(cells: readonly Cell[]): Section[] {
   return [
     {
       kind: 'text',
-      text: `Only conv2 is decomposed; the whole network is tuned with the same budget from every start: ${epochs === 1 ? 'one epoch' : `${epochs} epochs`} of ${images.toLocaleString('en')} images, SGD at 0.005, one-cycle. \`random\` keeps nothing of the trained layer but its bias.`
+      text: `Only conv2 is decomposed; the whole network is tuned with the same budget from every start: ${epochs === 1 ? 'one epoch' : `${epochs} epochs`} of ${images.toLocaleString('en')} images, SGD at 0.005, one-cycle. \`random\` keeps nothing of the trained layer but its bias. Speed is that of the whole network, one thread, against the dense one in its fastest float32 engine; a start does not change it.`
     },
     ...(['error', 'before', 'after'] as const).map((what) => chart(cells, what)),
     { kind: 'table', columns, rows },
-    ...claims(cells)
+    ...claims(cells),
+    ...speedSection('rank', times)
   ]
 }
 

@@ -28,11 +28,12 @@ export interface LocalResult extends Accuracy {
 
 const training = { clipNorm: 10, warmUp: 0.1 }
 
-function networkOf({ alike }: Pick<LocalConfig, 'alike'>): OwnNetwork {
+function networkOf({ alike, seed }: Pick<LocalConfig, 'alike' | 'seed'>): OwnNetwork {
   return {
     name: alike ? 'alike' : 'local',
+    seed,
     side: patch,
-    create: (seed) => (alike ? untrainedAlike(seed) : untrained('local', seed)),
+    create: () => (alike ? untrainedAlike(seed) : untrained('local', seed)),
     training: { ...training, frozen: [fixed] }
   }
 }

@@ -17,15 +17,17 @@ export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)
     const [full, short] = [small(scratch), small(tuning)]
     const ranks = isQuick ? [8] : [8, 16, 32, 64]
-    const decomposed = (rank: number): LocalConfig => ({ kind: 'decomposed', rank, seed: 1, budget: short, local: full })
-    return [
-      { kind: 'shared', seed: 1, budget: full },
-      { kind: 'local', alike: true, seed: 1, budget: full },
-      ...ranks.map((rank): LocalConfig => ({ ...decomposed(rank), alike: true })),
-      { kind: 'local', seed: 1, budget: full },
-      ...ranks.map(decomposed),
-      { kind: 'factored', rank: isQuick ? 8 : 64, seed: 1, budget: full }
-    ]
+    return (isQuick ? [1] : [1, 2, 3]).flatMap((seed): LocalConfig[] => {
+      const decomposed = (rank: number): LocalConfig => ({ kind: 'decomposed', rank, seed, budget: short, local: full })
+      return [
+        { kind: 'shared', seed, budget: full },
+        { kind: 'local', alike: true, seed, budget: full },
+        ...ranks.map((rank): LocalConfig => ({ ...decomposed(rank), alike: true })),
+        { kind: 'local', seed, budget: full },
+        ...ranks.map(decomposed),
+        { kind: 'factored', rank: isQuick ? 8 : 64, seed, budget: full }
+      ]
+    })
   },
   key: ({ kind, alike, rank, seed }) =>
     [kind, ...(alike ? ['alike at first'] : []), ...(rank === undefined ? [] : [`rank ${rank}`]), `seed ${seed}`].join(', '),

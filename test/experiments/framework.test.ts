@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { changes, currentHashes } from '../../experiments/framework/components.js'
+import { confirmExperiment } from '../../experiments/framework/confirm.js'
 import type { Experiment } from '../../experiments/framework/experiment.js'
 import { type RunOptions, runExperiment } from '../../experiments/framework/run.js'
 import { halfRange, spread } from '../../experiments/framework/statistics.js'
@@ -84,6 +85,74 @@ t.test('a stale cell is named, kept, and computed again when that is asked for',
   const refreshed = counted([1, 2])
   t.match(await runExperiment(refreshed, options(folder, { refresh: true })), { computed: 1, stale: [] })
   t.strictSame(refreshed.computed, [1])
+})
+
+t.test('a change of the sources that changes no figure is told by the quickest cell of a kind', async (t) => {
+  const folder = t.testdir()
+  const file = path.join(folder, 'counted.json')
+  const change = async (seconds: Readonly<Record<string, number>>): Promise<void> => {
+    const saved = JSON.parse(await readFile(file, 'utf8'))
+    for (const [key, cell] of Object.entries<Record<string, unknown>>(saved.cells)) {
+      cell.seconds = seconds[key]
+      cell.hashes = { ...(cell.hashes as object), 'character data': 'feedfeedfeedfeed' }
+    }
+    await writeFile(file, JSON.stringify(saved))
+  }
+  await runExperiment(counted([1, 2, 3]), options(folder))
+  await change({ 'seed 1': 3, 'seed 2': 1, 'seed 3': 2 })
+  const same = counted([1, 2, 3])
+  await confirmExperiment(same, options(folder))
+  t.strictSame(same.computed, [2], 'only the quickest')
+  t.match(await runExperiment(counted([1, 2, 3]), options(folder)), { computed: 0, stale: [] })
+  const { cells } = JSON.parse(await readFile(file, 'utf8'))
+  t.match(cells['seed 1'], { seconds: 3, confirmed: { by: 'seed 2' } }, 'the figures are of then')
+  t.notOk('confirmed' in cells['seed 2'])
+
+  await change({ 'seed 1': 3, 'seed 2': 2, 'seed 3': 1 })
+  const others: Counted = { ...counted([1, 2, 3]), run: async ({ seed }) => ({ value: seed }) }
+  await confirmExperiment(others, options(folder))
+  const { stale } = await runExperiment(counted([1, 2, 3]), options(folder))
+  t.strictSame(
+    stale.map(({ key }) => key),
+    ['seed 1', 'seed 2'],
+    'what was computed again has its new figures, the others are not what they would be now'
+  )
+  t.match(JSON.parse(await readFile(file, 'utf8')).cells['seed 3'].result, { value: 3 })
+  t.notOk('confirmed' in JSON.parse(await readFile(file, 'utf8')).cells['seed 3'])
+})
+
+t.test('what is confirmed: neither another configuration, nor a kind that another stands for', async (t) => {
+  const folder = t.testdir()
+  const make = (
+    names: readonly string[],
+    epochs: number
+  ): Experiment<{ readonly name: string; readonly epochs: number }, object> & { ran: string[] } => {
+    const ran: string[] = []
+    return {
+      name: 'named',
+      title: 'Named',
+      components: () => ['character data'],
+      ran,
+      cells: () => names.map((name) => ({ name, epochs })),
+      key: ({ name }) => name,
+      run: async ({ name }) => {
+        ran.push(name)
+        return { epochs, seconds: performance.now() }
+      },
+      report: () => []
+    }
+  }
+  await runExperiment(make(['als 1', 'als 2', 'nls 1'], 1), options(folder))
+  const file = path.join(folder, 'named.json')
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/("character data": ")[0-9a-f]+/g, '$1feedfeedfeedfeed'))
+  const other = make(['als 1', 'als 2', 'nls 1'], 2)
+  await confirmExperiment(other, options(folder))
+  t.strictSame(other.ran, [], 'other epochs')
+  const same = make(['als 1', 'als 2', 'nls 1'], 1)
+  await confirmExperiment(same, options(folder))
+  t.equal(same.ran.length, 2)
+  t.ok(same.ran.includes('nls 1'))
+  t.match(await runExperiment(make(['als 1', 'als 2', 'nls 1'], 1), options(folder)), { stale: [] }, 'seconds are no figures')
 })
 
 t.test('a cell whose configuration has changed is stale', async (t) => {
