@@ -1,6 +1,6 @@
 import { PolyadicError } from '../errors.js'
 import type { Graph, Node } from '../graph/graph.js'
-import { makeGraph, makeNode } from '../graph/rewrite.js'
+import { freshName, makeGraph, makeNode } from '../graph/rewrite.js'
 import { type NativePlan, native } from '../native/binding.js'
 import { runJob } from '../native/jobs.js'
 import { constantFinder } from '../operators/constants.js'
@@ -83,10 +83,15 @@ async function measureLayer(
     const latency = await race(dense, chain, precisions, signal)
     return latency.denseMs < tooShortMs ? undefined : latency
   } catch (error) {
-    // What polyadic does not run. An abort rejects with the caller's reason, whatever that is.
-    if (error instanceof PolyadicError && !signal?.aborted) return undefined
+    // An abort rejects with the caller's reason, whatever that is.
+    if (!signal?.aborted && isNotRun(error)) return undefined
     throw error
   }
+}
+
+/** That polyadic does not run the layer. Anything else is a fault: to take it for this one would replace layers that are to be kept. */
+function isNotRun(error: unknown): boolean {
+  return error instanceof PolyadicError && (error.code === 'POLYADIC_UNSUPPORTED' || error.code === 'POLYADIC_SHAPE')
 }
 
 function oneExample(dims: Dims | undefined): readonly number[] | undefined {
@@ -103,13 +108,17 @@ function layerAlone(graph: Graph, { node, weightName, dtype }: Layer, dims: read
     return tensor === undefined ? [] : [[name, tensor]]
   })
   const bias = constants.flatMap(([name]) => (name === weightName ? [] : [name]))
-  const before = makeNode({ name: 'before', opType: 'Relu', inputs: ['x'], outputs: ['y'] })
+  const output = node.outputs[0] as string
+  const taken = new Set([node.name, output, ...constants.map(([name]) => name)])
+  const x = freshName(taken, 'x')
+  const y = freshName(taken.add(x), 'y')
+  const before = makeNode({ name: freshName(taken.add(y), 'before'), opType: 'Relu', inputs: [x], outputs: [y] })
   return makeGraph({
     name: node.name,
     opset: graph.opsets.get('') ?? 17,
-    inputs: [{ name: 'x', dtype, dims }],
-    outputs: [{ name: node.outputs[0] as string, dtype, dims: undefined }],
-    nodes: [before, { ...node, inputs: ['y', weightName, ...bias] }],
+    inputs: [{ name: x, dtype, dims }],
+    outputs: [{ name: output, dtype, dims: undefined }],
+    nodes: [before, { ...node, inputs: [y, weightName, ...bias] }],
     initializers: new Map(constants)
   })
 }

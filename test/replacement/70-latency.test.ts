@@ -20,6 +20,17 @@ function network(size: number | string = 14): { readonly graph: Graph; readonly 
   return { graph, layers: graph.nodes.filter(({ opType }) => opType === 'Conv').map(({ name }) => name) }
 }
 
+/** The network with other names for some of its values and nodes. */
+function withNames(graph: Graph, names: Readonly<Record<string, string>>): Graph {
+  const of = (name: string): string => names[name] ?? name
+  return {
+    ...graph,
+    inputs: graph.inputs.map((value) => ({ ...value, name: of(value.name) })),
+    initializers: new Map([...graph.initializers].map(([name, tensor]) => [of(name), tensor])),
+    nodes: graph.nodes.map((node) => ({ ...node, name: of(node.name), inputs: node.inputs.map(of), outputs: node.outputs.map(of) }))
+  }
+}
+
 // Far beyond what noise could turn around: 128 times the work, and a fiftieth.
 const [slow, quick] = [2000, 2]
 const once = { maxIterations: 1, seed: 1, batchNorm: 'fold' } as const
@@ -79,6 +90,24 @@ void t.test('matrix products are measured too', async (t) => {
   t.ok(large && !isFaster(large))
   const reason = new Error('enough')
   await t.rejects(measureLayers(graph, layers, { signal: AbortSignal.abort(reason) }), reason)
+})
+
+void t.test('whatever the values and nodes of the network are called', async (t) => {
+  const { graph, layers } = network()
+  const [first = ''] = layers
+  const conv = graph.nodes.find(({ name }) => name === first)
+  const [input = '', weight = ''] = conv?.inputs ?? []
+  const [output = ''] = conv?.outputs ?? []
+  for (const names of [
+    { [input]: 'data', [weight]: 'x', [output]: 'y' },
+    { [input]: 'data', [weight]: 'y', [output]: 'x', [first]: 'before' },
+    { [input]: 'y_1', [weight]: 'x_1', [output]: 'y', [first]: 'before_1' }
+  ]) {
+    const renamed = withNames(graph, names)
+    const name = names[first] ?? first
+    const { kept, layers: replaced } = await compress(renamed, { layers: { [name]: slow }, ...once })
+    t.match([kept, replaced], [[{ name }], []], Object.values(names).join(', '))
+  }
 })
 
 void t.test('in the precision that the network will run in', async (t) => {
