@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
-import { compress } from '../../lib/replacement/compress.js'
+import { compress, type CompressOptions } from '../../lib/replacement/compress.js'
 import { isFaster, type LayerLatency, measureLayers } from '../../lib/replacement/latency.js'
 import { kernelShape } from '../../lib/replacement/kernel-tensor.js'
 import { findLayer, readLayer } from '../../lib/replacement/layer.js'
@@ -53,6 +53,13 @@ void t.test('a layer whose chain is slower stays, and the result says so', async
     'nothing is folded into what stays'
   )
   t.notOk(node(second))
+})
+
+void t.test('an option that is undefined is left to its default', async (t) => {
+  const { graph, layers } = network()
+  const options = { layers: { [layers[0] as string]: slow }, ...once, whenSlower: undefined, precision: undefined }
+  // As a caller without TypeScript's exactOptionalPropertyTypes gives them.
+  t.equal((await compress(graph, options as unknown as CompressOptions)).kept.length, 1)
 })
 
 void t.test('when all of them stay, the network is what it was', async (t) => {
