@@ -3,9 +3,11 @@ import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
 import { compress, type CompressOptions } from '../../lib/replacement/compress.js'
 import { isFaster, type LayerLatency, measureLayers } from '../../lib/replacement/latency.js'
+import { type NativePlanner, native } from '../../lib/native/binding.js'
 import { kernelShape } from '../../lib/replacement/kernel-tensor.js'
 import { findLayer, readLayer } from '../../lib/replacement/layer.js'
 import { cpu } from '../../lib/runtime/cpu.js'
+import type { PlanValue } from '../../lib/runtime/plan-spec.js'
 import type { PrecisionChoice } from '../../lib/runtime/precision.js'
 import { NetworkBuilder } from '../helpers/network-builder.js'
 
@@ -115,6 +117,57 @@ void t.test('whatever the values and nodes of the network are called', async (t)
     const { kept, layers: replaced } = await compress(renamed, { layers: { [name]: slow }, ...once })
     t.match([kept, replaced], [[{ name }], []], Object.values(names).join(', '))
   }
+})
+
+void t.test('one example of a fixed batch is measured, by plans made off this thread', async (t) => {
+  const addon = native()
+  const { createPlanner } = addon
+  const read: number[] = []
+  t.intercept(addon, 'createPlan', { value: () => t.fail('a plan was made on this thread') })
+  t.intercept(addon, 'createPlanner', {
+    value: (): NativePlanner => {
+      const planner = createPlanner()
+      return {
+        createPlan: () => t.fail('a plan was made on this thread') as never,
+        preparePlan(spec) {
+          const { n, c, h, w } = spec.values[spec.inputs[0] as number] as PlanValue
+          read.push(n * c * h * w)
+          return planner.preparePlan(spec)
+        }
+      }
+    }
+  })
+  for (const [dims, rows] of [
+    [[8, 64, 14, 14], 1],
+    [['n', 64, 14, 14], 1],
+    [[8, 64], 1],
+    [[8, 6, 64], 6],
+    [[6, 64], 6]
+  ] as const) {
+    const b = new NetworkBuilder()
+    const isConv = dims.length === 4
+    const x = b.input(dims, 'x')
+    // Without a batch in common the rows are the example's.
+    if (dims[0] === 6) b.input([1], 'z')
+    const y = isConv ? b.conv(x, [64, 64, 3, 3], { pads: [1, 1, 1, 1] }) : b.node('MatMul', [x, b.weight(64, 256)])
+    const graph = b.graph(y)
+    const layer = readLayer(graph, findLayer(graph, y))
+    read.length = 0
+    await measureLayers(graph, [{ layer, shape: kernelShape(layer), rank: 4 }])
+    t.same(
+      read,
+      Array.from({ length: 2 }, () => rows * (isConv ? 64 * 14 * 14 : 64)),
+      dims.join('×')
+    )
+  }
+  read.length = 0
+  const { graph, layers } = network()
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const measured = compress(graph, { layers: { [layers[0] as string]: quick }, ...once, signal: controller.signal })
+  controller.abort(reason)
+  await t.rejects(measured, reason)
+  t.ok(read.length <= 1, 'the next plan is not begun')
 })
 
 void t.test('in the precision that the network will run in', async (t) => {
