@@ -142,6 +142,14 @@ export function toFloat32(tensor: Tensor, name: string): Float32Array {
   })
 }
 
+/** The elements of any tensor as numbers to look at: int64 and uint64 as the nearest double, the others exactly. */
+export function asNumbers(tensor: Tensor): Float32Array | Float64Array {
+  const { dtype, data } = tensor
+  if (dtype === 'float64') return data as Float64Array
+  if (dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16') return toFloat32(tensor, dtype)
+  return Float64Array.from(data as ArrayLike<number | bigint>, Number)
+}
+
 function roundedDoubles(data: Float64Array, name: string): Float32Array {
   const floats = Float32Array.from(data)
   const lost = floats.findIndex((value, i) => !Number.isFinite(value) && Number.isFinite(data[i]))

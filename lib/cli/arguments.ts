@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { access, constants, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { PolyadicError, show } from '../errors.js'
@@ -76,8 +77,27 @@ export function choices<T extends string>(args: Arguments, name: string, known: 
   })
 }
 
-/** Fails now when `file` could not be written later: after minutes of work it would be too late. */
-export async function checkWritable(file: string): Promise<void> {
+/**
+ * Fails now when a file could not be written later, or would take the place of another: after minutes of work it would be too late. `outputs`
+ * by option, those left out undefined; `inputs` are read by the command.
+ */
+export async function checkOutputs(outputs: Readonly<Record<string, string | undefined>>, inputs: readonly string[] = []): Promise<void> {
+  const taken = new Map<string, string>()
+  for (const input of inputs) taken.set(await identity(input), 'an input')
+  for (const [option, file] of Object.entries(outputs)) {
+    if (file === undefined) continue
+    await checkWritable(file)
+    const own = await identity(file)
+    const other = taken.get(own)
+    if (other !== undefined) throw new UsageError(`${option}: expected a file of its own, got ${show(file)}, which is also ${other}`)
+    taken.set(own, option)
+  }
+}
+
+async function checkWritable(file: string): Promise<void> {
+  const there = await stat(file).catch(() => undefined)
+  if (there?.isDirectory()) throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: it is a folder`, { subject: file })
+  if (there !== undefined && !there.isFile()) return // a device or pipe is written to where it is
   const folder = path.dirname(path.resolve(file))
   try {
     await access(folder, constants.W_OK)
@@ -87,8 +107,13 @@ export async function checkWritable(file: string): Promise<void> {
       cause
     })
   }
+}
+
+/** The same for all names of one file. Devices and pipes take any number of texts. */
+async function identity(file: string): Promise<string> {
   const there = await stat(file).catch(() => undefined)
-  if (there?.isDirectory()) throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: it is a folder`, { subject: file })
+  if (there === undefined) return path.resolve(file)
+  return there.isFile() ? `${there.dev}:${there.ino}` : randomUUID()
 }
 
 // Number('') is 0 and Number(' 1 ') is 1: neither is what somebody meant to type.

@@ -1,3 +1,4 @@
+import { show } from '../errors.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
 import { formatMilliseconds, formatRatio } from '../report/format.js'
 import { machine } from '../report/machine.js'
@@ -6,7 +7,7 @@ import { textTable } from '../report/table.js'
 import { packageVersion } from '../report/version.js'
 import { type Precision, type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import { Session } from '../runtime/session.js'
-import { checkWritable, choices, integer, number, text } from './arguments.js'
+import { checkOutputs, choices, integer, number, text } from './arguments.js'
 import { type Command, type Context, UsageError } from './command.js'
 import { loadNetwork } from './network.js'
 import { concreteShapes, randomInputs, shapeOptions } from './shapes.js'
@@ -44,7 +45,9 @@ export const bench: Command = {
     const settings = { batch: integer(args, 'batch', 1), threads: integer(args, 'threads', 1) ?? 1, runs: integer(args, 'runs', 1) ?? 30 }
     const [limit, json] = [number(args, 'fail-above', 0), text(args, 'json')]
     if (limit !== undefined && networks.length < 2) throw new UsageError('--fail-above needs two networks')
-    if (json !== undefined) await checkWritable(json)
+    // An option that takes nothing elsewhere: the network after it must not be lost.
+    if (json?.endsWith('.onnx')) throw new UsageError(`--json: expected the file to write the figures to, got a network, ${show(json)}`)
+    await checkOutputs({ '--json': json }, args.positionals)
     const measured = await measureNetworks(networks, { ...settings, shapes: shapeOptions(args) }, context)
     const [a, b] = measured
     const ratio = a && b ? b.medianMs / a.medianMs : undefined

@@ -22,8 +22,10 @@ export interface Context {
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal
   readonly progress: Progress
-  /** Writes a line to standard output. */
+  /** Writes lines to standard output, without what could steer a terminal. */
   print(text: string): void
+  /** Writes plain data as JSON. */
+  printJson(value: unknown): void
 }
 
 /** The command line itself is wrong: exit code 2 and a pointer to the help. */
@@ -36,7 +38,11 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted'
   readonly exitCode: number
 
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
+  /** `checkpoint`: the file from which the work can go on. */
+  constructor(
+    readonly signal: 'SIGINT' | 'SIGTERM',
+    readonly checkpoint?: string
+  ) {
     super('interrupted')
     this.exitCode = signal === 'SIGINT' ? 130 : 143
   }

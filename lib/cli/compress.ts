@@ -8,7 +8,7 @@ import { formatCount, formatMilliseconds, formatRatio } from '../report/format.j
 import { textTable } from '../report/table.js'
 import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
-import { checkWritable, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
+import { checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 import { compressionHtml } from './compress-report.js'
 import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
@@ -78,7 +78,7 @@ export const compressCommand: Command = {
   },
   async run(args, context) {
     const plan = readPlan(args)
-    for (const file of [plan.output, plan.report]) if (file !== undefined) await checkWritable(file)
+    await checkOutputs({ '--output': plan.output, '--report': plan.report }, [plan.file])
     const graph = await loadNetwork(plan.file)
     // A report measures latency, which needs a shape for every input; multiply-adds stay unknown without.
     const shapes = plan.report === undefined ? knownShapes(graph, shapeOptions(args)) : concreteShapes(graph, shapeOptions(args))
@@ -106,11 +106,8 @@ export const compressCommand: Command = {
     await writeOnnx(result, plan.output)
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const [before, after] = [totals(graph, shapes), totals(whole, shapes)]
-    context.print(
-      flag(args, 'json')
-        ? json(plan.output, compressed, before, after, data && tuned && trainingSummary(tuned, data))
-        : summary(plan, compressed, before, after, data, tuned)
-    )
+    if (flag(args, 'json')) context.printJson(jsonOf(plan.output, compressed, before, after, data && tuned && trainingSummary(tuned, data)))
+    else context.print(summary(plan, compressed, before, after, data, tuned))
   }
 }
 
@@ -205,13 +202,13 @@ function summary(
   return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
 }
 
-function json(
+function jsonOf(
   output: string,
   { layers, kept }: CompressResult,
   before: Totals,
   after: Totals,
   training: Record<string, unknown> | undefined
-): string {
+): Record<string, unknown> {
   const shown = layers.map(({ perGroup: _, ...layer }) => layer)
-  return JSON.stringify({ output, before, after, layers: shown, kept, ...(training && { training }) }, null, 2)
+  return { output, before, after, layers: shown, kept, ...(training && { training }) }
 }

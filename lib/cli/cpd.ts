@@ -10,7 +10,7 @@ import { lineChart } from '../report/charts.js'
 import { significant } from '../report/format.js'
 import { textTable } from '../report/table.js'
 import type { Tensor } from '../tensor.js'
-import { checkWritable, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
+import { checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 
 const help = `
@@ -65,7 +65,7 @@ export const cpdCommand: Command = {
     const options = readOptions(args)
     if (plot !== undefined && !chartFormats.some((extension) => extension === path.extname(plot)))
       throw new UsageError(`--plot: expected a file name that ends in ${chartFormats.join(' or ')}, got ${show(plot)}`)
-    for (const target of [output, plot]) if (target !== undefined) await checkWritable(target)
+    await checkOutputs({ '--output': output, '--plot': plot }, [file])
     const writePlot = plot === undefined ? undefined : await chartWriter(plot)
     const tensor = await readTensor(file, text(args, 'array'))
     const start = text(args, 'factors')
@@ -74,7 +74,8 @@ export const cpdCommand: Command = {
     context.signal.throwIfAborted()
     if (output !== undefined) await writeNpz(output, arraysOf(result))
     await writePlot?.(tracePlot(path.basename(file), result))
-    context.print(flag(args, 'json') ? JSON.stringify(summaryOf(result), null, 2) : describe(file, tensor, result))
+    if (flag(args, 'json')) context.printJson(summaryOf(result))
+    else context.print(describe(file, tensor, result))
   }
 }
 

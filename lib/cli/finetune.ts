@@ -1,10 +1,21 @@
+import { stat } from 'node:fs/promises'
 import { writeOnnx } from '../onnx/write.js'
 import { formatPercent } from '../report/format.js'
 import { evaluate } from '../training/evaluate.js'
-import { checkWritable, flag, onePositional, requiredText } from './arguments.js'
-import type { Command } from './command.js'
+import { checkOutputs, flag, onePositional, requiredText, text } from './arguments.js'
+import { type Arguments, type Command, type Context, Interrupted } from './command.js'
 import { loadNetwork } from './network.js'
-import { given, measure, quality, train, trainingHelp, trainingOptions, trainingSettings, trainingSummary } from './training.js'
+import {
+  given,
+  measure,
+  quality,
+  train,
+  trainingHelp,
+  trainingOptions,
+  type TrainingSettings,
+  trainingSettings,
+  trainingSummary
+} from './training.js'
 import { trainingData } from './training-data.js'
 import { tuningHelp, tuningOptions, tuningSettings } from './tuning-options.js'
 
@@ -29,31 +40,63 @@ export const finetune: Command = {
     const file = onePositional(args, 'MODEL.onnx')
     const [folder, output] = [requiredText(args, 'data'), requiredText(args, 'output', '-o')]
     const settings = await tuningSettings(args, trainingSettings(args))
-    await checkWritable(output)
-    const graph = await loadNetwork(file)
-    const { inputShape, batchSize, seed } = settings
-    const data = await trainingData(args, folder, graph, {
-      ...given('shape', inputShape),
-      ...given('batchSize', batchSize),
-      ...given('seed', seed)
-    })
-    const result = await train(graph, data, settings, context)
-    const test =
-      data.test && data.kind === 'labels'
-        ? await evaluate(result.graph, data.test, {
-            ...given('threads', settings.threads),
-            ...given('logits', settings.logits),
-            ...given('inputShape', inputShape),
-            signal: context.signal
-          })
-        : undefined
-    context.signal.throwIfAborted()
-    await writeOnnx(result.graph, output)
-    if (flag(args, 'json'))
-      return context.print(
-        JSON.stringify({ output, ...trainingSummary(result, data), ...(test && { test_accuracy: 100 * test.accuracy }) }, null, 2)
-      )
-    const tested = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''
-    context.print(`${output} written: ${measure(data)} ${quality(result.best, data)} (epoch ${result.best.epoch})${tested}`)
+    const teacher = text(args, 'teacher')
+    await checkOutputs({ '--output': output, '--checkpoint': settings.checkpoint?.path }, [
+      file,
+      ...(teacher === undefined ? [] : [teacher])
+    ])
+    await resumable(settings.checkpoint, () => tune(args, settings, { file, folder, output }, context))
+  }
+}
+
+interface Files {
+  readonly file: string
+  readonly folder: string
+  readonly output: string
+}
+
+async function tune(args: Arguments, settings: TrainingSettings, { file, folder, output }: Files, context: Context): Promise<void> {
+  const graph = await loadNetwork(file)
+  const { inputShape, batchSize, seed } = settings
+  const data = await trainingData(args, folder, graph, {
+    ...given('shape', inputShape),
+    ...given('batchSize', batchSize),
+    ...given('seed', seed)
+  })
+  const result = await train(graph, data, settings, context)
+  const test =
+    data.test && data.kind === 'labels'
+      ? await evaluate(result.graph, data.test, {
+          ...given('threads', settings.threads),
+          ...given('logits', settings.logits),
+          ...given('inputShape', inputShape),
+          signal: context.signal
+        })
+      : undefined
+  context.signal.throwIfAborted()
+  await writeOnnx(result.graph, output)
+  if (flag(args, 'json'))
+    return context.printJson({ output, ...trainingSummary(result, data), ...(test && { test_accuracy: 100 * test.accuracy }) })
+  const tested = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''
+  context.print(`${output} written: ${measure(data)} ${quality(result.best, data)} (epoch ${result.best.epoch})${tested}`)
+}
+
+/** An interruption says which checkpoint there is to go on from. */
+async function resumable(checkpoint: TrainingSettings['checkpoint'], work: () => Promise<void>): Promise<void> {
+  if (checkpoint === undefined) return work()
+  const { path, resume } = checkpoint
+  const modified = (): Promise<number | undefined> =>
+    stat(path).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => undefined
+    )
+  const before = await modified()
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error
+    const now = await modified()
+    // One that was there already may be another training's, unless this one has gone on from it.
+    throw now !== undefined && (resume || now !== before) ? new Interrupted(error.signal, path) : error
   }
 }

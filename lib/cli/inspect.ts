@@ -29,11 +29,12 @@ export const inspect: Command = {
   summary: 'show a network',
   help,
   options: { shape: { type: 'string', multiple: true }, precision: { type: 'string' }, json: { type: 'boolean' } },
-  async run(args, { print }) {
+  async run(args, { print, printJson }) {
     const file = onePositional(args, 'MODEL.onnx')
     const graph = await loadNetwork(file)
     const seen = await look(file, graph, knownShapes(graph, shapeOptions(args)), choice(args, 'precision', precisionChoices) ?? 'f32')
-    print(flag(args, 'json') ? JSON.stringify(seen, null, 2) : format(seen))
+    if (flag(args, 'json')) printJson(seen)
+    else print(format(seen))
   }
 }
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-import { parseArgs } from 'node:util'
+import { format, parseArgs } from 'node:util'
 import { PolyadicError, show } from '../errors.js'
 import { packageVersion } from '../report/version.js'
 import { createProgress, type Progress } from '../report/progress.js'
-import { printable } from '../report/table.js'
-import { type Command, Interrupted, UsageError } from './command.js'
+import { printableLines } from '../report/table.js'
+import { safeJson } from '../report/json.js'
+import { type Command, type Context, Interrupted, UsageError } from './command.js'
 
 // Loaded when asked for: help and version must work where the addon does not.
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -30,7 +31,7 @@ Usage: polyadic COMMAND [ARGUMENTS]
   polyadic COMMAND --help   says more
   polyadic --version
 
-Exit codes: 0 done, 1 failed, 2 the command line is wrong, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 130 interrupted (SIGINT), 143 ended (SIGTERM).
 POLYADIC_ISA=scalar|avx2|avx512 forces kernels; POLYADIC_DEBUG=1 adds stack traces; NO_COLOR=1 takes colours away.
 `
 
@@ -55,34 +56,50 @@ async function runCommand(command: Command, argv: readonly string[]): Promise<vo
   try {
     await command.run(
       { values: values as Record<string, string | boolean | undefined>, positionals },
-      { signal: controller.signal, progress, print: printAfter(progress) }
+      { signal: controller.signal, progress, ...printers(progress) }
     )
   } finally {
     progress.clear()
   }
 }
 
-// A bar that is still on the line would run into the text.
-function printAfter(progress: Progress): typeof print {
-  return (text) => {
-    progress.clear()
-    print(text)
+/** A bar that is still on the line would run into the text. */
+function printers(progress: Progress): Pick<Context, 'print' | 'printJson'> {
+  return {
+    print(text) {
+      progress.clear()
+      print(text)
+    },
+    printJson(value) {
+      progress.clear()
+      process.stdout.write(`${safeJson(value)}\n`)
+    }
   }
 }
 
+// All text for the terminal goes through here or `complain`: names in it come from files that are not trusted.
 function print(text: string): void {
-  process.stdout.write(`${text}\n`)
+  process.stdout.write(`${printableLines(text)}\n`)
 }
 
 /** One line on standard error, and the exit code. */
 function report(error: unknown, argv: readonly string[]): number {
   const name = argv[0] !== undefined && Object.hasOwn(commands, argv[0]) ? `polyadic ${argv[0]}` : 'polyadic'
   if (process.env.POLYADIC_DEBUG && error instanceof Error)
-    console.error(error.stack, ...(error.cause === undefined ? [] : ['\ncaused by', error.cause]))
-  if (error instanceof Interrupted) return complain('polyadic: interrupted, nothing was written', error.exitCode)
-  if (isUsage(error)) return complain(`${name}: ${error.message}\nTry \`${name} --help\`.`, 2)
-  if (error instanceof PolyadicError) return complain(`polyadic: ${printable(error.message)} (${error.code})`, 1)
-  return complain(`polyadic: ${printable(error instanceof Error ? error.message : String(error))}`, 1)
+    complain(format(error.stack, ...(error.cause === undefined ? [] : ['\ncaused by', error.cause])), 1)
+  if (error instanceof Interrupted) return complain(`polyadic: ${interruption(error)}`, error.exitCode)
+  if (isUsage(error)) return complain(`${name}: ${oneLine(error.message)}\nTry \`${name} --help\`.`, 2)
+  if (error instanceof PolyadicError) return complain(`polyadic: ${oneLine(error.message)} (${error.code})`, 1)
+  return complain(`polyadic: ${oneLine(error instanceof Error ? error.message : String(error))}`, 1)
+}
+
+function interruption({ checkpoint }: Interrupted): string {
+  if (checkpoint === undefined) return 'interrupted, nothing was written'
+  return `interrupted: ${oneLine(show(checkpoint))} is a checkpoint, from which --resume goes on; nothing else was written`
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll('\n', ' ')
 }
 
 function isUsage(error: unknown): error is Error {
@@ -92,14 +109,13 @@ function isUsage(error: unknown): error is Error {
 }
 
 function complain(message: string, exitCode: number): number {
-  process.stderr.write(`${message}\n`)
+  process.stderr.write(`${printableLines(message)}\n`)
   return exitCode
 }
 
 // A reader that has seen enough (`polyadic inspect … | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(0)
+  process.exit(error.code === 'EPIPE' ? 0 : complain(`polyadic: standard output cannot be written: ${error.message}`, 1))
 })
 
 const argv = process.argv.slice(2)

@@ -4,8 +4,8 @@ import { significant } from '../report/format.js'
 import { type Column, textTable } from '../report/table.js'
 import { precisionChoices } from '../runtime/precision.js'
 import { Session } from '../runtime/session.js'
-import { asFloat32, elementCount, type Tensor } from '../tensor.js'
-import { checkWritable, choice, flag, integer, list, onePositional, text } from './arguments.js'
+import { asNumbers, elementCount, type Tensor } from '../tensor.js'
+import { checkOutputs, choice, flag, integer, list, onePositional, text } from './arguments.js'
 import { type Command, UsageError } from './command.js'
 import { loadNetwork, onlyInput } from './network.js'
 import { given } from './training.js'
@@ -35,13 +35,13 @@ export const run: Command = {
     precision: { type: 'string' },
     json: { type: 'boolean' }
   },
-  async run(args, { signal, print }) {
+  async run(args, { signal, print, printJson }) {
     const file = onePositional(args, 'MODEL.onnx')
     const [output, top, threads] = [text(args, 'output'), integer(args, 'top', 1), integer(args, 'threads', 1) ?? 1]
     const precision = choice(args, 'precision', precisionChoices)
     const files = list(args, 'input')
     if (files.length === 0) throw new UsageError('--input is missing')
-    if (output !== undefined) await checkWritable(output)
+    await checkOutputs({ '--output': output }, [file, ...files.map((item) => item.slice(item.indexOf('=') + 1))])
     const graph = await loadNetwork(file)
     const inputs: Record<string, Tensor> = {}
     for (const item of files) {
@@ -52,12 +52,11 @@ export const run: Command = {
     const results = await session.run(inputs, { signal })
     const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
     const used = session.describe(shapes, inputs)
-    const [first] = Object.values(results)
-    if (output !== undefined && first) await writeNpy(output, first)
     const wanted = top ?? (output === undefined ? 5 : undefined)
     const outputs = Object.entries(results).map(([name, tensor]) => describeOutput(name, tensor, wanted))
-    if (flag(args, 'json'))
-      return print(JSON.stringify({ precision: used.precision, precisionReason: used.precisionReason, outputs }, null, 2))
+    const [first] = Object.values(results)
+    if (output !== undefined && first) await writeNpy(output, first)
+    if (flag(args, 'json')) return printJson({ precision: used.precision, precisionReason: used.precisionReason, outputs })
     const note = used.precisionReason === undefined ? [] : [`computed in ${used.precision}: ${used.precisionReason}`]
     print([...outputs.map(outputText), ...note].join('\n\n'))
   }
@@ -79,12 +78,12 @@ function describeOutput(name: string, tensor: Tensor, top: number | undefined): 
   const examples = tensor.dims[0] ?? 1
   if (top === undefined || examples === 0) return { name, dims: tensor.dims }
   const size = elementCount(tensor.dims.slice(1))
-  const values = asFloat32(tensor, name)
+  const values = asNumbers(tensor)
   const rows = Array.from({ length: examples }, (_, i) => largest(values.subarray(i * size, (i + 1) * size), top))
   return { name, dims: tensor.dims, top: rows }
 }
 
-function largest(values: Float32Array, count: number): { index: number; value: number }[] {
+function largest(values: Float32Array | Float64Array, count: number): { index: number; value: number }[] {
   const order = Array.from(values.keys()).sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b)
   return order.slice(0, count).map((index) => ({ index, value: values[index] ?? Number.NaN }))
 }

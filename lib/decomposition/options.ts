@@ -1,5 +1,6 @@
 // The options that `cpd` and `compress` share: their defaults and their bounds.
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
+import { definedOnly } from '../options.js'
 import type { CpdOptions } from './cpd.js'
 
 export type CpdMethod = 'nls' | 'als' | 'greedy'
@@ -61,11 +62,6 @@ export function checkedOptions(prefix: string, options: SharedOptions, inits: re
     correction: correctionFactor(`${prefix}correction`, correction),
     threads: checkInteger(`${prefix}threads`, threads, 1, 1024)
   }
-}
-
-// An option that is explicitly undefined counts as absent.
-function definedOnly(options: SharedOptions): SharedOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 
 function maxWeightOf(name: string, maxWeight: number | undefined, method: CpdMethod): number {

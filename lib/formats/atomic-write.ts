@@ -1,28 +1,46 @@
 import { randomBytes } from 'node:crypto'
-import { open, realpath, rename, stat, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { open, readlink, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { PolyadicError } from '../errors.js'
 
 /**
  * Writes `chunks` to the file `path` so that, whatever happens, it holds either all of them or what it held before: a temporary
- * file in the same folder is written, flushed to the disk and put in its place. A symbolic link stays one, and an existing
- * file's permissions stay. Throws `POLYADIC_IO` naming the path, and leaves no temporary file behind.
+ * file in the same folder is written, flushed to the disk and put in its place. A symbolic link stays one, wherever it leads, and an
+ * existing file's permissions stay. What is no regular file (a pipe, a device) is written to as it is. Throws `POLYADIC_IO` naming the
+ * path, and leaves no temporary file behind.
  */
 export async function writeFileAtomically(path: string, chunks: Uint8Array | Iterable<Uint8Array>): Promise<void> {
+  const parts = chunks instanceof Uint8Array ? [chunks] : chunks
   try {
-    const target = await followLink(path)
-    const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
-    try {
-      await writeNew(temporary, await modeOf(target), chunks instanceof Uint8Array ? [chunks] : chunks)
-      await rename(temporary, target)
-    } catch (error) {
-      await unlink(temporary).catch(() => undefined) // perhaps it was never made; the first error is the one to tell
-      throw error
-    }
-    await flushFolder(dirname(target))
+    const there = await stat(path).catch(() => undefined)
+    if (there === undefined || there.isFile()) await replaceFile(await followLink(path), there && there.mode & 0o7777, parts)
+    else await writeThrough(path, parts)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new PolyadicError('POLYADIC_IO', `${JSON.stringify(path)}: cannot be written: ${reason}`, { subject: path, cause })
+  }
+}
+
+/** `mode`: the permission bits of the file that is there, if there is one. */
+async function replaceFile(target: string, mode: number | undefined, chunks: Iterable<Uint8Array>): Promise<void> {
+  // Not made of the file's own name, which may be as long as names can be.
+  const temporary = join(dirname(target), `.polyadic-${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    await writeNew(temporary, mode, chunks)
+    await rename(temporary, target)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined) // perhaps it was never made; the first error is the one to tell
+    throw error
+  }
+  await flushFolder(dirname(target))
+}
+
+async function writeThrough(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  const file = await open(path, 'w')
+  try {
+    for (const chunk of chunks) await file.writeFile(chunk)
+  } finally {
+    await file.close()
   }
 }
 
@@ -37,16 +55,16 @@ async function writeNew(path: string, mode: number | undefined, chunks: Iterable
   }
 }
 
+/** Where the links from `path` on end, though nothing may be there yet. */
 async function followLink(path: string): Promise<string> {
-  return realpath(path).catch(() => path)
-}
-
-/** The permission bits of an existing file; undefined when there is none. */
-async function modeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    (stats) => stats.mode & 0o7777,
-    () => undefined
-  )
+  try {
+    return await realpath(path)
+  } catch (error) {
+    // Links that lead in a circle are another error, so that this comes to an end.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const link = await readlink(path).catch(() => undefined)
+    return link === undefined ? path : followLink(resolve(await realpath(dirname(path)), link))
+  }
 }
 
 /** Makes the renaming last. Some systems cannot flush folders; the file itself is complete either way. */

@@ -126,8 +126,8 @@ interface Request {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
-  const withDefaults = { whenSlower: 'keep', ...options } as const
-  return compressWith(graph, withDefaults, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
+  const { whenSlower = 'keep' } = options
+  return compressWith(graph, { ...options, whenSlower }, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
 
 /** `compress` with a solver of one's own: for tests and exact decompositions. Nothing is measured unless `whenSlower` is `keep`. */

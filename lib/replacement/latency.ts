@@ -1,12 +1,12 @@
 import { PolyadicError } from '../errors.js'
+import { intAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
-import { makeGraph, makeNode } from '../graph/rewrite.js'
+import { freshName, makeGraph, makeNode } from '../graph/rewrite.js'
 import { type NativePlan, native } from '../native/binding.js'
 import { runJob } from '../native/jobs.js'
 import { constantFinder } from '../operators/constants.js'
 import type { InputShapes } from '../operators/infer.js'
-import { usesBf16 } from '../runtime/bf16.js'
-import { compile } from '../runtime/compile.js'
+import { draftPlan, preparePlan } from '../runtime/plan.js'
 import { type Precision, type PrecisionChoice, usable } from '../runtime/precision.js'
 import type { Tensor } from '../tensor.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
@@ -15,7 +15,11 @@ import { type Layer, readLayer } from './layer.js'
 import { replaceLayer } from './rebuild.js'
 import { type Dims, knownShapes } from './spatial-extents.js'
 
-/** Milliseconds of one example on this CPU, one thread, by the kernels that `Session` would take: the layer, and the chain in its place. */
+/**
+ * Milliseconds on this CPU, one thread, by the kernels that `Session` would take: the layer, and the chain in its place. Of one example: of a
+ * batch of one for a convolution, of the rows that each example of a fixed batch has for a matrix product (of all rows where the batch
+ * does not divide them).
+ */
 export interface LayerLatency {
   readonly denseMs: number
   readonly chainMs: number
@@ -60,9 +64,10 @@ export async function measureLayers(
   const used = usable(precision)
   const precisions: readonly Precision[] = used === undefined ? ['f32', 'bf16'] : [used.precision]
   const known = knownShapes(graph, inputShapes)
+  const batch = batchOf(graph, known)
   const latencies: (LayerLatency | undefined)[] = []
   for (const { layer, shape, rank } of layers) {
-    const dims = oneExample(known.get(layer.node.inputs[0] ?? ''))
+    const dims = oneExample(layer, known.get(layer.node.inputs[0] ?? ''), batch)
     latencies.push(dims && (await measureLayer(graph, layer, someStages(layer, shape, rank), dims, precisions, signal)))
   }
   return latencies
@@ -83,16 +88,32 @@ async function measureLayer(
     const latency = await race(dense, chain, precisions, signal)
     return latency.denseMs < tooShortMs ? undefined : latency
   } catch (error) {
-    // What polyadic does not run. An abort rejects with the caller's reason, whatever that is.
-    if (error instanceof PolyadicError && !signal?.aborted) return undefined
+    // An abort rejects with the caller's reason, whatever that is.
+    if (!signal?.aborted && isNotRun(error)) return undefined
     throw error
   }
 }
 
-function oneExample(dims: Dims | undefined): readonly number[] | undefined {
-  const [batch, ...others] = dims ?? []
-  if (batch === undefined || !others.every((dim) => typeof dim === 'number')) return undefined
-  return [typeof batch === 'number' ? batch : 1, ...others]
+/** That polyadic does not run the layer. Anything else is a fault: to take it for this one would replace layers that are to be kept. */
+function isNotRun(error: unknown): boolean {
+  return error instanceof PolyadicError && (error.code === 'POLYADIC_UNSUPPORTED' || error.code === 'POLYADIC_SHAPE')
+}
+
+/** How many examples the network's inputs hold: their first dimension, where it is fixed and the same. */
+function batchOf(graph: Graph, known: ReadonlyMap<string, Dims | undefined>): number {
+  const [batch, ...others] = new Set(graph.inputs.map(({ name }) => known.get(name)?.[0]))
+  return typeof batch === 'number' && batch > 0 && others.length === 0 ? batch : 1
+}
+
+/** What the layer reads of one example of a batch. */
+function oneExample({ kind, node }: Layer, dims: Dims | undefined, batch: number): readonly number[] | undefined {
+  if (dims === undefined || dims.length === 0) return undefined
+  // A transposed matrix has its rows in its columns.
+  const axis = kind === 'matrix' && intAttribute(node, 'transA', 0) !== 0 ? 1 : 0
+  const rows = dims[axis]
+  const single = kind === 'convolution' || typeof rows !== 'number' ? 1 : rows % batch === 0 ? rows / batch : rows
+  const result = dims.with(axis, single)
+  return result.every((dim) => typeof dim === 'number') ? result : undefined
 }
 
 /** The layer behind a step that leaves its input where another layer would: conversions at the edges of a plan are not the layer's. */
@@ -103,13 +124,17 @@ function layerAlone(graph: Graph, { node, weightName, dtype }: Layer, dims: read
     return tensor === undefined ? [] : [[name, tensor]]
   })
   const bias = constants.flatMap(([name]) => (name === weightName ? [] : [name]))
-  const before = makeNode({ name: 'before', opType: 'Relu', inputs: ['x'], outputs: ['y'] })
+  const output = node.outputs[0] as string
+  const taken = new Set([node.name, output, ...constants.map(([name]) => name)])
+  const x = freshName(taken, 'x')
+  const y = freshName(taken.add(x), 'y')
+  const before = makeNode({ name: freshName(taken.add(y), 'before'), opType: 'Relu', inputs: [x], outputs: [y] })
   return makeGraph({
     name: node.name,
     opset: graph.opsets.get('') ?? 17,
-    inputs: [{ name: 'x', dtype, dims }],
-    outputs: [{ name: node.outputs[0] as string, dtype, dims: undefined }],
-    nodes: [before, { ...node, inputs: ['y', weightName, ...bias] }],
+    inputs: [{ name: x, dtype, dims }],
+    outputs: [{ name: output, dtype, dims: undefined }],
+    nodes: [before, { ...node, inputs: [y, weightName, ...bias] }],
     initializers: new Map(constants)
   })
 }
@@ -121,11 +146,17 @@ function someStages(layer: Layer, { modes, dims }: KernelShape, rank: number): r
 
 /** In turn, so that a machine that slows down for a while slows all; the least counts, as nothing makes a run faster than it is. */
 async function race(dense: Graph, chain: Graph, precisions: readonly Precision[], signal: AbortSignal | undefined): Promise<LayerLatency> {
-  const racers = [dense, chain].flatMap((graph) => precisions.map((precision) => racer(graph, precision)))
+  const racers: Racer[] = []
   try {
+    for (const graph of [dense, chain]) {
+      for (const precision of precisions) {
+        signal?.throwIfAborted()
+        racers.push(await makeRacer(graph, precision))
+      }
+    }
     for (let round = 0; round <= measuring.rounds; round++) {
       for (const racer of racers) {
-        const ms = await layerMs(racer.plan, racer.runs, signal)
+        const ms = await layerMs(racer, signal)
         // The first round only says how many runs make one.
         if (round === 0) racer.runs = Math.max(1, Math.min(measuring.mostRuns, Math.ceil(measuring.roundMs / Math.max(ms, 1e-3))))
         else racer.least = Math.min(racer.least, ms)
@@ -143,20 +174,26 @@ interface Racer {
   readonly graph: Graph
   readonly precision: Precision
   readonly plan: NativePlan
+  /** Of the plan over its values: its steps are timed over a slice of them. */
+  readonly slices: number
   least: number
   runs: number
 }
 
-function racer(graph: Graph, precision: Precision): Racer {
-  const { spec } = compile(graph, { precision })
+/** Weights are packed off this thread. */
+async function makeRacer(graph: Graph, precision: Precision): Promise<Racer> {
+  const inputShapes = new Map(graph.inputs.map(({ name, dims }) => [name, dims as readonly number[]]))
+  const request = { graph, inputShapes, inputValues: {}, threads: 1, planner: native().createPlanner() }
+  const { native: plan, used, compiled } = await preparePlan(request, draftPlan(request, { precision }))
+  const slices = (compiled.spec.values[0]?.n ?? 1) / plan.describe().imagesAtATime
   // A layer without a kernel for bf16 is computed in float32.
-  return { graph, precision: usesBf16(spec) ? 'bf16' : 'f32', plan: native().createPlan(spec), least: Number.POSITIVE_INFINITY, runs: 1 }
+  return { graph, precision: used.precision, plan, slices, least: Number.POSITIVE_INFINITY, runs: 1 }
 }
 
 /** All steps but the one before the layer, and what rounds its values: in a network the layer before has written them in bfloat16. */
-async function layerMs(plan: NativePlan, runs: number, signal: AbortSignal | undefined): Promise<number> {
+async function layerMs({ plan, runs, slices }: Racer, signal: AbortSignal | undefined): Promise<number> {
   const seconds = await runJob(() => plan.timeSteps(runs), signal)
   const ops = plan.describe().steps.map(({ op }) => op)
   const first = ops[0] !== 'activation' ? 0 : ops[1] !== 'convert' ? 1 : 2
-  return 1000 * seconds.slice(first).reduce((sum, step) => sum + step, 0)
+  return 1000 * slices * seconds.slice(first).reduce((sum, step) => sum + step, 0)
 }

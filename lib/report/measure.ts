@@ -1,3 +1,5 @@
+import { definedOnly } from '../options.js'
+
 /** One of several things whose times are compared. */
 export interface Candidate {
   readonly name: string
@@ -36,7 +38,7 @@ const defaults = { runs: 15, sampleMs: 40, settleMs: 0, warmup: 2 } as const
  * round begins with another one. Compare the medians, and only within one call.
  */
 export async function measureInterleaved(candidates: readonly Candidate[], options: MeasureOptions = {}): Promise<Measured[]> {
-  const { runs, sampleMs, settleMs, warmup, signal, onProgress } = { ...defaults, ...options }
+  const { runs, sampleMs, settleMs, warmup, signal, onProgress } = { ...defaults, ...definedOnly(options) }
   const repeats: number[] = []
   for (const candidate of candidates) repeats.push(await calibrate(candidate, warmup, sampleMs))
   const samples = candidates.map((): number[] => [])

@@ -38,6 +38,11 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
 }
 
+/** The same of a text of several lines, which stay. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
 /** Columns that `text` takes in a terminal: combining marks take none, East Asian wide characters two. */
 export function displayWidth(text: string): number {
   let width = 0

@@ -2,6 +2,7 @@ import { argumentError, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { analyse, type Analysis, type InputShapes, type InputValues } from '../operators/infer.js'
+import { definedOnly } from '../options.js'
 import type { DataType, Tensor } from '../tensor.js'
 import { inBf16 } from './bf16.js'
 import { compact, type Draft } from './draft.js'
@@ -84,7 +85,10 @@ const defaults = {
  * `POLYADIC_SHAPE` for shapes that do not fit and `POLYADIC_UNSUPPORTED` for what polyadic cannot run, before anything is computed.
  */
 export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
-  const { inputShapes, inputValues, training, fusion, cpBlocks, batchStatistics, dropout, precision } = { ...defaults, ...options }
+  const { inputShapes, inputValues, training, fusion, cpBlocks, batchStatistics, dropout, precision } = {
+    ...defaults,
+    ...definedOnly(options)
+  }
   const threads = checkThreads(options.threads ?? defaults.threads)
   if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
   const values: InputValues = inputValues

@@ -33,3 +33,15 @@ for (const [command, args] of Object.entries(longRuns)) {
     })
   }
 }
+
+t.test('an interruption names the checkpoint that it has left', async (t) => {
+  const checkpoint = file('ck')
+  const args = ['finetune', file('model.onnx'), ...longRuns.finetune, '-o', file('out.onnx'), '--checkpoint', checkpoint]
+  const { child, finished } = start(args)
+  if (child.stderr) await once(child.stderr, 'data')
+  child.kill('SIGTERM')
+  const run = await finished
+  t.equal(run.code, 143, run.stderr)
+  t.match(run.stderr, /polyadic: interrupted: ".*ck" is a checkpoint, from which --resume goes on; nothing else was written/)
+  t.strictSame((await readdir(folder)).sort(), ['ck', 'data', 'model.onnx'])
+})

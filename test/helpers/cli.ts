@@ -13,7 +13,8 @@ export interface Run {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const main = path.join(root, 'dist', 'lib', 'cli', 'main.js')
+/** The compiled command line, the one that is shipped. */
+export const main = path.join(root, 'dist', 'lib', 'cli', 'main.js')
 
 /** Starts the compiled command line, the one that is shipped. */
 export function start(

@@ -10,6 +10,13 @@ import { type Build, chain, graphOf, opsOf, stepsOf } from '../helpers/compiled.
 import { throwsError } from '../helpers/expect-error.js'
 import { NetworkBuilder } from '../helpers/network-builder.js'
 
+void t.test('an option that is undefined is left to its default', (t) => {
+  const graph = graphOf([1, 2, 4, 4], (b, x) => b.norm(b.conv(x, [3, 2, 1, 1]), 3))
+  const names = ['inputShapes', 'inputValues', 'threads', 'training', 'batchStatistics', 'dropout', 'fusion', 'cpBlocks', 'precision']
+  t.same(compile(graph, Object.fromEntries(names.map((name) => [name, undefined]))), compile(graph))
+  t.end()
+})
+
 void t.test('batch normalisation is folded into weights and bias', (t) => {
   const graph = graphOf([1, 2, 4, 4], (b, x) => b.norm(b.conv(x, [3, 2, 1, 1]), 3))
   const { spec, parameters } = compile(graph)
