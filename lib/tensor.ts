@@ -92,6 +92,24 @@ export function checkDims(name: string, dims: unknown): asserts dims is readonly
   if (!areDims(dims)) throw argumentError(name, 'an array of non-negative integers', dims)
 }
 
+/** Whether `data` is the typed array that holds elements of `dtype`, of whatever realm. */
+export function isDataOf(dtype: DataType, data: unknown): data is TensorData {
+  return ArrayBuffer.isView(data) && (data as TensorData & { [Symbol.toStringTag]?: string })[Symbol.toStringTag] === arrayType(dtype).name
+}
+
+/** Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE unless `tensor` is one whose data fits its type and dims. */
+export function checkTensor(name: string, tensor: unknown): asserts tensor is Tensor {
+  if (typeof tensor !== 'object' || tensor === null) throw argumentError(name, 'a tensor { dtype, dims, data }', tensor)
+  const { dtype, dims, data } = tensor as Partial<Tensor>
+  if (dtype === undefined || !Object.hasOwn(arrayTypes, dtype))
+    throw argumentError(`${name}: dtype`, `one of ${Object.keys(arrayTypes).join(', ')}`, dtype)
+  checkDims(`${name}: dims`, dims)
+  if (!isDataOf(dtype, data)) throw argumentError(`${name}: data`, `of type ${arrayType(dtype).name}`, data)
+  if (data.length === elementCount(dims)) return
+  const message = `${name}: dims ${show(dims)} hold ${elementCount(dims)} elements, data has ${data.length}`
+  throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
+}
+
 /** The float32 view of a tensor's data, or `POLYADIC_SHAPE` naming it. */
 export function asFloat32(tensor: Tensor, name: string): Float32Array {
   if (tensor.dtype === 'float32') return tensor.data as Float32Array

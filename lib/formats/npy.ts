@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { PolyadicError, show } from '../errors.js'
-import { arrayType, checkDims, type DataType, elementCount, type Tensor, type TensorData } from '../tensor.js'
+import { type FileHandle, open } from 'node:fs/promises'
+import { argumentError, PolyadicError, show } from '../errors.js'
+import { arrayType, checkTensor, type DataType, elementCount, type Tensor, type TensorData } from '../tensor.js'
 import { writeFileAtomically } from './atomic-write.js'
+import { readExactly } from './read-exactly.js'
 
 // NumPy's .npy: magic, version, header length, a Python dict literal, raw elements.
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -10,6 +11,8 @@ const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59] as const // \x93NUMPY
 const alignment = 64
 // A header holds three short entries; NumPy itself refuses more than 10,000 characters.
 const maxHeaderBytes = 10_000
+/** Magic, version and the length of the header. */
+const longestPrefix = 12
 const maxRank = 32
 
 const types: Readonly<Record<string, DataType>> = {
@@ -29,48 +32,103 @@ const types: Readonly<Record<string, DataType>> = {
 
 /** Reads a .npy file. Throws `POLYADIC_IO` when it cannot be read and what `decodeNpy` throws. */
 export async function readNpy(path: string): Promise<Tensor> {
-  let bytes: Uint8Array
   try {
-    bytes = await readFile(path)
+    const file = await open(path)
+    try {
+      const there = await file.stat()
+      // What is no regular file has no size before it has been read.
+      return there.isFile() ? await readOpened(file, there.size, path) : decodeNpy(await file.readFile(), path)
+    } finally {
+      await file.close()
+    }
   } catch (cause) {
+    if (cause instanceof PolyadicError) throw cause
     throw new PolyadicError('POLYADIC_IO', `cannot read ${show(path)}: ${(cause as Error).message}`, { subject: path, cause })
   }
-  return decodeNpy(bytes, path)
 }
 
-/** Writes a tensor as .npy version 1, C order; the file is there in whole or not at all. */
+/** Straight into the tensor's own memory: a file may be larger than what one read takes, and than half of the memory there is. */
+async function readOpened(file: FileHandle, size: number, path: string): Promise<Tensor> {
+  const head = new Uint8Array(Math.min(size, longestPrefix + maxHeaderBytes))
+  await readExactly(file, head, 0, show(path))
+  const layout = readLayout(head, size, path)
+  const elements = new Uint8Array(layout.bytes)
+  await readExactly(file, elements, layout.offset, show(path))
+  return tensorOf(layout, elements)
+}
+
+/** Writes a tensor as .npy version 1, C order; the file is there in whole or not at all. Throws what `encodeNpy` throws. */
 export async function writeNpy(path: string, tensor: Tensor): Promise<void> {
-  await writeFileAtomically(path, encodeNpy(tensor))
+  await writeFileAtomically(path, [headerOf(tensor), elementsOf(tensor)])
 }
 
 /** Decodes .npy versions 1 to 3; Fortran order is turned into C order. `name` is only for error messages. */
 export function decodeNpy(bytes: Uint8Array, name = 'npy'): Tensor {
-  const { header, dataOffset } = readHeader(bytes, name)
-  const dtype = parseType(header, name)
-  const dims = parseShape(header, name)
-  const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1]
-  if (order === undefined) throw malformed(name, 'the header has no fortran_order')
-  const data = readElements(bytes, dataOffset, dtype, dims, name)
-  return { dtype, dims, data: order === 'True' ? fromFortranOrder(data, dims) : data }
+  if (!(bytes instanceof Uint8Array)) throw argumentError('bytes', 'a Uint8Array', bytes)
+  const layout = readLayout(bytes, bytes.length, name)
+  // Copied: elements may stand at any offset of a pooled buffer, where no typed array could lie.
+  return tensorOf(layout, new Uint8Array(bytes.subarray(layout.offset)))
 }
 
-/** Encodes a tensor as .npy version 1, little-endian, C order. bfloat16 has no NumPy type and is refused. */
+/**
+ * Encodes a tensor as .npy version 1, little-endian, C order. Throws POLYADIC_UNSUPPORTED for bfloat16, which has no NumPy type, POLYADIC_SHAPE
+ * when `data` has not as many elements as `dims` say, POLYADIC_ARGUMENT when it is no array of the type.
+ */
 export function encodeNpy(tensor: Tensor): Uint8Array {
+  const [header, elements] = [headerOf(tensor), elementsOf(tensor)]
+  const bytes = new Uint8Array(header.length + elements.length)
+  bytes.set(header)
+  bytes.set(elements, header.length)
+  return bytes
+}
+
+function elementsOf({ data }: Tensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}
+
+/** What stands before the elements. */
+function headerOf(tensor: Tensor): Uint8Array {
+  checkTensor('npy', tensor)
   const code = Object.keys(types).find((key) => types[key] === tensor.dtype)
   if (code === undefined)
     throw new PolyadicError('POLYADIC_UNSUPPORTED', `npy: there is no NumPy type for ${tensor.dtype}`, { subject: tensor.dtype })
-  checkDims('dims', tensor.dims)
   const descr = code.endsWith('1') ? `|${code}` : `<${code}`
   const shape = tensor.dims.length === 1 ? `${tensor.dims[0]},` : tensor.dims.join(', ')
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }`
   const unpadded = magic.length + 4 + text.length + 1
   const header = `${text}${' '.repeat((alignment - (unpadded % alignment)) % alignment)}\n`
-  const elements = new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength)
-  const bytes = new Uint8Array(magic.length + 4 + header.length + elements.length)
-  bytes.set([...magic, 1, 0, header.length & 255, header.length >> 8])
-  bytes.set(Buffer.from(header, 'latin1'), magic.length + 4)
-  bytes.set(elements, magic.length + 4 + header.length)
-  return bytes
+  return Buffer.concat([Buffer.from([...magic, 1, 0, header.length & 255, header.length >> 8]), Buffer.from(header, 'latin1')])
+}
+
+/** What a header says, and where the elements stand. */
+interface Layout {
+  readonly dtype: DataType
+  readonly dims: readonly number[]
+  readonly isFortran: boolean
+  /** Of the elements in the file, which goes on for so many `bytes`. */
+  readonly offset: number
+  readonly bytes: number
+}
+
+/** `head`: the beginning of a file of `size` bytes, which holds the header. */
+function readLayout(head: Uint8Array, size: number, name: string): Layout {
+  const { header, dataOffset: offset } = readHeader(head, name)
+  const dtype = parseType(header, name)
+  const dims = parseShape(header, name)
+  const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1]
+  if (order === undefined) throw malformed(name, 'the header has no fortran_order')
+  const bytes = elementCount(dims) * arrayType(dtype).BYTES_PER_ELEMENT
+  if (!Number.isSafeInteger(bytes) || size - offset < bytes) {
+    throw malformed(name, `it is truncated: shape ${show(dims)} of ${dtype} needs ${bytes} bytes, ${size - offset} are there`)
+  }
+  if (size - offset > bytes) throw malformed(name, `${size - offset - bytes} bytes follow the last element`)
+  return { dtype, dims, isFortran: order === 'True', offset, bytes }
+}
+
+/** `elements`: memory of their own. */
+function tensorOf({ dtype, dims, isFortran }: Layout, elements: Uint8Array): Tensor {
+  const data = new (arrayType(dtype))(elements.buffer as ArrayBuffer)
+  return { dtype, dims, data: isFortran ? fromFortranOrder(data, dims) : data }
 }
 
 function readHeader(bytes: Uint8Array, name: string): { header: string; dataOffset: number } {
@@ -107,28 +165,17 @@ function parseType(header: string, name: string): DataType {
 
 function parseShape(header: string, name: string): number[] {
   const inner = /'shape'\s*:\s*\(([^)]*)\)/.exec(header)?.[1]
-  if (inner === undefined || !/^[\d,\sL]*$/.test(inner)) throw malformed(name, 'the header has no shape')
-  const dims = inner
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
-    .map((part) => Number.parseInt(part, 10))
+  if (inner === undefined) throw malformed(name, 'the header has no shape')
+  const parts = inner.split(',').map((part) => part.trim())
+  // A Python tuple: `()`, `(2,)`, `(2, 3)` or `(2, 3,)`, but not `(2)`, which is a number.
+  const isTuple = parts.length > 1 || parts[0] === ''
+  if (parts.at(-1) === '') parts.pop()
+  // Python 2 has written `3L`.
+  if (!isTuple || !parts.every((part) => /^\d+L?$/.test(part)))
+    throw malformed(name, `its shape is ${show(`(${inner})`)}, which is no tuple of integers`)
+  const dims = parts.map((part) => Number.parseInt(part, 10))
   if (dims.length > maxRank || dims.some((dim) => !Number.isSafeInteger(dim))) throw malformed(name, `the shape (${inner}) is out of range`)
   return dims
-}
-
-function readElements(bytes: Uint8Array, offset: number, dtype: DataType, dims: readonly number[], name: string): TensorData {
-  const Type = arrayType(dtype)
-  const count = elementCount(dims)
-  const size = count * Type.BYTES_PER_ELEMENT
-  if (!Number.isSafeInteger(size) || bytes.length - offset < size) {
-    throw malformed(name, `it is truncated: shape ${show(dims)} of ${dtype} needs ${size} bytes, ${bytes.length - offset} are there`)
-  }
-  if (bytes.length - offset > size) throw malformed(name, `${bytes.length - offset - size} bytes follow the last element`)
-  // Copied: elements may stand at any offset of a pooled buffer, where no typed array could lie.
-  const copy = new Uint8Array(size)
-  copy.set(bytes.subarray(offset, offset + size))
-  return new Type(copy.buffer)
 }
 
 /** The first axis runs fastest in `data`; the result is row-major. */

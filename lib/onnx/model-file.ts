@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { PolyadicError } from '../errors.js'
-import { readExactly } from './files.js'
+import { readExactly } from '../formats/read-exactly.js'
 import { attributeProto, graphProto, modelProto, nodeProto, tensorProto } from './schema.js'
 import { wireType } from './wire.js'
 

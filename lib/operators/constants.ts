@@ -8,11 +8,14 @@ import { operatorOf } from './registry.js'
 /** Deeper than any exporter nests what it does to weights; a limit, because files are not trusted. */
 const maximumDepth = 32
 
+/** The tensor that a value always is, if it is one. */
+export type ConstantFinder = (name: string) => Tensor | undefined
+
 /**
  * Finds the tensors that values of `graph` always have: initializers, and what follows from them (Constant nodes, casts, transposes,
  * dequantised weights, …). Gives undefined for what depends on the network's input, or on operators that are not folded.
  */
-export function constantFinder(graph: Graph): (name: string) => Tensor | undefined {
+export function constantFinder(graph: Graph): ConstantFinder {
   const producer = producers(graph)
   const known = new Map<string, Tensor | undefined>(graph.initializers)
   const find = (name: string, depth: number): Tensor | undefined => {

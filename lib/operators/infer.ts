@@ -77,7 +77,7 @@ class Analyser {
       if (elementCount(shape) === 0) this.#constants.set(name, { dtype, dims: shape, data: new (arrayType(dtype))(0) })
     }
     for (const name of constantInputs(graph)) {
-      const value = inputValues[name]
+      const value = Object.hasOwn(inputValues, name) ? inputValues[name] : undefined
       if (value !== undefined) this.#constants.set(name, value)
     }
     this.#folded = [...graph.initializers.values()].reduce((sum, { dims }) => sum + 8 * elementCount(dims), foldedBesides)

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { inlineCalls } from '../graph/inline.js'
+import { constantFinder } from '../operators/constants.js'
 import type { InputShapes } from '../operators/infer.js'
 import { checkPrecision, type PrecisionChoice } from '../runtime/precision.js'
 import { elementCount } from '../tensor.js'
@@ -220,8 +221,9 @@ function planTasks(model: Graph, options: CompressOptions, kept: readonly KeptLa
     for (const { name, own } of requests)
       if (own.form === 'convolution') prepared = asConvolution(prepared, findLayer(prepared, name), shapes)
   }
+  const constant = constantFinder(prepared)
   const tasks = requests.map(({ name, rank, own }, index): Task => {
-    const layer = readLayer(prepared, findLayer(prepared, name))
+    const layer = readLayer(prepared, findLayer(prepared, name), constant)
     const shape = kernelShape(layer)
     const isCheck = rank === 'full'
     return { layer, shape, rank: isCheck ? fullRank(shape.dims) : rank, solver: { ...options, ...own }, folded: folded[index], isCheck }

@@ -1,7 +1,7 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
 import { floatAttribute, intAttribute, stringAttribute } from '../graph/attributes.js'
 import type { Graph, Node } from '../graph/graph.js'
-import { constantFinder } from '../operators/constants.js'
+import { type ConstantFinder, constantFinder } from '../operators/constants.js'
 import { type ConvSpec, pointwise } from '../operators/conv-spec.js'
 import { convSpecOf } from '../operators/convolution.js'
 import { asFloatTensor, type DataType, type Tensor } from '../tensor.js'
@@ -57,11 +57,12 @@ function shortList(names: readonly string[]): string {
 
 /**
  * Reads a Conv, Gemm or MatMul node with constant weights: an initializer, or what follows from constants (a Constant node, a cast,
- * dequantised integers). Throws POLYADIC_UNSUPPORTED, POLYADIC_SHAPE, POLYADIC_GRAPH or POLYADIC_NUMERIC, each naming the layer.
+ * dequantised integers). `constant` finds these; whoever reads many layers of a graph makes it once. Throws POLYADIC_UNSUPPORTED,
+ * POLYADIC_SHAPE, POLYADIC_GRAPH or POLYADIC_NUMERIC, each naming the layer.
  */
-export function readLayer(graph: Graph, node: Node): Layer {
+export function readLayer(graph: Graph, node: Node, constant: ConstantFinder = constantFinder(graph)): Layer {
   const weightName = node.inputs[1] ?? ''
-  const { tensor, values } = readWeight(graph, node, weightName)
+  const { tensor, values } = readWeight(node, weightName, constant)
   const { dtype } = tensor
   if (node.opType !== 'Conv') return { node, kind: 'matrix', weightName, dtype, autoPad: undefined, ...readMatrix(node, tensor, values) }
   const { spec, autoPad } = readGeometry(node, tensor)
@@ -69,10 +70,10 @@ export function readLayer(graph: Graph, node: Node): Layer {
   return { node, kind: 'convolution', weightName, weight: values, dtype, outputs, inputsPerGroup, spec, autoPad }
 }
 
-function readWeight(graph: Graph, node: Node, weightName: string): { tensor: Tensor; values: Float32Array } {
+function readWeight(node: Node, weightName: string, constant: ConstantFinder): { tensor: Tensor; values: Float32Array } {
   const fail = (code: 'POLYADIC_UNSUPPORTED' | 'POLYADIC_GRAPH' | 'POLYADIC_NUMERIC', what: string): PolyadicError =>
     new PolyadicError(code, `layer ${show(node.name)}: ${what}`, { subject: node.name })
-  const tensor = constantFinder(graph)(weightName)
+  const tensor = constant(weightName)
   if (tensor === undefined) {
     throw fail('POLYADIC_UNSUPPORTED', `its weights ${show(weightName)} are not constant, there is nothing to decompose`)
   }

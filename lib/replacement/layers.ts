@@ -1,6 +1,7 @@
 import { PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { inlineCalls } from '../graph/inline.js'
+import { constantFinder } from '../operators/constants.js'
 import { fullRank } from './exact.js'
 import { type ReplacementForm, kernelShape } from './kernel-tensor.js'
 import { isLayer, readLayer } from './layer.js'
@@ -25,9 +26,10 @@ export interface CompressibleLayer {
  */
 export function compressibleLayers(model: Graph): readonly CompressibleLayer[] {
   const graph = inlineCalls(model, isLayer)
+  const constant = constantFinder(graph)
   return graph.nodes.filter(isLayer).flatMap((node) => {
     try {
-      const layer = readLayer(graph, node)
+      const layer = readLayer(graph, node, constant)
       const { dims, form } = kernelShape(layer)
       const kernel = [layer.outputs, layer.inputsPerGroup, ...layer.spec.kernel]
       const { groups } = layer.spec

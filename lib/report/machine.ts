@@ -1,5 +1,6 @@
 import os from 'node:os'
 import { native } from '../native/binding.js'
+import { fromNative } from '../native/jobs.js'
 
 /** What a reader of a figure must know about where it comes from. */
 export interface Machine {
@@ -14,7 +15,7 @@ export interface Machine {
 
 /** This machine, and the kernels chosen on it. */
 export function machine(): Machine {
-  const { isa, available } = native().cpu()
+  const { isa, available } = fromNative(() => native().cpu())
   return {
     cpu: os.cpus()[0]?.model.trim() || 'unknown',
     cores: os.availableParallelism(),

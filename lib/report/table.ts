@@ -9,7 +9,7 @@ export type Row = readonly string[]
 /** An aligned text table: headings and a rule, where any column has a heading; one line a row; no trailing blanks. Control characters in cells become blanks. */
 export function textTable(columns: readonly Column[], rows: readonly Row[]): string {
   const cells = rows.map((row) => columns.map((_, i) => printable(row[i] ?? '')))
-  const widths = columns.map((column, i) => Math.max(displayWidth(column.title), ...cells.map((row) => displayWidth(row[i] ?? ''))))
+  const widths = columns.map(({ title }, i) => cells.reduce((most, row) => Math.max(most, displayWidth(row[i] ?? '')), displayWidth(title)))
   const line = (row: readonly string[]): string =>
     row
       .map((cell, i) => pad(cell, widths[i] ?? 0, columns[i]?.align ?? 'left'))

@@ -92,7 +92,7 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
   const threads = checkThreads(options.threads ?? defaults.threads)
   if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
   const values: InputValues = inputValues
-  const missing = [...constantInputs(graph)].find((name) => values[name] === undefined)
+  const missing = [...constantInputs(graph)].find((name) => !Object.hasOwn(values, name) || values[name] === undefined)
   if (missing !== undefined) {
     const message = `input ${show(missing)} determines shapes: its value is needed to make a plan (inputValues)`
     throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: missing })

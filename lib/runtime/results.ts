@@ -1,5 +1,5 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
-import { arrayType, elementCount, fromFloat32, type Tensor, type TensorData } from '../tensor.js'
+import { arrayType, elementCount, fromFloat32, isDataOf, type Tensor, type TensorData } from '../tensor.js'
 import type { Compiled } from './compile.js'
 import { readable } from './feeds.js'
 
@@ -73,7 +73,7 @@ export class Results {
 
   /** Callers own what they get. */
   #constant(name: string, tensor: Tensor): Tensor {
-    const given = this.#memory?.[name]
+    const given = this.#memory && own(this.#memory, name)
     if (given === undefined) return { ...tensor, data: tensor.data.slice() }
     fill(given.data, tensor.data)
     return given
@@ -119,8 +119,7 @@ function checkTensor(name: string, { dims, dtype, count }: ResultKind, tensor: T
     throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
   }
   const { data } = tensor
-  if (!ArrayBuffer.isView(data) || (data as TensorData & { [Symbol.toStringTag]?: string })[Symbol.toStringTag] !== arrayType(dtype).name)
-    throw argumentError(`${subject()}: data`, `of type ${arrayType(dtype).name}`, data)
+  if (!isDataOf(dtype, data)) throw argumentError(`${subject()}: data`, `of type ${arrayType(dtype).name}`, data)
   if (data.length === count) return
   const message = `${subject()}: dims ${show(dims)} hold ${count} elements, data has ${data.length}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { decodeNpy, encodeNpy, readNpy, writeNpy } from '../../lib/formats/npy.js'
 import { floatTensor, type Tensor } from '../../lib/tensor.js'
@@ -52,6 +54,11 @@ t.test('a bad file is a typed error that names it', async (t) => {
     ['giant header', Buffer.concat([Buffer.from('\x93NUMPY\x02\x00', 'latin1'), Buffer.from([0, 0, 0, 127]), floats]), 'POLYADIC_FORMAT'],
     ['giant shape', npy(plain.replace('2, 3', '99999999999, 99999999999'), floats), 'POLYADIC_FORMAT'],
     ['no shape', npy(`{'descr': '<f4', 'fortran_order': False}`, floats), 'POLYADIC_FORMAT'],
+    ...['(2 3)', '(6)', '2, 3', '(,)', '(2,,3)', '(2, 3x)', '(-2, -3)', '(L, 6)', '(2, 3,,)'].map((shape): [string, Uint8Array, string] => [
+      `shape ${shape}`,
+      npy(plain.replace('(2, 3)', shape), floats),
+      'POLYADIC_FORMAT'
+    ]),
     ['structured', npy(`{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (2, 3)}`, floats), 'POLYADIC_FORMAT'],
     ['big-endian', npy(plain.replace('<', '>'), floats), 'POLYADIC_UNSUPPORTED'],
     ['objects', npy(plain.replace('<f4', '|O'), floats), 'POLYADIC_UNSUPPORTED'],
@@ -70,4 +77,45 @@ t.test('files are written in whole', async (t) => {
   await writeNpy(file, tensor)
   t.strictSame(await readNpy(file), tensor)
   t.strictSame(await readdir(folder), ['x.npy'])
+})
+
+t.test('shapes as Python writes tuples', async (t) => {
+  for (const [shape, dims] of [
+    ['(6,)', [6]],
+    ['(2, 3,)', [2, 3]],
+    ['( 2L,3L )', [2, 3]]
+  ] as const)
+    t.strictSame(decodeNpy(npy(plain.replace('(2, 3)', shape), floats)).dims, dims)
+  t.strictSame(decodeNpy(npy(plain.replace('(2, 3)', '()'), floats.subarray(0, 4))).dims, [])
+})
+
+t.test('what is no tensor is not written', async (t) => {
+  const data = new Float32Array(4)
+  const bad: [unknown, string][] = [
+    [{ dtype: 'float32', dims: [5], data }, 'POLYADIC_SHAPE'],
+    [{ dtype: 'float32', dims: [3], data }, 'POLYADIC_SHAPE'],
+    [{ dtype: 'float64', dims: [4], data }, 'POLYADIC_ARGUMENT'],
+    [{ dtype: 'float32', dims: [4], data: [1, 2, 3, 4] }, 'POLYADIC_ARGUMENT'],
+    [{ dtype: 'float32', dims: [-4], data }, 'POLYADIC_ARGUMENT'],
+    [{ dtype: 'toString', dims: [4], data }, 'POLYADIC_ARGUMENT'],
+    [{ dtype: 'bfloat16', dims: [4], data: new Uint16Array(4) }, 'POLYADIC_UNSUPPORTED'],
+    [undefined, 'POLYADIC_ARGUMENT']
+  ]
+  for (const [tensor, code] of bad) {
+    t.throws(() => encodeNpy(tensor as Tensor), { name: 'PolyadicError', code })
+    await t.rejects(writeNpy('/no/such/folder/x.npy', tensor as Tensor), { code })
+  }
+  t.throws(() => decodeNpy(undefined as unknown as Uint8Array), { code: 'POLYADIC_ARGUMENT', subject: 'bytes' })
+})
+
+t.test('files as they come: shorter than their header says, from a pipe', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'polyadic-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const short = path.join(folder, 'short.npy')
+  await writeFile(short, npy(plain, floats.subarray(1)))
+  await t.rejects(readNpy(short), { code: 'POLYADIC_FORMAT', message: 'short.npy' })
+  const pipe = path.join(folder, 'pipe.npy')
+  await promisify(execFile)('mkfifo', [pipe])
+  const [tensor] = await Promise.all([readNpy(pipe), writeFile(pipe, npy(plain, floats))])
+  t.strictSame([...tensor.data], [1, 2, 3, 4, 5, 6])
 })

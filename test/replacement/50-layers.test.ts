@@ -332,3 +332,20 @@ t.test('layers that can be replaced are listed, with what they take', async (t) 
   t.equal(compressibleLayers(builder.graph(computed)).length, 3)
   t.strictSame(compressibleLayers({ ...builder.graph(x), initializers: new Map([['n', int64Tensor([1])]]) }), [])
 })
+
+void t.test('each node is looked at once, however many layers there are', (t) => {
+  const b = new NetworkBuilder()
+  let value = b.input(['n', 4, 4, 4], 'x')
+  for (let i = 0; i < 50; i++) value = b.conv(value, [4, 4, 1, 1])
+  const graph = b.graph(value)
+  let seen = 0
+  const nodes = new Proxy(graph.nodes, {
+    get(target, key) {
+      if (typeof key === 'string' && /^\d+$/.test(key)) seen++
+      return Reflect.get(target, key)
+    }
+  })
+  t.equal(compressibleLayers({ ...graph, nodes }).length, 50)
+  t.ok(seen < 20 * 50, `${seen} looks at 50 nodes`)
+  t.end()
+})

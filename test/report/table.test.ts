@@ -46,3 +46,8 @@ t.test('escape sequences in names never reach the terminal', async (t) => {
 t.test('Markdown escapes what would break a table', async (t) => {
   t.strictSame(markdownTable(columns, [['a|b', '<b>']]).split('\n'), ['| layer | multiply-adds |', '| --- | ---: |', '| a\\|b | &lt;b> |'])
 })
+
+t.test('as many rows as a network may have nodes', async (t) => {
+  const rows = Array.from({ length: 200_000 }, (_, i) => [String(i)])
+  t.equal(textTable([{ title: '', align: 'right' }], rows).split('\n')[9], '     9')
+})
