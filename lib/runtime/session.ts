@@ -166,7 +166,7 @@ export class Session {
    * inputs whose contents determine shapes; others are not looked at.
    */
   describe(inputShapes: InputShapes = {}, inputValues: InputValues = {}): SessionDescription {
-    const known = [...this.#constantInputs].filter((name) => inputValues[name] !== undefined)
+    const known = [...this.#constantInputs].filter((name) => Object.hasOwn(inputValues, name) && inputValues[name] !== undefined)
     const values = Object.fromEntries(known.map((name) => [name, inputValues[name] as Tensor]))
     this.#checkOpen()
     const { compiled, native, used } = this.#plans.get(this.#request(inputShapes, values))

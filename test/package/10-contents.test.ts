@@ -12,7 +12,9 @@ const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`
 
 t.test('everything and nothing else', async (t) => {
   const allowed = [
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|binding\.gyp|CMakeLists\.txt)$/,
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|binding\.gyp|CMakeLists\.txt)$/,
+    /^docs\/[\w-]+\.md$/,
+    /^docs\/[\w-]+\/[\w-]+\.svg$/,
     /^dist\/lib\/[\w/-]+\.(js|d\.ts)$/,
     /^native\/[\w/-]+\.(cpp|h|json|cjs|mjs|map|supp)$/,
     /^prebuilds\/README\.md$/,
@@ -26,6 +28,13 @@ t.test('everything and nothing else', async (t) => {
   for (const source of sources) {
     const name = source.slice(0, -'.ts'.length)
     t.ok(contents.has(`dist/lib/${name}.js`) && contents.has(`dist/lib/${name}.d.ts`), name)
+  }
+  // What npm shows of the package must not lead nowhere.
+  for (const file of tarball.files.filter((name) => name.endsWith('.md'))) {
+    for (const [, target] of readFileSync(path.join(root, file), 'utf8').matchAll(/\]\((?!https:)([^)#]+)[^)]*\)/g)) {
+      const linked = path.posix.normalize(path.posix.join(path.posix.dirname(file), target as string))
+      t.ok(contents.has(linked), `${file} links to ${linked}`)
+    }
   }
   t.equal(tarball.files.filter((file) => /^dist\/.*\.js$/.test(file)).length, sources.length, 'no JavaScript without its source')
   const listed = execFileSync('node', ['native/list.cjs', 'sources'], { cwd: root, encoding: 'utf8' }).trim().split('\n')
