@@ -2,25 +2,24 @@
 
 #include <string>
 
+#include "../core/limits.h"
 #include "../core/status.h"
 #include "arguments.h"
 
 namespace polyadic::binding {
 namespace {
 
-constexpr std::int64_t kLargest = std::int64_t{1} << 40;
-
 Dims read_dims(const Napi::Object& object, const char* name) {
   Dims dims = integers_property(object, name);
   for (const std::int64_t dim : dims) {
-    if (dim < 0 || dim > kLargest) argument_error(name, "non-negative integers");
+    if (dim < 0 || dim > kMostElements) argument_error(name, "non-negative integers");
   }
   return dims;
 }
 
 DenseView read_view(const Napi::Object& object) {
   DenseView view{integer_property(object, "offset"), integers_property(object, "strides")};
-  if (view.offset < -kLargest || view.offset > kLargest) argument_error("offset", "a number of elements");
+  if (view.offset < -kMostElements || view.offset > kMostElements) argument_error("offset", "a number of elements");
   return view;
 }
 
@@ -42,7 +41,7 @@ Napi::Object as_object(const Napi::Value& value, const char* name) {
 CopyPiece read_piece(const Napi::Object& object) {
   CopyPiece piece;
   const std::int64_t input = integer_property(object, "input");
-  if (input < 0 || input > kLargest) argument_error("pieces.input", "an index");
+  if (input < 0 || input > kMostElements) argument_error("pieces.input", "an index");
   piece.input = static_cast<std::size_t>(input);
   piece.dims = read_dims(object, "dims");
   piece.from = read_view(object_property(object, "from"));

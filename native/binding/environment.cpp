@@ -2,7 +2,6 @@
 
 #include <new>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "addon.h"
@@ -46,8 +45,6 @@ Napi::Error to_javascript(Napi::Env env, std::exception_ptr failure) {
   } catch (const std::bad_alloc&) {
     code = code_name(ErrorCode::memory);
     message = "not enough memory";
-  } catch (const std::system_error& error) {
-    message = std::string("the system gives no thread to compute on: ") + error.what();
   } catch (const std::exception& error) {
     message = error.what();
   } catch (...) {

@@ -1,10 +1,13 @@
 #include "executor.h"
 
 #include <chrono>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "../core/float_environment.h"
 #include "../core/spin.h"
+#include "../core/status.h"
 #include "environment.h"
 
 namespace polyadic::binding {
@@ -30,7 +33,11 @@ Executor& Executor::instance() {
 }
 
 Executor::Executor() {
-  std::thread([this] { loop(); }).detach();
+  try {
+    std::thread([this] { loop(); }).detach();
+  } catch (const std::system_error& error) {
+    throw Error(ErrorCode::native, std::string("the system gives no thread to compute on: ") + error.what());
+  }
 }
 
 void Executor::push(Job* job) {

@@ -11,7 +11,8 @@ namespace polyadic::binding {
 
 class Executor {
  public:
-  // A leaked singleton with a detached thread: it outlives every environment.
+  // A leaked singleton with a detached thread: it outlives every environment. Throws Error(native) where the system
+  // gives no thread.
   static Executor& instance();
 
   void push(Job* job);

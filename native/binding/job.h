@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "../core/float_environment.h"
 #include "../core/job_control.h"
 
 namespace polyadic::binding {
@@ -90,9 +91,11 @@ Napi::Value submit(Napi::Env env, std::unique_ptr<Job> job);
 // The JavaScript error of a native one: an Error with code 'POLYADIC_…'.
 Napi::Error to_javascript(Napi::Env env, std::exception_ptr failure);
 
-// Runs f on the JavaScript thread, turning native errors into JavaScript ones.
+// Runs f on the JavaScript thread, in the default floating-point environment, turning native errors into JavaScript
+// ones.
 template <class F>
 auto guarded(Napi::Env env, F&& f) -> decltype(f()) {
+  const DefaultFloatEnvironment rounding;
   try {
     return f();
   } catch (const Napi::Error&) {

@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "../core/float_environment.h"
 #include "../core/dispatch.h"
 #include "../plan/plan.h"
 #include "handle.h"
@@ -108,7 +107,6 @@ struct PlanHandle {
     Plan& target = *plan.get();
     read_inputs(info[0], target, inputs, nullptr);
     read_outputs(info[1], target, outputs, nullptr);
-    const DefaultFloatEnvironment rounding;
     target.run(inputs, outputs, nullptr);
   }
   // What the plan itself takes, without the way to it and back: seconds of all runs.

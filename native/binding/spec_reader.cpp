@@ -5,16 +5,15 @@
 #include <string>
 #include <utility>
 
+#include "../core/limits.h"
 #include "arguments.h"
 #include "dense_spec_reader.h"
 
 namespace polyadic::binding {
 namespace {
 
-constexpr std::int64_t kLargest = std::int64_t{1} << 40;
-
 std::int64_t bounded(std::int64_t value, std::int64_t least, const char* name) {
-  if (value < least || value > kLargest) argument_error(name, "an integer of at least " + std::to_string(least));
+  if (value < least || value > kMostElements) argument_error(name, "an integer of at least " + std::to_string(least));
   return value;
 }
 

@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "limits.h"
 #include "pages.h"
 
 namespace polyadic {
@@ -17,7 +18,7 @@ class Buffer {
   // `count` floats, 64-byte aligned, zeroed.
   explicit Buffer(std::size_t count) : count_(count) {
     if (count == 0) return;
-    if (count > (std::size_t{1} << 40)) throw std::bad_alloc();
+    if (count > static_cast<std::size_t>(kMostElements)) throw std::bad_alloc();
     if (from_pages()) {
       data_ = static_cast<float*>(map_pages(bytes()));
       return;

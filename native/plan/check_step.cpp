@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <string>
 
+#include "../core/limits.h"
 #include "../core/status.h"
 
 namespace polyadic {
 namespace {
 
-// Nothing that is larger could be allocated. Products of sizes are formed in double, where they cannot overflow.
-constexpr double kMostElements = 1099511627776.0;  // 2^40
+// Products of sizes are formed in double, where they cannot overflow.
+constexpr double kMost = static_cast<double>(kMostElements);
 
 // Ways in which positions of an image meet a stride, each with its own list of taps and panel of weights.
 constexpr double kMostPhases = 65536;
@@ -19,8 +20,8 @@ class Checker {
   Checker(const PlanSpec& plan, const StepSpec& step) : plan_(plan), step_(step) {}
 
   void check() const {
-    for (const int input : step_.inputs) demand(elements(value(input)) <= kMostElements, "an input is too large");
-    demand(elements(out()) <= kMostElements, "the output is too large");
+    for (const int input : step_.inputs) demand(elements(value(input)) <= kMost, "an input is too large");
+    demand(elements(out()) <= kMost, "the output is too large");
     switch (step_.op) {
       case Op::convolution:
         check_window(step_.convolution.window, in(), true);
@@ -135,9 +136,9 @@ class Checker {
       padded *= with_pads;
       const double reach =
           static_cast<double>(window.dilations[axis]) * static_cast<double>(window.kernel[axis] - 1) + 1;
-      demand(reach <= (fits ? with_pads : kMostElements), "the window is larger than its padded input");
+      demand(reach <= (fits ? with_pads : kMost), "the window is larger than its padded input");
     }
-    demand(padded <= kMostElements, "the padded input is too large");
+    demand(padded <= kMost, "the padded input is too large");
   }
 
   void check_phases(const Window& window, const ValueSpec& image) const {

@@ -111,8 +111,8 @@ void Plan::each_plane(const Layout& layout, F&& f) const {
 }
 
 void Plan::forward(const std::vector<const float*>& inputs, const JobControl* control) {
-  // Packing is not cut short, neither by this job nor by an earlier one, which may be gone: what is dropped of it would be
-  // missing in all runs to come.
+  // Packing is not cut short, neither by this job nor by an earlier one, which may be gone: what is dropped of it would
+  // be missing in all runs to come.
   context_->attach(nullptr);
   if (!packed_) pack();
   context_->attach(control);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "../core/dispatch.h"
+#include "../core/limits.h"
 #include "../core/status.h"
 #include "../ops/bf16/gather.h"
 
@@ -64,7 +65,6 @@ void Plan::choose_layouts() {
 // Several steps may each want another side of a value padded: together that may be more than any of them was checked
 // for. In double, where nothing overflows.
 void Plan::check_layouts() const {
-  constexpr double kMostFloats = 1099511627776.0;  // 2^40
   const auto check = [](const Layout& layout) {
     const Halo& halo = layout.halo;
     const auto padded = [](std::int64_t before, std::int64_t extent, std::int64_t after) {
@@ -72,7 +72,7 @@ void Plan::check_layouts() const {
     };
     const double floats = static_cast<double>(layout.n) * static_cast<double>(layout.c + layout.block) *
                           padded(halo.top, layout.h, halo.bottom) * padded(halo.left, layout.w, halo.right);
-    if (!(floats <= kMostFloats))
+    if (!(floats <= static_cast<double>(kMostElements)))
       throw Error(ErrorCode::unsupported, "a value is too large with the padding that its readers want together");
   };
   for (const Value& value : values_) {

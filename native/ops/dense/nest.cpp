@@ -1,5 +1,6 @@
 #include "nest.h"
 
+#include "../../core/limits.h"
 #include "../../core/status.h"
 #include "dense.h"
 
@@ -8,7 +9,7 @@ namespace polyadic {
 std::int64_t product(const Dims& dims) {
   std::int64_t result = 1;
   for (const std::int64_t dim : dims) {
-    if (dim < 0 || (dim > 0 && result > (std::int64_t{1} << 40) / dim))
+    if (dim < 0 || (dim > 0 && result > kMostElements / dim))
       throw Error(ErrorCode::argument, "plan: dims out of range");
     result *= dim;
   }
@@ -57,8 +58,8 @@ void check_reach(const Value& value, const Dims& dims, const DenseView& view, co
   std::int64_t low = view.offset, high = view.offset;
   for (std::size_t axis = 0; axis < dims.size(); ++axis) {
     const std::int64_t stride = view.strides[axis];
-    constexpr std::int64_t kLargest = std::int64_t{1} << 40;
-    if (stride > kLargest || stride < -kLargest) throw Error(ErrorCode::argument, std::string(what) + ": stride");
+    if (stride > kMostElements || stride < -kMostElements)
+      throw Error(ErrorCode::argument, std::string(what) + ": stride");
     const std::int64_t reach = (dims[axis] - 1) * stride;
     (reach < 0 ? low : high) += reach;
     if (low < 0 || high >= value.layout.size())
@@ -78,7 +79,7 @@ void DenseStep::expect_count(const Value& value, std::int64_t elements, const ch
 void DenseStep::expect_sizes(std::size_t count) const {
   if (spec_.sizes.size() != count) throw Error(ErrorCode::argument, "plan: wrong number of sizes");
   for (const std::int64_t size : spec_.sizes) {
-    if (size < 0 || size > (std::int64_t{1} << 40)) throw Error(ErrorCode::argument, "plan: a size out of range");
+    if (size < 0 || size > kMostElements) throw Error(ErrorCode::argument, "plan: a size out of range");
   }
 }
 
