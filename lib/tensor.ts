@@ -106,8 +106,13 @@ export function checkTensor(name: string, tensor: unknown): asserts tensor is Te
   checkDims(`${name}: dims`, dims)
   if (!isDataOf(dtype, data)) throw argumentError(`${name}: data`, `of type ${arrayType(dtype).name}`, data)
   if (data.length === elementCount(dims)) return
-  const message = `${name}: dims ${show(dims)} hold ${elementCount(dims)} elements, data has ${data.length}`
-  throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
+  throw wrongCount(name, dims, data.length, name)
+}
+
+/** That `what` has not as many elements as its dims say; `hint`: why that may be. */
+export function wrongCount(what: string, dims: readonly number[], length: number, subject: string, hint = ''): PolyadicError {
+  const message = `${what}: dims ${show(dims)} hold ${elementCount(dims)} elements, data has ${length}${hint}`
+  return new PolyadicError('POLYADIC_SHAPE', message, { subject })
 }
 
 /** The float32 view of a tensor's data, or `POLYADIC_SHAPE` naming it. */

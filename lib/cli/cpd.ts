@@ -10,6 +10,7 @@ import { lineChart } from '../report/charts.js'
 import { significant } from '../report/format.js'
 import { textTable } from '../report/table.js'
 import type { Tensor } from '../tensor.js'
+import { own } from '../own.js'
 import { checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 
@@ -115,7 +116,7 @@ async function readTensor(file: string, array: string | undefined): Promise<Tens
   const arrays = await readNpz(file)
   const names = Object.keys(arrays)
   const name = array ?? (names.length === 1 ? names[0] : undefined)
-  const found = name !== undefined && Object.hasOwn(arrays, name) ? arrays[name] : undefined
+  const found = name === undefined ? undefined : own(arrays, name)
   if (found === undefined) throw new UsageError(`--array: ${show(file)} holds ${names.join(', ') || 'nothing'}: name one of them`)
   return found
 }

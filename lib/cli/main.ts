@@ -5,6 +5,7 @@ import { packageVersion } from '../report/version.js'
 import { createProgress, type Progress } from '../report/progress.js'
 import { printableLines } from '../report/table.js'
 import { safeJson } from '../report/json.js'
+import { own } from '../own.js'
 import { type Command, type Context, Interrupted, UsageError } from './command.js'
 
 // Loaded when asked for: help and version must work where the addon does not.
@@ -40,7 +41,7 @@ async function main(argv: readonly string[]): Promise<void> {
   if (name === '--version' || name === '-V') return print(packageVersion())
   if (name === '--help' || name === '-h' || name === 'help') return print(help.trimEnd())
   if (name === undefined) throw new UsageError(`a command is missing: ${Object.keys(commands).join(', ')}`)
-  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
+  const load = own(commands, name)
   if (!load) throw new UsageError(`there is no command ${show(name)}: there are ${Object.keys(commands).join(', ')}`)
   await runCommand(await load(), rest)
 }

@@ -3,6 +3,7 @@ import { calledFunction, expandNode, type Expansion, expansionLimits } from '../
 import type { Body, Graph, GraphFunction, Node, ValueInfo } from '../graph/graph.js'
 import { givenValues, producedValues, usedValues } from '../graph/values.js'
 import { arrayType, checkDims, type DataType, elementCount, type Tensor } from '../tensor.js'
+import { own } from '../own.js'
 import { constantInputs } from './constant-inputs.js'
 import { checkedCount, type InputInfo, nodeError, type NodeContext, type Operator, unsupported } from './operator.js'
 import { operatorOf } from './registry.js'
@@ -77,7 +78,7 @@ class Analyser {
       if (elementCount(shape) === 0) this.#constants.set(name, { dtype, dims: shape, data: new (arrayType(dtype))(0) })
     }
     for (const name of constantInputs(graph)) {
-      const value = Object.hasOwn(inputValues, name) ? inputValues[name] : undefined
+      const value = own(inputValues, name)
       if (value !== undefined) this.#constants.set(name, value)
     }
     this.#folded = [...graph.initializers.values()].reduce((sum, { dims }) => sum + 8 * elementCount(dims), foldedBesides)
@@ -227,7 +228,7 @@ export function resolveInputs(graph: Graph, inputShapes: InputShapes): Map<strin
   return new Map(
     graph.inputs.map((input) => {
       checkTensor(input)
-      const given = Object.hasOwn(inputShapes, input.name) ? inputShapes[input.name] : undefined
+      const given = own(inputShapes, input.name)
       return [input.name, given === undefined ? ownDims(input) : checkFit(input, given)]
     })
   )

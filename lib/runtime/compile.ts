@@ -3,6 +3,7 @@ import type { Graph } from '../graph/graph.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { analyse, type Analysis, type InputShapes, type InputValues } from '../operators/infer.js'
 import { definedOnly } from '../options.js'
+import { own } from '../own.js'
 import type { DataType, Tensor } from '../tensor.js'
 import { inBf16 } from './bf16.js'
 import { compact, type Draft } from './draft.js'
@@ -92,7 +93,7 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
   const threads = checkThreads(options.threads ?? defaults.threads)
   if (graph.outputs.length === 0) throw argumentError('graph', 'a graph with outputs', graph.name)
   const values: InputValues = inputValues
-  const missing = [...constantInputs(graph)].find((name) => !Object.hasOwn(values, name) || values[name] === undefined)
+  const missing = [...constantInputs(graph)].find((name) => own(values, name) === undefined)
   if (missing !== undefined) {
     const message = `input ${show(missing)} determines shapes: its value is needed to make a plan (inputValues)`
     throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: missing })

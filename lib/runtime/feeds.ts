@@ -1,7 +1,18 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import { checkInputNames, showDims } from '../operators/infer.js'
-import { areDims, arrayType, checkDims, type DataType, elementCount, type Tensor, type TensorData, toFloat32 } from '../tensor.js'
+import {
+  areDims,
+  arrayType,
+  checkDims,
+  type DataType,
+  elementCount,
+  type Tensor,
+  type TensorData,
+  toFloat32,
+  wrongCount
+} from '../tensor.js'
+import { own } from '../own.js'
 
 /** One tensor an input by name, or the tensor itself for a network with one input. */
 export type Feeds = Readonly<Record<string, Tensor>> | Tensor
@@ -23,7 +34,7 @@ export function checkFeeds(graph: Graph, feeds: Feeds): CheckedFeed[] {
   const named = byName(graph, feeds)
   checkInputNames(graph, Object.keys(named))
   return graph.inputs.map((input) => {
-    const tensor = Object.hasOwn(named, input.name) ? named[input.name] : undefined
+    const tensor = own(named, input.name)
     if (tensor === undefined)
       throw new PolyadicError('POLYADIC_SHAPE', `input ${show(input.name)}: expected ${showDims(input)}, got nothing`, {
         subject: input.name
@@ -62,8 +73,7 @@ function checkFeed({ name, dtype }: ValueInfo, tensor: Tensor): CheckedFeed {
     return { name, tensor: checked, floats: toFloat32(checked, name) }
   }
   const hint = data.length === 0 ? ' (its memory was transferred away, or its buffer made smaller)' : ''
-  const message = `${subject()}: dims ${show(tensor.dims)} hold ${count} elements, data has ${data.length}${hint}`
-  throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
+  throw wrongCount(subject(), tensor.dims, data.length, name, hint)
 }
 
 /**

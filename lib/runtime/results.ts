@@ -1,5 +1,6 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
-import { arrayType, elementCount, fromFloat32, isDataOf, type Tensor, type TensorData } from '../tensor.js'
+import { own } from '../own.js'
+import { arrayType, elementCount, fromFloat32, isDataOf, type Tensor, type TensorData, wrongCount } from '../tensor.js'
 import type { Compiled } from './compile.js'
 import { readable } from './feeds.js'
 
@@ -80,10 +81,6 @@ export class Results {
   }
 }
 
-function own(memory: ResultMemory, name: string): Tensor | undefined {
-  return Object.hasOwn(memory, name) ? memory[name] : undefined
-}
-
 function placeOf({ dtype, count }: ResultKind, given: Tensor | undefined): Place {
   if (given === undefined) return { floats: unwritten(count), given, isCopied: false }
   const isDirect = dtype === 'float32' && readable(() => '', dtype, given.data) === given.data
@@ -121,8 +118,7 @@ function checkTensor(name: string, { dims, dtype, count }: ResultKind, tensor: T
   const { data } = tensor
   if (!isDataOf(dtype, data)) throw argumentError(`${subject()}: data`, `of type ${arrayType(dtype).name}`, data)
   if (data.length === count) return
-  const message = `${subject()}: dims ${show(dims)} hold ${count} elements, data has ${data.length}`
-  throw new PolyadicError('POLYADIC_SHAPE', message, { subject: name })
+  throw wrongCount(subject(), dims, data.length, name)
 }
 
 /** Results are written while inputs are still read, and in an order that is not fixed. */

@@ -5,6 +5,7 @@ import { fromNative, runJob } from '../native/jobs.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
 import type { Tensor } from '../tensor.js'
+import { own } from '../own.js'
 import { type CompiledValue, compile } from './compile.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
 import { PlanCache } from './plan-cache.js'
@@ -166,7 +167,7 @@ export class Session {
    * inputs whose contents determine shapes; others are not looked at.
    */
   describe(inputShapes: InputShapes = {}, inputValues: InputValues = {}): SessionDescription {
-    const known = [...this.#constantInputs].filter((name) => Object.hasOwn(inputValues, name) && inputValues[name] !== undefined)
+    const known = [...this.#constantInputs].filter((name) => own(inputValues, name) !== undefined)
     const values = Object.fromEntries(known.map((name) => [name, inputValues[name] as Tensor]))
     this.#checkOpen()
     const { compiled, native, used } = this.#plans.get(this.#request(inputShapes, values))
