@@ -2,7 +2,7 @@
 
 import type { CpdMethod } from '../../lib/index.js'
 import type { Budget } from '../common/from-scratch.js'
-import type { Experiment } from '../framework/experiment.js'
+import { type Experiment, seedsOf } from '../framework/experiment.js'
 import { type GroupedConfig, type GroupedResult, run } from './compute.js'
 import { report } from './report.js'
 
@@ -27,9 +27,7 @@ export const alexnetCharacters: Experiment<GroupedConfig, GroupedResult> = {
     })
     return [
       { kind: 'dense', budget: small(dense) },
-      ...(isQuick ? [1] : [1, 2, 3]).flatMap((seed) =>
-        (isQuick ? [8] : [16, 64]).flatMap((rank) => methods.map((method) => cp(method, rank, seed)))
-      )
+      ...seedsOf(scale).flatMap((seed) => (isQuick ? [8] : [16, 64]).flatMap((rank) => methods.map((method) => cp(method, rank, seed))))
     ]
   },
   key: (config) => (config.kind === 'dense' ? 'dense' : `rank ${config.rank}, ${config.method}, seed ${config.seed}`),

@@ -2,7 +2,7 @@ import { barChart } from '../../lib/report/charts.js'
 import { formatCount, formatMilliseconds, formatRatio } from '../../lib/report/format.js'
 import type { Section } from '../../lib/report/html.js'
 import type { Finished } from '../framework/experiment.js'
-import { float32Runtimes } from '../common/latency.js'
+import { fastestDenseMs } from '../common/speed-section.js'
 import type { AlexConfig, AlexResult } from './compute.js'
 
 const headings = { layer: 'The layer by itself', network: 'The whole network, only conv2 decomposed' } as const
@@ -18,8 +18,7 @@ export function report(cells: readonly Finished<AlexConfig, AlexResult>[]): Sect
 }
 
 function sections({ config, result: { sizes, timings } }: Finished<AlexConfig, AlexResult>): Section[] {
-  const dense = timings.filter(({ name, runtime }) => name === 'dense' && float32Runtimes.includes(runtime))
-  const fastest = Math.min(...dense.map(({ ms }) => ms))
+  const fastest = fastestDenseMs(timings)
   const rows = timings.map(({ name, runtime, version, ms }) => {
     const size = sizes.find((one) => one.name === name)
     return [

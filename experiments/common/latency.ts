@@ -3,7 +3,7 @@
 import { createPeer } from '../../bench/onnxruntime.js'
 import { gaussian, maxAbsDiff } from '../../bench/harness.js'
 import { findPyTorch, PyTorchPeer } from '../../bench/pytorch/peer.js'
-import { cost, encodeOnnx, floatTensor, type Graph, Session } from '../../lib/index.js'
+import { compress, cost, encodeOnnx, floatTensor, type Graph, Session } from '../../lib/index.js'
 import { median } from '../../lib/report/measure.js'
 import type { CellContext } from '../framework/experiment.js'
 import { findOpenVino, OpenVinoPeer } from '../../bench/openvino/peer.js'
@@ -82,6 +82,24 @@ export async function measureLatency(
     const quartiles = [sorted[quarter], sorted[sorted.length - 1 - quarter]] as [number, number]
     return { name, runtime, version: engine.version, ms: median(samples), quartiles, difference }
   })
+}
+
+/**
+ * The dense network in every runtime, and it with layers decomposed, by name, in ours and onnxruntime's. Speed does not depend on the weights: a few
+ * iterations make the chains.
+ */
+export async function measureCompressed(
+  dense: Graph,
+  compressed: readonly (readonly [name: string, layers: Readonly<Record<string, number>>])[],
+  dims: readonly number[],
+  context: CellContext
+): Promise<Timing[]> {
+  const contestants: Contestant[] = [{ name: 'dense', graph: dense, runtimes }]
+  for (const [name, layers] of compressed) {
+    const { graph } = await compress(dense, { whenSlower: 'replace', layers, seed: 1, maxIterations: 2 })
+    contestants.push({ name, graph, runtimes: ['polyadic', 'onnxruntime'] })
+  }
+  return measureLatency(contestants, dims, context)
 }
 
 async function calibrate(engine: Engine, sampleMs: number): Promise<number> {

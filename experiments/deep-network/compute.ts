@@ -1,6 +1,6 @@
 import { type CompressOptions, compress } from '../../lib/index.js'
 import { type Accuracy, type Budget, calibrationAt, denseOf, type OwnNetwork, train, trainDense } from '../common/from-scratch.js'
-import { type Contestant, measureLatency, runtimes, type Timing } from '../common/latency.js'
+import { measureCompressed, type Timing } from '../common/latency.js'
 import type { CellContext } from '../framework/experiment.js'
 import { residualNetwork, residualRanks, side } from './network.js'
 
@@ -43,7 +43,10 @@ const network: OwnNetwork = {
 }
 
 export async function run(config: DeepConfig, context: CellContext): Promise<DeepResult> {
-  if (config.kind === 'time') return { timings: await time(config, context) }
+  if (config.kind === 'time') {
+    const compressed = config.parts.map((part) => [partName(part), residualRanks(part)] as const)
+    return { timings: await measureCompressed(residualNetwork(1), compressed, [config.batch, 1, side, side], context) }
+  }
   if (config.kind === 'dense') return (await trainDense(network, config.budget, context)).result
   const dense = await denseOf(network, config.dense, context)
   const { graph, layers } = await compress(dense, {
@@ -59,17 +62,6 @@ export async function run(config: DeepConfig, context: CellContext): Promise<Dee
   const { result } = await train(graph, side, config.budget, options, context)
   const error = Math.max(...layers.map(({ relativeError }) => relativeError))
   return { ...result, error, sensitivity: layers.reduce((sum, layer) => sum + layer.sensitivity, 0) }
-}
-
-// Speed does not depend on the weights.
-async function time({ batch, parts }: { batch: number; parts: readonly number[] }, context: CellContext): Promise<Timing[]> {
-  const dense = residualNetwork(1)
-  const contestants: Contestant[] = [{ name: 'dense', graph: dense, runtimes }]
-  for (const part of parts) {
-    const { graph } = await compress(dense, { whenSlower: 'replace', layers: residualRanks(part), seed: 1, maxIterations: 2 })
-    contestants.push({ name: partName(part), graph, runtimes: ['polyadic', 'onnxruntime'] })
-  }
-  return measureLatency(contestants, [batch, 1, side, side], context)
 }
 
 /** As the tables call it. */

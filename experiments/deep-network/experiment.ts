@@ -1,6 +1,6 @@
 // A residual network that we train on the characters, decomposed as a whole: where plain factors are said to break fine-tuning.
 
-import type { Experiment } from '../framework/experiment.js'
+import { type Experiment, seedsOf } from '../framework/experiment.js'
 import type { Budget } from '../common/from-scratch.js'
 import { type DeepConfig, type DeepResult, type DeepStart, run, starts } from './compute.js'
 import { report } from './report.js'
@@ -28,7 +28,7 @@ export const deepNetwork: Experiment<DeepConfig, DeepResult> = {
     })
     return [
       { kind: 'dense', budget: small(dense) },
-      ...(isQuick ? [1] : [1, 2, 3]).flatMap((seed) => [...parts].reverse().flatMap((part) => names.map((start) => cp(part, start, seed)))),
+      ...seedsOf(scale).flatMap((seed) => [...parts].reverse().flatMap((part) => names.map((start) => cp(part, start, seed)))),
       ...(isQuick ? [1] : [1, 64]).map((batch): DeepConfig => ({ kind: 'time', batch, parts }))
     ]
   },

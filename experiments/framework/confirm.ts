@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Config, Experiment } from './experiment.js'
 import { groupBy } from './statistics.js'
-import { provenance, runCell, type RunOptions } from './run.js'
+import { computeCell, type RunOptions } from './run.js'
 import { Store } from './store.js'
 
 /**
@@ -26,19 +26,13 @@ export async function confirmExperiment<C extends Config, R>(
     if (signal.aborted) return
     const { key, config, cell } = group.reduce((a, b) => (b.cell.seconds < a.cell.seconds ? b : a))
     log(`${experiment.name}: ${key}, for ${group.length} of its kind`)
-    const started = performance.now()
-    const result = await runCell(store, config, key, { scale, signal }).catch((error: unknown) => {
-      if (!signal.aborted) throw error
-    })
-    if (result === undefined) return
-    const seconds = Math.round(performance.now() - started) / 1000
-    const now = { ...provenance(), hashes: store.hashes(config) }
-    await store.put(key, { config, result, seconds, ...now })
-    if (!isDeepStrictEqual(figuresOf(result), figuresOf(cell.result))) {
+    const again = await computeCell(store, config, key, { scale, signal })
+    if (again === undefined) return
+    if (!isDeepStrictEqual(figuresOf(again.result), figuresOf(cell.result))) {
       log('  other figures than before: the others stay stale')
       continue
     }
-    const { date, commit } = now
+    const { date, commit } = again
     for (const other of group) {
       if (other.key !== key)
         await store.put(other.key, { ...other.cell, hashes: store.hashes(other.config), confirmed: { by: key, date, commit } })

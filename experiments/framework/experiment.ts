@@ -5,6 +5,11 @@ import type { Component } from './components.js'
 /** Full size, or in miniature: the same steps on little data, whose figures mean nothing. */
 export type Scale = 'full' | 'quick'
 
+/** Of what a table gives with its spread. */
+export function seedsOf(scale: Scale): readonly number[] {
+  return scale === 'quick' ? [1] : [1, 2, 3]
+}
+
 /** What a cell is: plain data that JSON can hold, its seed in it. */
 export type Config = Readonly<Record<string, unknown>>
 

@@ -7,7 +7,7 @@ import { machine } from '../../lib/report/machine.js'
 import { createProgress } from '../../lib/report/progress.js'
 import { packageVersion } from '../../lib/report/version.js'
 import type { CellContext, Config, Experiment, Finished, Scale } from './experiment.js'
-import { scratchFolder, Store } from './store.js'
+import { scratchFolder, Store, type Stored } from './store.js'
 
 export interface RunOptions {
   readonly scale: Scale
@@ -46,19 +46,13 @@ export async function runExperiment<C extends Config, R>(experiment: Experiment<
       isStopped = true
       break
     }
-    const started = performance.now()
     log(`${experiment.name}, cell ${index + 1} of ${cells.length}: ${key}`)
-    const result = await runCell(store, config, key, options).catch((error: unknown) => {
-      if (signal.aborted) return undefined
-      throw error
-    })
-    if (result === undefined) {
+    const cell = await computeCell(store, config, key, options)
+    if (cell === undefined) {
       isStopped = true
       break
     }
-    const seconds = Math.round(performance.now() - started) / 1000
-    await store.put(key, { config, result, seconds, ...provenance(), hashes: store.hashes(config) })
-    log(`  done in ${formatClock(seconds)}`)
+    log(`  done in ${formatClock(cell.seconds)}`)
     computed++
   }
   const stale = cells
@@ -66,6 +60,25 @@ export async function runExperiment<C extends Config, R>(experiment: Experiment<
     .filter(({ changed }) => changed.length > 0)
   const missing = cells.filter(({ key }) => store.get(key) === undefined).map(({ key }) => key)
   return { computed, kept: cells.length - missing.length - computed, isStopped, missing, stale }
+}
+
+/** Computes a cell and puts it into the cache; undefined when the run was stopped before it was done. */
+export async function computeCell<C extends Config, R>(
+  store: Store<C, R>,
+  config: C,
+  key: string,
+  options: Pick<RunOptions, 'scale' | 'signal'>
+): Promise<Stored<C, R> | undefined> {
+  const started = performance.now()
+  const result = await runCell(store, config, key, options).catch((error: unknown) => {
+    if (options.signal.aborted) return undefined
+    throw error
+  })
+  if (result === undefined) return undefined
+  const seconds = Math.round(performance.now() - started) / 1000
+  const cell = { config, result, seconds, ...provenance(), hashes: store.hashes(config) }
+  await store.put(key, cell)
+  return cell
 }
 
 /** The cells that are in the cache. */
@@ -78,7 +91,7 @@ export async function finishedCells<C extends Config, R>(experiment: Experiment<
   })
 }
 
-export async function runCell<C extends Config, R>(
+async function runCell<C extends Config, R>(
   store: Store<C, R>,
   config: C,
   key: string,
@@ -109,7 +122,7 @@ function digest(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8)
 }
 
-export function provenance() {
+function provenance() {
   return {
     date: new Date().toISOString(),
     commit: currentCommit() ?? 'unknown',

@@ -1,5 +1,4 @@
 import { patch } from '../../examples/charnet/architecture.js'
-import { compress, type Graph } from '../../lib/index.js'
 import {
   decompose,
   denseCharNet,
@@ -13,7 +12,7 @@ import {
   type Tuning,
   validationAccuracy
 } from '../common/charnet.js'
-import { type Contestant, measureLatency, runtimes, type Timing } from '../common/latency.js'
+import { measureCompressed, type Timing } from '../common/latency.js'
 import type { CellContext } from '../framework/experiment.js'
 
 /** A way from the dense network to the decomposed one. */
@@ -66,20 +65,13 @@ export async function run(config: PastConfig, context: CellContext): Promise<Pas
   const dense = await denseCharNet()
   if (config.kind === 'dense')
     return { validation: await validationAccuracy(dense, context), test: await testAccuracy(dense, context), ...size(dense) }
-  if (config.kind === 'time') return { timings: await time(dense, config, context) }
+  if (config.kind === 'time') {
+    const compressed = config.ranks.map((ranks) => [ranksText(ranks), ranks] as const)
+    return { timings: await measureCompressed(dense, compressed, [config.batch, 1, patch, patch], context) }
+  }
   const isDense = config.kind === 'dense, tuned'
   const begin = isDense ? { graph: dense, errors: {} } : await decompose(dense, config.ranks, config.settings.start, config.seed, context)
   const testBefore = await testAccuracy(begin.graph, context)
   const { graph, ...tuned } = await tune(begin.graph, isDense ? config.tuning : config.settings.tuning, config.seed, context)
   return { ...size(graph), errors: begin.errors, testBefore, test: await testAccuracy(graph, context), ...tuned }
-}
-
-// Speed does not depend on the weights: a few iterations make the chains.
-async function time(dense: Graph, { batch, ranks }: { batch: number; ranks: readonly Ranks[] }, context: CellContext): Promise<Timing[]> {
-  const contestants: Contestant[] = [{ name: 'dense', graph: dense, runtimes }]
-  for (const layers of ranks) {
-    const { graph } = await compress(dense, { whenSlower: 'replace', layers, seed: 1, maxIterations: 2 })
-    contestants.push({ name: ranksText(layers), graph, runtimes: ['polyadic', 'onnxruntime'] })
-  }
-  return measureLatency(contestants, [batch, 1, patch, patch], context)
 }

@@ -1,7 +1,7 @@
 // How far CharNet goes: all three large convolutions decomposed, ranks chosen by layer, tuned for longer, with and without a teacher.
 
 import { type Ranks, ranksText, type Tuning } from '../common/charnet.js'
-import type { Experiment, Scale } from '../framework/experiment.js'
+import { type Experiment, type Scale, seedsOf } from '../framework/experiment.js'
 import { type LongTuning, type PastConfig, type PastResult, type Recipe, run } from './compute.js'
 import { report } from './report.js'
 
@@ -67,7 +67,7 @@ export const pastThePaper: Experiment<PastConfig, PastResult> = {
 
 function cells(scale: Scale): PastConfig[] {
   const isQuick = scale === 'quick'
-  const seeds = isQuick ? [1] : [1, 2, 3]
+  const seeds = seedsOf(scale)
   const small = (recipe: Recipe): Recipe => (isQuick ? { ...recipe, tuning: { ...recipe.tuning, images: 640, epochs: 1 } } : recipe)
   const tried = isQuick ? curve.slice(2, 4) : curve
   return [

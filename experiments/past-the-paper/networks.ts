@@ -1,7 +1,8 @@
 // What the measured cells say: networks over their seeds, times by batch size, and which network is picked.
 
 import { ranksText } from '../common/charnet.js'
-import { float32Runtimes, type Timing } from '../common/latency.js'
+import type { Timing } from '../common/latency.js'
+import { fastestDense } from '../common/speed-section.js'
 import type { Finished } from '../framework/experiment.js'
 import { groupBy, mean } from '../framework/statistics.js'
 import type { Dense, PastConfig, PastResult, Timed, Trained } from './compute.js'
@@ -24,9 +25,13 @@ export function timesOf(cells: readonly Cell[], batch: number): Times | undefine
   const { timings } = found
   const at = (name: string, runtime: string): number =>
     (timings.find((one) => one.name === name && one.runtime === runtime)?.ms ?? Number.NaN) / batch
-  const dense = timings.filter(({ name, runtime }) => name === 'dense' && float32Runtimes.includes(runtime))
-  const fastestDense = dense.reduce<Timing | undefined>((a, b) => (a !== undefined && a.ms <= b.ms ? a : b), undefined)
-  return { batch, timings, fastestDense, ours: (name) => at(name, 'polyadic'), onnxruntimeDense: at('dense', 'onnxruntime') }
+  return {
+    batch,
+    timings,
+    fastestDense: fastestDense(timings),
+    ours: (name) => at(name, 'polyadic'),
+    onnxruntimeDense: at('dense', 'onnxruntime')
+  }
 }
 
 /** The dense network as it is, and tuned with the budget of the decomposed ones. */

@@ -1,7 +1,7 @@
 // The paper's remark that a decomposed network sometimes generalises better than the original: does it here, and at which rank?
 
 import { type Ranks, ranksText, type Tuning } from '../common/charnet.js'
-import type { Experiment } from '../framework/experiment.js'
+import { type Experiment, seedsOf } from '../framework/experiment.js'
 import { type RegularConfig, type RegularResult, run } from './compute.js'
 import { report } from './report.js'
 
@@ -16,7 +16,7 @@ export const regularisation: Experiment<RegularConfig, RegularResult> = {
     const isQuick = scale === 'quick'
     const used = isQuick ? { ...tuning, images: 128, epochs: 1 } : tuning
     const tried = [null, ...(isQuick ? [16] : ranks)].map((rank): Ranks | null => (rank === null ? null : { conv2: rank, conv3: rank }))
-    return (isQuick ? [1] : [1, 2, 3]).flatMap((seed) => tried.map((one): RegularConfig => ({ ranks: one, seed, tuning: used })))
+    return seedsOf(scale).flatMap((seed) => tried.map((one): RegularConfig => ({ ranks: one, seed, tuning: used })))
   },
   key: ({ ranks: one, seed }) => `${one === null ? 'dense' : ranksText(one)}, seed ${seed}`,
   run,

@@ -1,7 +1,6 @@
 import { patch } from '../../examples/charnet/architecture.js'
-import { compress } from '../../lib/index.js'
 import { decompose, denseCharNet, size, type Start, testAccuracy, tune, type Tuning } from '../common/charnet.js'
-import { type Contestant, measureLatency, runtimes, type Timing } from '../common/latency.js'
+import { measureCompressed, type Timing } from '../common/latency.js'
 import type { CellContext } from '../framework/experiment.js'
 
 export type SecondConfig = StartConfig | TimeConfig
@@ -32,7 +31,10 @@ export interface StartResult {
 }
 
 export async function run(config: SecondConfig, context: CellContext): Promise<SecondResult> {
-  if ('kind' in config) return { timings: await time(config, context) }
+  if ('kind' in config) {
+    const compressed = config.ranks.map((rank) => [String(rank), { conv2: rank }] as const)
+    return { timings: await measureCompressed(await denseCharNet(), compressed, [config.batch, 1, patch, patch], context) }
+  }
   const { rank, start, seed, tuning } = config
   const { graph: decomposed, errors, seconds } = await decompose(await denseCharNet(), { conv2: rank }, start, seed, context)
   const before = await testAccuracy(decomposed, context)
@@ -47,15 +49,4 @@ export async function run(config: SecondConfig, context: CellContext): Promise<S
     after: await testAccuracy(graph, context),
     validation
   }
-}
-
-// Speed does not depend on the weights: a few iterations make the chains.
-async function time({ batch, ranks }: TimeConfig, context: CellContext): Promise<Timing[]> {
-  const dense = await denseCharNet()
-  const contestants: Contestant[] = [{ name: 'dense', graph: dense, runtimes }]
-  for (const rank of ranks) {
-    const { graph } = await compress(dense, { whenSlower: 'replace', layers: { conv2: rank }, seed: 1, maxIterations: 2 })
-    contestants.push({ name: String(rank), graph, runtimes: ['polyadic', 'onnxruntime'] })
-  }
-  return measureLatency(contestants, [batch, 1, patch, patch], context)
 }

@@ -1,7 +1,7 @@
 // The paper's first experiment: CharNet's second layer at many ranks, from starts of many qualities, before and after tuning.
 
 import { starts, type Tuning } from '../common/charnet.js'
-import type { Experiment } from '../framework/experiment.js'
+import { type Experiment, seedsOf } from '../framework/experiment.js'
 import { run, type SecondConfig, type SecondResult } from './compute.js'
 import { report } from './report.js'
 
@@ -19,7 +19,7 @@ export const secondLayer: Experiment<SecondConfig, SecondResult> = {
     const used = isQuick ? { ...tuning, images: 256 } : tuning
     const tried = isQuick ? [8, 16] : ranks
     return [
-      ...(isQuick ? [1] : [1, 2, 3]).flatMap((seed) =>
+      ...seedsOf(scale).flatMap((seed) =>
         tried.flatMap((rank) => starts.map((start): SecondConfig => ({ rank, start, seed, tuning: used })))
       ),
       ...[1, 64].map((batch): SecondConfig => ({ kind: 'time', batch, ranks: tried }))

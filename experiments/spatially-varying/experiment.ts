@@ -1,7 +1,7 @@
 // The paper's outlook: layers whose kernels vary over the image, as sums of rank-one terms with factors over places as well.
 
 import type { Budget } from '../common/from-scratch.js'
-import type { Experiment } from '../framework/experiment.js'
+import { type Experiment, seedsOf } from '../framework/experiment.js'
 import { type LocalConfig, type LocalResult, run } from './compute.js'
 import { report } from './report.js'
 
@@ -17,7 +17,7 @@ export const spatiallyVarying: Experiment<LocalConfig, LocalResult> = {
     const small = (budget: Budget): Budget => (isQuick ? { ...budget, images: 128, epochs: 1 } : budget)
     const [full, short] = [small(scratch), small(tuning)]
     const ranks = isQuick ? [8] : [8, 16, 32, 64]
-    return (isQuick ? [1] : [1, 2, 3]).flatMap((seed): LocalConfig[] => {
+    return seedsOf(scale).flatMap((seed): LocalConfig[] => {
       const decomposed = (rank: number): LocalConfig => ({ kind: 'decomposed', rank, seed, budget: short, local: full })
       return [
         { kind: 'shared', seed, budget: full },

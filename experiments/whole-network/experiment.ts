@@ -1,7 +1,7 @@
 // The paper's second experiment: both large layers of CharNet at rank 64, one after the other and at once.
 
 import { type Ranks, ranksText, type Tuning } from '../common/charnet.js'
-import type { Experiment } from '../framework/experiment.js'
+import { type Experiment, seedsOf } from '../framework/experiment.js'
 import { run, type WholeConfig, type WholeResult } from './compute.js'
 import { report } from './report.js'
 
@@ -17,7 +17,7 @@ export const wholeNetwork: Experiment<WholeConfig, WholeResult> = {
     const total = isQuick ? { ...tuning, images: 256, epochs: 2 } : tuning
     // As many epochs in all.
     const half = { ...total, epochs: total.epochs / 2 }
-    return (isQuick ? [1] : [1, 2, 3]).flatMap((seed): WholeConfig[] => [
+    return seedsOf(scale).flatMap((seed): WholeConfig[] => [
       { stages: [{ ...conv2, ...conv3 }], seed, tuning: total },
       { stages: [conv2, conv3], seed, tuning: half }
     ])
