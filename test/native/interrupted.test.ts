@@ -1,6 +1,4 @@
 // Work that does not come to its end: aborted, or refused a thread or memory. What is done afterwards must not be touched by it.
-import { spawnSync } from 'node:child_process'
-import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { floatTensor, makeGraph, makeNode, Session } from '../../lib/index.js'
@@ -9,6 +7,7 @@ import { runJob } from '../../lib/native/jobs.js'
 import { noise } from '../helpers/networks.js'
 import { manyLoops } from '../helpers/many-loops.js'
 import { generator, PlanBuilder } from '../helpers/plan-builder.js'
+import { preloadLibrary } from '../helpers/preload.js'
 import { sameBits } from '../helpers/same-bits.js'
 
 t.setTimeout(0)
@@ -90,22 +89,19 @@ t.test('what is aborted in the queue does not wait for what is in front of it', 
   t.pass('its neighbours in the queue have run')
 })
 
-const child = (name: string): string => fileURLToPath(new URL(`child/${name}`, import.meta.url))
-const library = path.join(t.testdir(), 'refusals.so')
-const compiled = spawnSync(process.env.CC ?? 'cc', ['-O1', '-shared', '-fPIC', '-o', library, child('refusals.c'), '-ldl'], {
-  encoding: 'utf8'
-})
 const cases = {
   'no compute thread': { ALLOWED_THREADS: '0' },
   'no helpers': { ALLOWED_THREADS: '1' },
   'no memory on a helper': { REFUSED_BYTES: '1024' }
 }
+const refusals = preloadLibrary('refusals.c', t.testdir())
 
-if (process.platform !== 'linux' || compiled.status !== 0 || process.env.POLYADIC_SANITIZER !== undefined) {
-  t.pass(`needs glibc, a C compiler and its own malloc: ${compiled.error?.message ?? compiled.stderr}`, { skip: true })
+if (typeof refusals === 'string') {
+  t.pass(refusals, { skip: true })
 } else {
+  const child = fileURLToPath(new URL('child/refusals.ts', import.meta.url))
   for (const [name, settings] of Object.entries(cases)) {
-    const env = { ...process.env, ...settings, LD_PRELOAD: library }
-    t.spawn(process.execPath, [...process.execArgv, child('refusals.ts')], { env }, name)
+    const env = { ...process.env, ...settings, LD_PRELOAD: refusals.library }
+    t.spawn(process.execPath, [...process.execArgv, child], { env }, name)
   }
 }
