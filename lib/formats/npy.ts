@@ -156,11 +156,18 @@ function parseType(header: string, name: string): DataType {
   if (dtype === undefined || !(descr[0] === '<' || descr[0] === '|' || descr[0] === '=')) {
     throw new PolyadicError(
       'POLYADIC_UNSUPPORTED',
-      `${show(name)}: NumPy type ${show(descr)} is not supported, expected a little-endian number`,
+      `${show(name)}: NumPy type ${show(descr)} is not supported, expected a little-endian number${remedyFor(descr)}`,
       { subject: name }
     )
   }
   return dtype
+}
+
+/** What to do about it, in NumPy. */
+function remedyFor(descr: string): string {
+  if (types[descr.slice(1)] !== undefined) return `: save x.astype('<${descr.slice(1)}')`
+  if (/^\|O|^[<>|=][UO]|^\|S/.test(descr)) return `: save x.astype('int64') of whole numbers, x.astype('float32') of others`
+  return ''
 }
 
 function parseShape(header: string, name: string): number[] {
