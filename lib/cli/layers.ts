@@ -1,9 +1,12 @@
-import { show } from '../errors.js'
+import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { inlineCalls } from '../graph/inline.js'
 import type { CompressOptions, LayerOptions } from '../replacement/compress.js'
+import { isLayer } from '../replacement/layer.js'
 import { type CompressibleLayer, compressibleLayers } from '../replacement/layers.js'
 import { list } from './arguments.js'
 import { type Arguments, UsageError } from './command.js'
+import { didYouMean, nearest } from './nearest.js'
 
 /** What `--rank` says of a layer: a number of components, `full`, or a part of the outputs that its groups have (`C/2`). */
 type RankText = number | 'full' | { readonly divisor: number }
@@ -58,12 +61,18 @@ export function resolveLayers(graph: Graph, { ranks, forms }: LayerRequests): Co
   // Looking at every layer takes a while in a large network: only where it is asked for.
   const isNeeded = ranks.some(({ pattern, rank }) => pattern.includes('*') || typeof rank === 'object')
   const known = isNeeded ? compressibleLayers(graph) : []
+  const strangers = strangersOf(graph, ranks)
   const layers = new Map<string, LayerOptions['rank']>()
   for (const { pattern, rank } of ranks) {
     if (pattern.includes('*')) continue
     const own = known.find(({ name }) => name === pattern)
     if (typeof rank === 'object' && own === undefined)
-      throw new UsageError(`--rank: C/${rank.divisor} needs the name of a layer, ${show(pattern)} is none (polyadic inspect lists them)`)
+      throw new UsageError(
+        `--rank: C/${rank.divisor} needs the name of a layer, ${show(pattern)} is none${strangers(pattern) ?? seeInspect}`
+      )
+    const stranger = strangers(pattern)
+    if (stranger !== undefined)
+      throw new PolyadicError('POLYADIC_ARGUMENT', `--rank: ${show(pattern)} names no layer${stranger}`, { subject: pattern })
     layers.set(pattern, numberOf(rank, own))
   }
   for (const { pattern, rank } of ranks.filter(({ pattern }) => pattern.includes('*'))) {
@@ -76,6 +85,25 @@ export function resolveLayers(graph: Graph, { ranks, forms }: LayerRequests): Co
   const stranger = [...forms.keys()].find((name) => !layers.has(name))
   if (stranger !== undefined) throw new UsageError(`--form: layer ${show(stranger)} has no --rank`)
   return Object.fromEntries([...layers].map(([name, rank]) => [name, forms.has(name) ? { rank, form: forms.get(name) as 'matrix' } : rank]))
+}
+
+const seeInspect = ' (polyadic inspect lists them)'
+const listed = 8
+
+/** Of a name that no node, value or weight has: which layers there are, those with a name like it first. `undefined` of any other name. */
+function strangersOf(model: Graph, ranks: LayerRequests['ranks']): (name: string) => string | undefined {
+  if (ranks.every(({ pattern }) => pattern.includes('*'))) return () => undefined
+  const { nodes } = inlineCalls(model, isLayer)
+  const known = new Set(nodes.flatMap((node) => [node.name, ...node.outputs, ...(isLayer(node) ? [node.inputs[1]] : [])]))
+  const layers = nodes.filter(isLayer).map(({ name }) => name)
+  return (name) => {
+    if (known.has(name)) return undefined
+    const near = nearest(name, layers)
+    if (near.length > 0) return `${didYouMean(near.map(show))}${seeInspect}`
+    if (layers.length === 0) return ': the network has no Conv, Gemm or MatMul'
+    const more = layers.length > listed ? ` and ${layers.length - listed} more${seeInspect}` : ''
+    return `: there are ${layers.slice(0, listed).map(show).join(', ')}${more}`
+  }
 }
 
 function numberOf(rank: RankText, layer: CompressibleLayer | undefined): LayerOptions['rank'] {
