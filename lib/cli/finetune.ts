@@ -2,10 +2,12 @@ import { stat } from 'node:fs/promises'
 import { writeOnnx } from '../onnx/write.js'
 import { formatPercent } from '../report/format.js'
 import { evaluate } from '../training/evaluate.js'
-import { checkOutputs, flag, onePositional, requiredText, text } from './arguments.js'
+import { checkNetworkFile, checkOutputs, flag, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, Interrupted } from './command.js'
 import { loadNetwork } from './network.js'
+import { checkShapeNames, exampleShape, shapeOptions } from './shapes.js'
 import {
+  checkTrainable,
   given,
   measure,
   quality,
@@ -39,8 +41,10 @@ export const finetune: Command = {
   async run(args, context) {
     const file = onePositional(args, 'MODEL.onnx')
     const [folder, output] = [requiredText(args, 'data'), requiredText(args, 'output', '-o')]
+    shapeOptions(args) // whether they can be read at all
     const settings = await tuningSettings(args, trainingSettings(args))
     const teacher = text(args, 'teacher')
+    await checkNetworkFile(output)
     await checkOutputs({ '--output': output, '--checkpoint': settings.checkpoint?.path }, [
       file,
       ...(teacher === undefined ? [] : [teacher])
@@ -57,26 +61,31 @@ interface Files {
 
 async function tune(args: Arguments, settings: TrainingSettings, { file, folder, output }: Files, context: Context): Promise<void> {
   const graph = await loadNetwork(file)
-  const { inputShape, batchSize, seed } = settings
-  const data = await trainingData(args, folder, graph, {
-    ...given('shape', inputShape),
-    ...given('batchSize', batchSize),
-    ...given('seed', seed)
-  })
+  const { batchSize, seed } = settings
+  checkShapeNames(shapeOptions(args), [graph])
+  const shape = exampleShape(graph, shapeOptions(args), 'example')
+  const reading = { ...given('shape', shape), ...given('batchSize', batchSize), ...given('seed', seed) }
+  const data = await trainingData(args, folder, graph, reading, context)
+  checkTrainable(graph, data, settings)
   const result = await train(graph, data, settings, context)
   const test =
     data.test && data.kind === 'labels'
       ? await evaluate(result.graph, data.test, {
           ...given('threads', settings.threads),
           ...given('logits', settings.logits),
-          ...given('inputShape', inputShape),
+          inputShape: data.example,
           signal: context.signal
         })
       : undefined
   context.signal.throwIfAborted()
   await writeOnnx(result.graph, output)
   if (flag(args, 'json'))
-    return context.printJson({ output, ...trainingSummary(result, data), ...(test && { test_accuracy: 100 * test.accuracy }) })
+    return context.printJson({
+      output,
+      data: data.split,
+      ...trainingSummary(result, data),
+      ...(test && { test_accuracy: 100 * test.accuracy })
+    })
   const tested = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''
   context.print(`${output} written: ${measure(data)} ${quality(result.best, data)} (epoch ${result.best.epoch})${tested}`)
 }

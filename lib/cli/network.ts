@@ -1,4 +1,4 @@
-import { PolyadicError, show } from '../errors.js'
+import { type ErrorCode, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { readOnnx } from '../onnx/read.js'
 import { type Cost, cost } from '../operators/cost.js'
@@ -24,13 +24,19 @@ export function totals(graph: Graph, shapes: Shapes | undefined): Totals {
   return { parameters: floats.reduce((sum, { data }) => sum + data.length, 0), macs: undefined }
 }
 
+/** Why something cannot be told. */
+export interface Problem {
+  readonly problem: string
+  readonly code: ErrorCode
+}
+
 /** The cost, or why it cannot be told. */
-export function tryCost(graph: Graph, shapes: Shapes | undefined): Cost | { readonly problem: string } {
+export function tryCost(graph: Graph, shapes: Shapes | undefined): Cost | Problem {
   try {
     return cost(graph, shapes)
   } catch (error) {
     if (!(error instanceof PolyadicError)) throw error
-    return { problem: error.message }
+    return { problem: error.message, code: error.code }
   }
 }
 

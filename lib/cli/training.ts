@@ -1,10 +1,13 @@
+import { PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { formatPercent, significant } from '../report/format.js'
 import { fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
 import type { Evaluation } from '../training/loop.js'
+import { checkOptions, fineTuneDefaults } from '../training/options.js'
+import { prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
-import { dataHelp, dataOptions, type TrainingData } from './training-data.js'
+import { checkAnswers, dataHelp, dataOptions, type TrainingData } from './training-data.js'
 
 /** Options of everything that trains. */
 export const trainingOptions: Command['options'] = {
@@ -59,6 +62,27 @@ export function given<K extends string, T>(name: K, value: T | undefined): { [P 
   return value === undefined ? {} : ({ [name]: value } as { [P in K]?: T })
 }
 
+/**
+ * Fails now where `train` would fail at its first step: options out of range, an operator without a gradient, labels that are no classes of the
+ * network, targets that are not of its output's size.
+ */
+export function checkTrainable(graph: Graph, data: TrainingData, settings: TrainingSettings): void {
+  if (data.kind === 'inputs alone' && settings.distillation === undefined)
+    throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
+  const { batchSize = fineTuneDefaults.batchSize, threads, logits, batchNorm, dropout = fineTuneDefaults.dropout } = settings
+  checkOptions({ ...settings, train: data.train, validation: data.validation })
+  try {
+    // Frozen layers and groups may be named after what a decomposition makes of the network.
+    const shape = { batchSize, threads, logits, inputShape: data.example, batchStatistics: batchNorm === 'batch', dropout }
+    const { trainer, classes, outputSize } = prepareTraining(graph, shape)
+    trainer.close()
+    checkAnswers(data.arrays, { classes, outputSize })
+  } catch (error) {
+    // What is too large to be trained as it is may be small enough once it is decomposed.
+    if (!(error instanceof PolyadicError && error.code === 'POLYADIC_MEMORY')) throw error
+  }
+}
+
 /** Trains with progress on the terminal: towards classes, or towards values where the data has those. */
 export async function train(
   graph: Graph,
@@ -66,10 +90,9 @@ export async function train(
   settings: TrainingSettings,
   { signal, progress }: Context
 ): Promise<FineTuneResult> {
-  if (data.kind === 'inputs alone' && settings.distillation === undefined)
-    throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
   const result = await fineTune(graph, {
     ...settings,
+    inputShape: data.example,
     ...(data.kind === 'targets' && { loss: 'mean-squared' }),
     train: data.train,
     validation: data.validation,
