@@ -18,6 +18,7 @@ import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
 import { loadNetwork, type Shapes, type Totals, totals } from './network.js'
 import { checkShapeNames, concreteShapes, exampleShape, type GivenShapes, knownShapes, openInput, shapeOptions } from './shapes.js'
 import {
+  checkFrozen,
   checkTrainable,
   given,
   measure,
@@ -88,6 +89,7 @@ export const compressCommand: Command = {
     const graph = await loadNetwork(plan.file)
     checkShapeNames(plan.shapes, [graph])
     const layers = resolveLayers(graph, plan.layers)
+    checkFrozen(graph, plan.training)
     // What cannot be is refused before the work begins: it should not cost minutes.
     const data = await readData(args, plan, graph, context)
     const shapes = shapesOf(graph, plan, data)
@@ -267,8 +269,10 @@ function remarks(plan: Plan, { graph, compressed, shapes }: Done): string[] {
     shapes === undefined ? graph.inputs.find((input) => knownShapes({ ...graph, inputs: [input] }, plan.shapes) === undefined) : undefined
   if (plan.options.whenSlower !== 'replace' && open !== undefined && untimed.length > 0)
     lines.push(`not timed, and replaced whether that is faster on this CPU or not: ${untimed.join(', ')}; ${openInput(open)}`)
-  for (const { name, rank, requestedRank } of layers)
-    if (rank < requestedRank) lines.push(`${name}: rank ${rank} instead of ${requestedRank}: more are not needed, or vanished`)
+  for (const { name, rank, requestedRank, relativeError } of layers) {
+    const reason = relativeError < 5e-5 ? 'which is exact' : 'the other components vanished'
+    if (rank < requestedRank) lines.push(`${name}: rank ${rank} instead of ${requestedRank}, ${reason}`)
+  }
   const grown = (before: keyof LayerReport, after: keyof LayerReport): string =>
     layers
       .filter((layer) => Number(layer[after]) > Number(layer[before]))

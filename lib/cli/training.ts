@@ -1,4 +1,4 @@
-import { PolyadicError } from '../errors.js'
+import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { formatPercent, significant } from '../report/format.js'
 import { fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
@@ -7,6 +7,7 @@ import { checkOptions, fineTuneDefaults } from '../training/options.js'
 import { prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
+import { didYouMean, nearest } from './nearest.js'
 import { checkAnswers, dataHelp, dataOptions, type TrainingData } from './training-data.js'
 
 /** Options of everything that trains. */
@@ -71,6 +72,14 @@ export function checkTrainable(graph: Graph, data: TrainingData, settings: Train
     throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
   const { batchSize = fineTuneDefaults.batchSize, threads, logits, batchNorm, dropout = fineTuneDefaults.dropout } = settings
   checkOptions({ ...settings, train: data.train, validation: data.validation })
+  if (data.split.train < batchSize)
+    throw new PolyadicError(
+      'POLYADIC_ARGUMENT',
+      `${data.split.train} examples to train on are no whole batch of ${batchSize}: give a smaller --batch`,
+      {
+        subject: 'batch'
+      }
+    )
   try {
     // Frozen layers and groups may be named after what a decomposition makes of the network.
     const shape = { batchSize, threads, logits, inputShape: data.example, batchStatistics: batchNorm === 'batch', dropout }
@@ -80,6 +89,22 @@ export function checkTrainable(graph: Graph, data: TrainingData, settings: Train
   } catch (error) {
     // What is too large to be trained as it is may be small enough once it is decomposed.
     if (!(error instanceof PolyadicError && error.code === 'POLYADIC_MEMORY')) throw error
+  }
+}
+
+/** Throws POLYADIC_ARGUMENT for a name to freeze that neither the network has nor what a decomposition makes of one of its nodes. */
+export function checkFrozen(graph: Graph, { frozen = [] }: TrainingSettings): void {
+  const nodes = graph.nodes.map(({ name }) => name)
+  for (const name of frozen) {
+    if (typeof name !== 'string' || graph.initializers.has(name)) continue
+    if (nodes.some((node) => node === name || name.startsWith(`${node}/`))) continue
+    throw new PolyadicError(
+      'POLYADIC_ARGUMENT',
+      `--freeze: ${show(name)} names no node or weights${didYouMean(nearest(name, nodes).map(show))}`,
+      {
+        subject: name
+      }
+    )
   }
 }
 

@@ -137,6 +137,12 @@ t.test('compress: what cannot be trained, or measured, is refused before the dec
   const options = await compress('fixed.onnx', file('fine'), '--momentum', '3')
   t.match(options, { code: 1, stderr: /momentum/ })
   t.notMatch(options.stderr, /decomposed/)
+  const few = await compress('fixed.onnx', file('fine'), '--batch', '32')
+  t.match(few, { code: 1, stderr: /18 examples to train on are no whole batch of 32: give a smaller --batch/ })
+  t.notMatch(few.stderr, /decomposed/)
+  const freeze = await compress('fixed.onnx', file('fine'), '--freeze', 'cnov1')
+  t.match(freeze, { code: 1, stderr: /--freeze: "cnov1" names no node or weights; did you mean "conv1"/ })
+  t.notMatch(freeze.stderr, /decomposed/)
   const unknown = {
     ...withLast(openNetwork(), 'Sharpen', 'org.example'),
     opsets: new Map([
