@@ -3,26 +3,19 @@ import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
 import { halfWeights } from '../replacement/half-weights.js'
-import { layerRows, shortLayerColumns } from '../report/compression.js'
 import { PolyadicError, show } from '../errors.js'
-import { consumers } from '../graph/rewrite.js'
-import type { LayerReport } from '../replacement/layer-report.js'
-import { formatChange, formatCount, formatMilliseconds } from '../report/format.js'
-import { textTable } from '../report/table.js'
 import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
-import type { FineTuneResult } from '../training/fine-tune.js'
 import { checkNetworkFile, checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 import { checkReportable, compressionHtml } from './compress-report.js'
+import { type Done, summary } from './compress-summary.js'
 import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
-import { loadNetwork, type Shapes, type Totals, totals } from './network.js'
-import { checkShapeNames, concreteShapes, exampleShape, type GivenShapes, knownShapes, openInput, shapeOptions } from './shapes.js'
+import { loadNetwork, type Shapes, totals } from './network.js'
+import { checkShapeNames, concreteShapes, exampleShape, type GivenShapes, knownShapes, shapeOptions } from './shapes.js'
 import {
   checkFrozen,
   checkTrainable,
   given,
-  measure,
-  quality,
   train,
   trainingHelp,
   trainingOptions,
@@ -114,7 +107,7 @@ export const compressCommand: Command = {
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const done: Done = { graph, compressed, before: totals(graph, shapes), after: totals(whole, shapes), shapes, data, tuned }
     if (flag(args, 'json')) context.printJson(jsonOf(plan, done))
-    else context.print(summary(plan, done))
+    else context.print(summary({ ...plan, keepsSlower: plan.options.whenSlower !== 'replace' }, done))
   }
 }
 
@@ -225,82 +218,6 @@ async function decompose(graph: Graph, options: CompressOptions, { signal, progr
   })
   progress.done(`decomposed ${result.layers.length === 1 ? 'one layer' : `${result.layers.length} layers`}`)
   return result
-}
-
-/** What came out. */
-interface Done {
-  /** As it was. */
-  readonly graph: Graph
-  readonly compressed: CompressResult
-  readonly before: Totals
-  readonly after: Totals
-  readonly shapes: Shapes | undefined
-  readonly data: TrainingData | undefined
-  readonly tuned: FineTuneResult | undefined
-}
-
-function summary(plan: Plan, done: Done): string {
-  const { compressed, before, after, data, tuned } = done
-  const lines = [
-    ...(compressed.layers.length === 0 ? [] : [textTable(shortLayerColumns, layerRows(compressed.layers)), '']),
-    `parameters     ${formatCount(before.parameters)} → ${formatCount(after.parameters)} (${formatChange(before.parameters, after.parameters)})`,
-    ...(before.macs === undefined || after.macs === undefined
-      ? []
-      : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatChange(before.macs, after.macs)})`])
-  ]
-  for (const { name, rank, latency } of compressed.kept)
-    lines.push(
-      `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is (${latency.densePrecision}), ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} (${latency.chainPrecision}) on this CPU (--when-slower replace)`
-    )
-  lines.push(...remarks(plan, done))
-  if (tuned && data) {
-    const { initial = { accuracy: Number.NaN, loss: Number.NaN }, best } = tuned
-    lines.push(`fine-tuned     ${measure(data)} ${quality(initial, data)} → ${quality(best, data)} on ${data.validation.count} examples`)
-  }
-  return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
-}
-
-/** What somebody may not expect of the layers that were replaced. */
-function remarks(plan: Plan, { graph, compressed, shapes }: Done): string[] {
-  const lines: string[] = []
-  const { layers } = compressed
-  const untimed = layers.filter(({ latency }) => latency === undefined).map(({ name }) => name)
-  const open =
-    shapes === undefined ? graph.inputs.find((input) => knownShapes({ ...graph, inputs: [input] }, plan.shapes) === undefined) : undefined
-  if (plan.options.whenSlower !== 'replace' && open !== undefined && untimed.length > 0)
-    lines.push(`not timed, and replaced whether that is faster on this CPU or not: ${untimed.join(', ')}; ${openInput(open)}`)
-  for (const { name, rank, requestedRank, relativeError } of layers) {
-    const reason = relativeError < 5e-5 ? 'which is exact' : 'the other components vanished'
-    if (rank < requestedRank) lines.push(`${name}: rank ${rank} instead of ${requestedRank}, ${reason}`)
-  }
-  const grown = (before: keyof LayerReport, after: keyof LayerReport): string =>
-    layers
-      .filter((layer) => Number(layer[after]) > Number(layer[before]))
-      .map(({ name }) => name)
-      .join(', ')
-  const slower = grown('macsBefore', 'macsAfter')
-  if (slower !== '') lines.push(`${slower}: more multiply-adds than before at this rank`)
-  const larger = grown('parametersBefore', 'parametersAfter')
-  if (larger !== '') lines.push(`${larger}: more parameters than before at this rank`)
-  return [...lines, ...sharedWeights(graph, layers)]
-}
-
-/** Weights that several nodes use stay in the network for those that were not replaced. */
-function sharedWeights(graph: Graph, layers: readonly LayerReport[]): string[] {
-  const users = consumers(graph)
-  const replaced = new Set(layers.map(({ name }) => name))
-  const told = new Set<string>()
-  return layers.flatMap(({ name }) => {
-    const weight = graph.nodes.find((node) => node.name === name)?.inputs[1] ?? ''
-    const others = (users.get(weight) ?? []).map((node) => node.name).filter((other) => other !== name)
-    if (others.length === 0 || told.has(weight)) return []
-    told.add(weight)
-    const stay = others.filter((other) => !replaced.has(other))
-    if (stay.length === 0) return [`${name} shared its weights ${show(weight)} with ${others.join(', ')}: now each has its own`]
-    return [
-      `${name}: its weights ${show(weight)} are those of ${stay.join(', ')}, too, and stay in the network for ${stay.length === 1 ? 'it' : 'them'}`
-    ]
-  })
 }
 
 function jsonOf(plan: Plan, { compressed: { layers, kept }, before, after, shapes, data, tuned }: Done): Record<string, unknown> {

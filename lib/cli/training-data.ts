@@ -35,11 +35,12 @@ export interface TrainingData {
   readonly arrays: readonly Examples[]
 }
 
+/** As it is in `--json`, too. */
 export interface DataSplit {
   readonly train: number
   readonly validation: number
   readonly test: number
-  readonly validationFrom: string
+  readonly validation_from: string
 }
 
 /** Where examples come from. */
@@ -84,9 +85,9 @@ export async function trainingData(
   return data
 }
 
-function splitText(folder: string, { train, validation, test, validationFrom }: DataSplit): string {
+function splitText(folder: string, { train, validation, test, validation_from }: DataSplit): string {
   const tests = test === 0 ? '' : `, ${test} for the test`
-  return `${show(folder)}: ${train} examples to train on, ${validation} for validation (${validationFrom})${tests}`
+  return `${show(folder)}: ${train} examples to train on, ${validation} for validation (${validation_from})${tests}`
 }
 
 async function arrays(args: Arguments, folder: string, graph: Graph, { shape }: Reading): Promise<TrainingData> {
@@ -102,7 +103,7 @@ async function arrays(args: Arguments, folder: string, graph: Graph, { shape }: 
     test: test && exampleSet(test, example),
     kind: kindOf(train),
     example,
-    split: { train: count(train), validation: count(validation), test: count(test), validationFrom },
+    split: { train: count(train), validation: count(validation), test: count(test), validation_from: validationFrom },
     arrays: [train, validation, ...(test === undefined ? [] : [test])]
   }
 }
@@ -175,7 +176,7 @@ async function images(args: Arguments, folder: string, graph: Graph, { shape, ba
       train: train.count,
       validation: validation.count,
       test: test?.count ?? 0,
-      validationFrom: show(path.join(folder, validationName))
+      validation_from: show(path.join(folder, validationName))
     },
     arrays: []
   }

@@ -98,7 +98,7 @@ t.test('inputs of other axes than N×C×H×W', async (t) => {
 t.test('how the data were split is told', async (t) => {
   const held = await finetune('fixed.onnx', await data('held', [20, 3, 9, 9]), '--json')
   t.match(held.stderr, /held": 18 examples to train on, 2 for validation \(every tenth example of ".*held"\)/)
-  t.match(JSON.parse(held.stdout), { data: { train: 18, validation: 2, test: 0, validationFrom: /^every tenth/ } })
+  t.match(JSON.parse(held.stdout), { data: { train: 18, validation: 2, test: 0, validation_from: /^every tenth/ } })
   await data('split/train', [20, 3, 9, 9])
   await data('split/val', [5, 3, 9, 9])
   t.match((await finetune('fixed.onnx', file('split'))).stderr, /20 examples to train on, 5 for validation \(".*split\/val"\)/)
