@@ -62,6 +62,6 @@ export type { ResultMemory } from './runtime/results.js'
 export { defaultThreads } from './runtime/threads.js'
 
 export { imageFolder, type ImageDecoder, type ImageFit, type ImageFolder, type ImageFolderOptions } from './formats/image-folder.js'
-export { readDataset, type Dataset, type Examples, type LabelledData } from './formats/dataset.js'
+export { readDataset, type Dataset, type Examples, type ExamplesOrigin, type LabelledData } from './formats/dataset.js'
 export { decodeNpy, encodeNpy, readNpy, writeNpy } from './formats/npy.js'
 export { decodeNpz, encodeNpz, readNpz, writeNpz, type Arrays } from './formats/npz.js'

@@ -22,7 +22,7 @@ import { trainingData } from './training-data.js'
 import { tuningHelp, tuningOptions, tuningSettings } from './tuning-options.js'
 
 const help = `
-Train a network further, against labels, towards values (targets.npy, N×… float32, in the place of labels.npy) or
+Train a network further, against labels, towards values (targets.npy in the place of labels.npy) or
 towards another network (--teacher, for which inputs.npy is enough); the best weights by validation are kept.
 
 Usage: polyadic finetune MODEL.onnx --data DIR -o OUT.onnx [--epochs N] [...]

@@ -3,11 +3,11 @@ import { PolyadicError, show } from '../errors.js'
 import {
   type ExampleKind,
   type Examples,
+  type ExamplesOrigin,
   exampleSet,
   isFile,
   isFolder,
   kindOf,
-  type Origin,
   readExamples,
   validationFolder
 } from '../formats/dataset.js'
@@ -23,6 +23,7 @@ import { openInput } from './shapes.js'
 
 /** Examples of a folder, in the form that training takes. */
 export interface TrainingData {
+  readonly folder: string
   readonly train: Batches
   readonly validation: Batches
   readonly test: Batches | undefined
@@ -98,6 +99,7 @@ async function arrays(args: Arguments, folder: string, graph: Graph, { shape }: 
   const example = fittedExample(file, train.inputs.dims.slice(1), singleInput(graph), shape)
   const count = (part: Examples | undefined): number => part?.inputs.dims[0] ?? 0
   return {
+    folder,
     train: exampleSet(train, example),
     validation: exampleSet(validation, example),
     test: test && exampleSet(test, example),
@@ -108,14 +110,19 @@ async function arrays(args: Arguments, folder: string, graph: Graph, { shape }: 
   }
 }
 
-/**
- * Throws POLYADIC_SHAPE or POLYADIC_ARGUMENT, naming file and row, unless labels are classes of a network that has so many, or targets as large as its output.
- */
+/** Throws POLYADIC_SHAPE or POLYADIC_ARGUMENT, naming file and row, unless labels are classes of the network, or targets as large as its output. */
 export function checkAnswers(
-  parts: readonly Examples[],
+  { folder, train, arrays }: TrainingData,
   { classes, outputSize }: { readonly classes: number; readonly outputSize: number }
 ): void {
-  for (const { labels, targets, origin } of parts) {
+  const named = typeof train === 'function' ? train.classes : undefined
+  if (named !== undefined && named.length !== classes)
+    throw new PolyadicError(
+      'POLYADIC_ARGUMENT',
+      `${show(folder)}: ${named.length} folders of classes (${named.slice(0, 8).join(', ')}${named.length > 8 ? ', …' : ''}), the network has ${classes} classes`,
+      { subject: folder }
+    )
+  for (const { labels, targets, origin } of arrays) {
     if (labels !== undefined && origin !== undefined && classes > 0) checkLabels(labels, origin, classes)
     const values = targets && elementCount(targets.dims.slice(1))
     if (values === undefined || values === outputSize) continue
@@ -126,7 +133,7 @@ export function checkAnswers(
   }
 }
 
-function checkLabels(labels: Int32Array, { labels: file = 'labels.npy', rows }: Origin, classes: number): void {
+function checkLabels(labels: Int32Array, { labels: file = 'labels.npy', rows }: ExamplesOrigin, classes: number): void {
   const wrong = labels.findIndex((label) => label >= classes)
   if (wrong < 0) return
   // From 1 to as many as there are classes.
@@ -167,6 +174,7 @@ async function images(args: Arguments, folder: string, graph: Graph, { shape, ba
     )
   }
   return {
+    folder,
     train,
     validation,
     test,

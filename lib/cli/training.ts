@@ -85,7 +85,7 @@ export function checkTrainable(graph: Graph, data: TrainingData, settings: Train
     const shape = { batchSize, threads, logits, inputShape: data.example, batchStatistics: batchNorm === 'batch', dropout }
     const { trainer, classes, outputSize } = prepareTraining(graph, shape)
     trainer.close()
-    checkAnswers(data.arrays, { classes, outputSize })
+    checkAnswers(data, { classes, outputSize })
   } catch (error) {
     // What is too large to be trained as it is may be small enough once it is decomposed.
     if (!(error instanceof PolyadicError && error.code === 'POLYADIC_MEMORY')) throw error

@@ -15,11 +15,11 @@ export interface Examples {
   /** N×…: the values of the output. */
   readonly targets?: FloatTensor
   /** Where they were read. */
-  readonly origin?: Origin
+  readonly origin?: ExamplesOrigin
 }
 
 /** Files of examples. */
-export interface Origin {
+export interface ExamplesOrigin {
   readonly inputs: string
   readonly labels?: string
   readonly targets?: string
