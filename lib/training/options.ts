@@ -1,3 +1,4 @@
+import { checkOptions as checkRecordOfOptions } from '../arguments.js'
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
 import type { Augment, Batches } from './batches.js'
 import type { TrainingEvent } from './loop.js'
@@ -124,7 +125,7 @@ export function withDefaults(options: FineTuneOptions): WithDefaults {
 
 /** Throws POLYADIC_ARGUMENT for the first option that is wrong. */
 export function checkOptions(options: FineTuneOptions): void {
-  if (typeof options !== 'object' || options === null) throw argumentError('options', 'an object', options)
+  checkRecordOfOptions(options)
   if (options.epochs === undefined && options.steps === undefined) throw argumentError('epochs', 'epochs or steps', undefined)
   for (const name of ['epochs', 'steps', 'stepsPerEpoch', 'batchSize', 'threads'] as const) {
     if (options[name] !== undefined) checkInteger(name, options[name], 1)
