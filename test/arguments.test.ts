@@ -157,6 +157,21 @@ t.test('what stands in options, networks, nodes and tensors', async (t) => {
     ['compress', [graph, { ...solving, onProgress: 'x' }], /^onProgress$/],
     ['fineTune', [graph, { ...tune, onProgress: null }], /^onProgress$/],
     ['fineTune', [graph, { ...tune, train: () => 1 }], /^train/],
+    ...(
+      [
+        ['validation', null],
+        ['momentum', null],
+        ['nesterov', 1],
+        ['betas', 0.9],
+        ['groups', [null]],
+        ['schedule', null],
+        ['checkpoint', null],
+        ['checkpoint', {}],
+        ['distillation', null],
+        ['distillation', { teacher: {} }],
+        ['distillation', { teacher: graph, features: [null] }]
+      ] as const
+    ).map(([name, value]) => ['fineTune', [graph, { ...tune, [name]: value }], new RegExp(`^${name}`)] as const),
     ['compressLayerByLayer', [graph, { compress: null, tune }], /^compress$/],
     ['compressLayerByLayer', [graph, { compress: solving, tune: 1 }], /^tune$/],
     ['compressLayerByLayer', [graph, { compress: { ...solving, signal: 1 }, tune }], /^compress.signal$/],
