@@ -106,7 +106,7 @@ async function measureNetworks(
     const candidates: Candidate[] = []
     const used: Omit<MeasuredNetwork, keyof Measured>[] = []
     const graphs: Graph[] = []
-    for (const { file } of networks) graphs.push(await loadNetwork(file))
+    for (const { file } of networks) graphs.push(await loadNetwork(file, context.signal))
     checkShapeNames(shapes, graphs)
     for (const [i, { file, asked }] of networks.entries()) {
       const graph = graphs[i] as Graph

@@ -2,7 +2,6 @@ import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
-import { halfWeights } from '../replacement/half-weights.js'
 import { PolyadicError, show } from '../errors.js'
 import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import { checkNetworkFile, checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
@@ -10,7 +9,7 @@ import { type Arguments, type Command, type Context, UsageError } from './comman
 import { checkReportable, compressionHtml } from './compress-report.js'
 import { type Done, summary } from './compress-summary.js'
 import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
-import { loadNetwork, type Shapes, totals } from './network.js'
+import { loadNetwork, type Shapes, totals, weightTypes, withWeights } from './network.js'
 import { checkShapeNames, concreteShapes, exampleShape, type GivenShapes, knownShapes, shapeOptions } from './shapes.js'
 import {
   checkFrozen,
@@ -53,7 +52,6 @@ ${trainingHelp}
 `
 
 const methods = ['nls', 'als', 'greedy'] as const
-const weightTypes = ['float32', 'bfloat16', 'float16'] as const
 
 export const compressCommand: Command = {
   name: 'compress',
@@ -79,7 +77,7 @@ export const compressCommand: Command = {
     const plan = readPlan(args)
     await checkNetworkFile(plan.output)
     await checkOutputs({ '--output': plan.output, '--report': plan.report }, [plan.file])
-    const graph = await loadNetwork(plan.file)
+    const graph = await loadNetwork(plan.file, context.signal)
     checkShapeNames(plan.shapes, [graph])
     const layers = resolveLayers(graph, plan.layers)
     checkFrozen(graph, plan.training)
@@ -92,7 +90,7 @@ export const compressCommand: Command = {
     if (data !== undefined) checkTrainable(graph, data, training)
     if (plan.report !== undefined && shapes !== undefined) await checkReportable(graph, shapes, plan.precision, context.signal)
     const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
-    const write = (network: Graph): Promise<void> => writeOnnx(stored(network, plan.weights), plan.output)
+    const write = (network: Graph): Promise<void> => writeOnnx(withWeights(network, plan.weights), plan.output, { signal: context.signal })
     const untuned = { network: compressed.graph, what: 'the decomposed network, not fine-tuned,' }
     const tuned = data && (await saving(untuned, plan, write, context, () => train(compressed.graph, data, training, context)))
     const whole = tuned?.graph ?? compressed.graph
@@ -130,10 +128,6 @@ function shapesOf(graph: Graph, plan: Plan, data: TrainingData | undefined): Sha
   if (known !== undefined) return known
   if (data !== undefined && input !== undefined) return { [input.name]: [1, ...data.example] }
   return plan.report === undefined ? undefined : concreteShapes(graph, plan.shapes)
-}
-
-function stored(network: Graph, type: Plan['weights']): Graph {
-  return type === undefined || type === 'float32' ? network : halfWeights(network, type)
 }
 
 /** Hours of work are not lost when what comes after them fails: what there is so far is written, and the error says so. */

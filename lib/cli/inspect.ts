@@ -30,9 +30,9 @@ export const inspect: Command = {
   summary: 'show a network',
   help,
   options: { shape: { type: 'string', multiple: true }, precision: { type: 'string' }, json: { type: 'boolean' } },
-  async run(args, { print, printJson }) {
+  async run(args, { signal, print, printJson }) {
     const file = onePositional(args, 'MODEL.onnx')
-    const graph = await loadNetwork(file)
+    const graph = await loadNetwork(file, signal)
     const given = shapeOptions(args)
     checkShapeNames(given, [graph])
     const seen = await look(file, graph, given, choice(args, 'precision', precisionChoices) ?? 'f32')

@@ -46,19 +46,19 @@ export const run: Command = {
     const files = list(args, 'input')
     if (files.length === 0) throw new UsageError('--input is missing')
     await checkOutputs({ '--output': output }, [file, ...files.map((item) => item.slice(item.indexOf('=') + 1))])
-    const graph = await loadNetwork(file)
+    const graph = await loadNetwork(file, signal)
     checkOutputKind(graph, output)
-    const { inputs, notes } = await readInputs(graph, files)
+    const { inputs, notes } = await readInputs(graph, files, signal)
     for (const note of notes) progress.done(note)
-    await using session = await Session.create(graph, { threads, ...given('precision', precision) })
+    await using session = await Session.create(graph, { threads, signal, ...given('precision', precision) })
     const results = await session.run(inputs, { signal })
     const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
     const used = session.describe(shapes, inputs)
     const wanted = top ?? (output === undefined ? 5 : undefined)
     const outputs = Object.entries(results).map(([name, tensor]) => describeOutput(name, tensor, wanted))
     const [first] = Object.values(results)
-    if (output !== undefined && isArchive(output)) await writeNpz(output, results)
-    else if (output !== undefined && first) await writeNpy(output, first)
+    if (output !== undefined && isArchive(output)) await writeNpz(output, results, { signal })
+    else if (output !== undefined && first) await writeNpy(output, first, { signal })
     if (flag(args, 'json')) return printJson({ precision: used.precision, precisionReason: used.precisionReason, outputs })
     const note = used.precisionReason === undefined ? [] : [`computed in ${used.precision}: ${used.precisionReason}`]
     print([...outputs.map(outputText), ...note].join('\n\n'))
@@ -82,7 +82,7 @@ interface Inputs {
   readonly notes: readonly string[]
 }
 
-async function readInputs(graph: Graph, files: readonly string[]): Promise<Inputs> {
+async function readInputs(graph: Graph, files: readonly string[], signal: AbortSignal): Promise<Inputs> {
   const inputs = new Map<string, Tensor>()
   const notes: string[] = []
   const add = (name: string, tensor: Tensor, file: string): void => {
@@ -93,15 +93,15 @@ async function readInputs(graph: Graph, files: readonly string[]): Promise<Input
   }
   for (const item of files) {
     const { name, file } = splitInput(item)
-    if (!isArchive(file)) add(name ?? onlyInput(graph), await readNpy(file), file)
-    else for (const [key, tensor] of await readArchive(graph, name, file)) add(key, tensor, file)
+    if (!isArchive(file)) add(name ?? onlyInput(graph), await readNpy(file, { signal }), file)
+    else for (const [key, tensor] of await readArchive(graph, name, file, signal)) add(key, tensor, file)
   }
   return { inputs: Object.fromEntries(inputs), notes }
 }
 
 /** The arrays of a .npz file that are called as inputs are; the only one whatever its name, where only one can be meant. */
-async function readArchive(graph: Graph, name: string | undefined, file: string): Promise<[string, Tensor][]> {
-  const arrays = Object.entries(await readNpz(file))
+async function readArchive(graph: Graph, name: string | undefined, file: string, signal: AbortSignal): Promise<[string, Tensor][]> {
+  const arrays = Object.entries(await readNpz(file, { signal }))
   const names = name === undefined ? graph.inputs.map((input) => input.name) : [name]
   const found = arrays.filter(([key]) => names.includes(key))
   if (found.length > 0) return found

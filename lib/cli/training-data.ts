@@ -78,9 +78,11 @@ export async function trainingData(
   folder: string,
   graph: Graph,
   reading: Reading,
-  { progress }: Context
+  { progress, signal }: Context
 ): Promise<TrainingData> {
-  const data = (await holdsImages(folder)) ? await images(args, folder, graph, reading) : await arrays(args, folder, graph, reading)
+  const data = (await holdsImages(folder))
+    ? await images(args, folder, graph, reading, signal)
+    : await arrays(args, folder, graph, reading, signal)
   for (const note of new Set(data.arrays.flatMap(({ origin }) => origin?.notes ?? []))) progress.done(note)
   progress.done(splitText(folder, data.split))
   return data
@@ -91,10 +93,10 @@ function splitText(folder: string, { train, validation, test, validation_from }:
   return `${show(folder)}: ${train} examples to train on, ${validation} for validation (${validation_from})${tests}`
 }
 
-async function arrays(args: Arguments, folder: string, graph: Graph, { shape }: Reading): Promise<TrainingData> {
+async function arrays(args: Arguments, folder: string, graph: Graph, { shape }: Reading, signal: AbortSignal): Promise<TrainingData> {
   const forImages = ['mean', 'std', 'fit'].find((name) => args.values[name] !== undefined)
   if (forImages !== undefined) throw new UsageError(`--${forImages} is for images in a folder a class, and ${show(folder)} holds none`)
-  const { train, validation, test, validationFrom } = await readExamples(folder)
+  const { train, validation, test, validationFrom } = await readExamples(folder, { signal })
   const file = train.origin?.inputs ?? folder
   const example = fittedExample(file, train.inputs.dims.slice(1), singleInput(graph), shape)
   const count = (part: Examples | undefined): number => part?.inputs.dims[0] ?? 0
@@ -152,12 +154,19 @@ async function holdsImages(folder: string): Promise<boolean> {
   return (await isFolder(train)) && !(await isFile(path.join(train, 'inputs.npy')))
 }
 
-async function images(args: Arguments, folder: string, graph: Graph, { shape, batchSize, seed = 0 }: Reading): Promise<TrainingData> {
+async function images(
+  args: Arguments,
+  folder: string,
+  graph: Graph,
+  { shape, batchSize, seed = 0 }: Reading,
+  signal: AbortSignal
+): Promise<TrainingData> {
   const validationName = (await validationFolder(folder)) ?? 'validation'
   const form = {
     shape: imageDims(graph, shape),
     mean: perChannel(args, 'mean', 0),
     std: perChannel(args, 'std', 1),
+    signal,
     fit: choice(args, 'fit', ['cover', 'fill', 'contain'] as const) ?? 'cover',
     ...(batchSize !== undefined && { batchSize })
   }

@@ -1,9 +1,10 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { formatPercent, significant } from '../report/format.js'
-import { fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
+import { checkTuning, fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
 import type { Evaluation } from '../training/loop.js'
-import { checkOptions, fineTuneDefaults } from '../training/options.js'
+import { fullWeights } from '../replacement/half-weights.js'
+import { fineTuneDefaults } from '../training/options.js'
 import { prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
@@ -71,7 +72,7 @@ export function checkTrainable(graph: Graph, data: TrainingData, settings: Train
   if (data.kind === 'inputs alone' && settings.distillation === undefined)
     throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
   const { batchSize = fineTuneDefaults.batchSize, threads, logits, batchNorm, dropout = fineTuneDefaults.dropout } = settings
-  checkOptions({ ...settings, train: data.train, validation: data.validation })
+  checkTuning(graph, { ...settings, inputShape: data.example, train: data.train, validation: data.validation })
   if (data.split.train < batchSize)
     throw new PolyadicError(
       'POLYADIC_ARGUMENT',
@@ -83,7 +84,7 @@ export function checkTrainable(graph: Graph, data: TrainingData, settings: Train
   try {
     // Frozen layers and groups may be named after what a decomposition makes of the network.
     const shape = { batchSize, threads, logits, inputShape: data.example, batchStatistics: batchNorm === 'batch', dropout }
-    const { trainer, classes, outputSize } = prepareTraining(graph, shape)
+    const { trainer, classes, outputSize } = prepareTraining(fullWeights(graph), shape)
     trainer.close()
     checkAnswers(data, { classes, outputSize })
   } catch (error) {

@@ -1,5 +1,7 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
+import type { AbortOptions } from '../abortable.js'
+import { checkOptions, checkPath } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { asNumbers, elementCount, type FloatTensor, floatTensor, type Tensor, toFloat32 } from '../tensor.js'
 import type { ExampleSet } from '../training/batches.js'
@@ -49,18 +51,20 @@ const heldOutEvery = 10
 /**
  * Reads a data folder: `inputs.npy` (N×C×H×W, or N with any other axes; float32, or float64 and float16, which are rounded) and `labels.npy`
  * (N class indices in any type that holds them), in the folder itself or in `train/`, `validation/` (or `val/`, `valid/`) and `test/` below it.
- * Throws `POLYADIC_IO` naming what is missing, `POLYADIC_SHAPE` naming what is wrong.
+ * Throws `POLYADIC_IO` naming what is missing, `POLYADIC_SHAPE` naming what is wrong; rejects with `signal.reason` when aborted.
  */
-export async function readDataset(folder: string): Promise<Dataset> {
-  return readSplits(folder, readLabelled)
+export async function readDataset(folder: string, options: AbortOptions = {}): Promise<Dataset> {
+  checkPath('folder', folder)
+  checkOptions(options)
+  return readSplits(folder, (part) => readLabelled(part, options))
 }
 
 /**
  * The same of a folder that may hold `targets.npy` (N×… float32, the output's values) in the place of `labels.npy`, or neither of them;
  * all of its parts alike.
  */
-export async function readExamples(folder: string): Promise<Dataset<Examples>> {
-  const data = await readSplits(folder, readAny)
+export async function readExamples(folder: string, options: AbortOptions = {}): Promise<Dataset<Examples>> {
+  const data = await readSplits(folder, (part) => readAny(part, options))
   for (const name of ['validation', 'test'] as const) {
     const part = data[name]
     if (part === undefined || kindOf(part) === kindOf(data.train)) continue
@@ -98,24 +102,24 @@ export async function validationFolder(folder: string): Promise<string | undefin
 }
 
 /** Reads `inputs.npy` and `labels.npy` of one folder and checks that they belong together. */
-export async function readLabelled(folder: string): Promise<LabelledData> {
+export async function readLabelled(folder: string, options: AbortOptions = {}): Promise<LabelledData> {
   await requireFolder(folder)
   const labelsPath = path.join(folder, 'labels.npy')
-  const inputs = await readInputs(folder)
-  const labels = toLabels(await readNpy(labelsPath), labelsPath)
+  const inputs = await readInputs(folder, options)
+  const labels = toLabels(await readNpy(labelsPath, options), labelsPath)
   checkCount(inputs.tensor, labels.length, 'labels', labelsPath)
   return { inputs: inputs.tensor, labels, origin: { inputs: inputs.file, labels: labelsPath, notes: inputs.notes } }
 }
 
-async function readAny(folder: string): Promise<Examples> {
+async function readAny(folder: string, options: AbortOptions): Promise<Examples> {
   const targetsPath = path.join(folder, 'targets.npy')
   const [labelled, valued] = [await isFile(path.join(folder, 'labels.npy')), await isFile(targetsPath)]
   if (labelled && valued) throw shapeError(folder, 'expected labels.npy or targets.npy, got both')
-  if (labelled) return readLabelled(folder)
-  const inputs = await readInputs(folder)
+  if (labelled) return readLabelled(folder, options)
+  const inputs = await readInputs(folder, options)
   const origin = { inputs: inputs.file, notes: inputs.notes }
   if (!valued) return { inputs: inputs.tensor, origin }
-  const read = await readNpy(targetsPath)
+  const read = await readNpy(targetsPath, options)
   checkCount(inputs.tensor, read.dims[0], 'targets', targetsPath)
   const targets = floatTensor(toFloat32(read, targetsPath), read.dims)
   const notes = [...origin.notes, ...rounding(read, targetsPath)]
@@ -129,9 +133,9 @@ interface Inputs {
   readonly notes: readonly string[]
 }
 
-async function readInputs(folder: string): Promise<Inputs> {
+async function readInputs(folder: string, options: AbortOptions): Promise<Inputs> {
   const file = path.join(folder, 'inputs.npy')
-  const read = await readNpy(file)
+  const read = await readNpy(file, options)
   const tensor = converted(read, 'float32', file) as FloatTensor
   if (read.dims.length < 2) throw shapeError(file, `expected examples of one axis or more, N×… such as N×C×H×W, got ${show(read.dims)}`)
   if (read.dims[0] === 0) throw shapeError(file, 'there are no examples in it')
