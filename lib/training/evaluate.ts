@@ -1,7 +1,7 @@
 import { checkInteger, PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { Session } from '../runtime/session.js'
-import { type FloatTensor, elementCount, floatTensor } from '../tensor.js'
+import { type FloatTensor, floatTensor } from '../tensor.js'
 import { type Batches, checkSource, type FullBatch, fullBatches, sourceOf } from './batches.js'
 import type { Evaluation } from './loop.js'
 import { exampleDims, singleInput, withLogits } from './network.js'
@@ -30,9 +30,8 @@ export async function evaluate(graph: Graph, batches: Batches, options: Evaluate
   const example = exampleDims(input, inputShape)
   const fixed = input.dims?.[0]
   const batchSize = checkInteger('batchSize', options.batchSize ?? (typeof fixed === 'number' ? fixed : 64), 1)
-  const exampleSize = elementCount(example)
   checkSource('batches', batches, example)
-  const source = sourceOf('batches', batches, exampleSize, batchSize)
+  const source = sourceOf('batches', batches, example, batchSize)
   await using session = await Session.create(withLogits(graph, logits), { threads })
   const run = async (batch: FullBatch): Promise<FloatTensor> => {
     const outputs = await session.run(
@@ -42,7 +41,7 @@ export async function evaluate(graph: Graph, batches: Batches, options: Evaluate
     return Object.values(outputs)[0] as FloatTensor
   }
   // How many classes there are is only known after the first run.
-  const layout = { batchSize, exampleSize, classes: Infinity, last: 'pad' } as const
+  const layout = { batchSize, example, classes: Infinity, last: 'pad' } as const
   let [loss, correct, count] = [0, 0, 0]
   for await (const batch of prefetched(fullBatches('batches', source(0), layout), signal)) {
     const scored = score(await run(batch), batch)

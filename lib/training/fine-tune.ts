@@ -2,7 +2,6 @@ import { PolyadicError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { NativeOptimiser } from '../native/binding.js'
 import { defaultThreads } from '../runtime/threads.js'
-import { elementCount } from '../tensor.js'
 import { batchesPerEpoch, checkSource, sourceOf } from './batches.js'
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { DivergenceGuard, type Rollback } from './guard.js'
@@ -84,15 +83,14 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
 
 function loopData({ example, classes, outputSize, planInputs }: Training, options: FineTuneOptions, { isRegression }: Objective) {
   const { batchSize, seed, augment } = withDefaults(options)
-  const exampleSize = elementCount(example)
   for (const name of ['train', 'validation'] as const) {
     const batches = options[name]
     if (batches !== undefined) checkSource(name, batches, example, isRegression ? undefined : classes)
   }
   return {
-    train: sourceOf('train', options.train, exampleSize, batchSize, seed),
-    validation: options.validation && sourceOf('validation', options.validation, exampleSize, batchSize),
-    layout: { batchSize, exampleSize, classes, planInputs, ...(isRegression && { targetSize: outputSize }) },
+    train: sourceOf('train', options.train, example, batchSize, seed),
+    validation: options.validation && sourceOf('validation', options.validation, example, batchSize),
+    layout: { batchSize, example, classes, planInputs, ...(isRegression && { targetSize: outputSize }) },
     augment:
       augment &&
       ((epoch: number) => (values: Float32Array, place: number) =>
