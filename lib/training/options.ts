@@ -10,7 +10,11 @@ export interface CheckpointOptions {
   readonly path: string
   /** Steps between two of them; default 500. One more is written at every epoch's end and on an abort. */
   readonly everySteps?: number
-  /** Goes on from the file where there is one; with other data or options than it was made with, the result means nothing. Default false. */
+  /**
+   * Goes on from the file where there is one (`resumedFrom` in the result says where), and begins at the start where there is none. One made with another
+   * network, other first weights, data (as far as can be told without going through it), losses or teacher, or another `batchSize`, `seed` or
+   * `optimiser` is refused; rates, schedule, decay, `epochs` and the like may differ. Default false.
+   */
   readonly resume?: boolean
 }
 
