@@ -2,6 +2,7 @@ import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { readOnnx } from '../onnx/read.js'
 import { type Cost, cost } from '../operators/cost.js'
+import { isFloating } from '../tensor.js'
 
 /** Reads a network for a command. */
 export function loadNetwork(file: string): Promise<Graph> {
@@ -20,7 +21,7 @@ export type Shapes = Readonly<Record<string, readonly number[]>>
 export function totals(graph: Graph, shapes: Shapes | undefined): Totals {
   const counted = tryCost(graph, shapes)
   if (!('problem' in counted)) return { parameters: counted.parameters, macs: counted.macs }
-  const floats = [...graph.initializers.values()].filter(({ dtype }) => dtype === 'float32')
+  const floats = [...graph.initializers.values()].filter(({ dtype }) => isFloating(dtype))
   return { parameters: floats.reduce((sum, { data }) => sum + data.length, 0), macs: undefined }
 }
 
