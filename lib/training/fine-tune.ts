@@ -65,7 +65,7 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
   let objective: Objective | undefined
   try {
     const { loss, distillation, labelSmoothing } = withDefaults(options)
-    objective = await Objective.create({ loss, distillation, labelSmoothing, example, batchSize, threads })
+    objective = await Objective.create({ loss, distillation, labelSmoothing, example, batchSize, threads, student: training.outputs })
     const guard = new DivergenceGuard(trainer, { classes: objective.isRegression ? 2 : classes, maxRollbacks, spikeFactor })
     const data = loopData(training, options, objective)
     const identity = options.checkpoint && identityOf(graph, training, options)

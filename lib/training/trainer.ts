@@ -9,6 +9,7 @@ import { defaultThreads } from '../runtime/threads.js'
 import { elementCount } from '../tensor.js'
 import { exampleDims, singleInput, withOpenBatch, withOutputs } from './network.js'
 import { type NamePattern, type ParameterGroup, type ParameterSource, type ParameterSources, rateScales } from './parameters.js'
+import type { StudentOutput } from './objective.js'
 import { sensitivities } from './sensitivity.js'
 
 /** What has to be said to make a network trainable. */
@@ -38,6 +39,8 @@ export interface Training {
   /** C×H×W. */
   readonly example: readonly number[]
   readonly classes: number
+  /** The logits, then `features`. */
+  readonly outputs: readonly StudentOutput[]
   /** Elements of an example's output 0. */
   readonly outputSize: number
   /** How many inputs the plan has: all are the same batch (read in several shapes). */
@@ -71,6 +74,7 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
     rateScale,
     example,
     classes: outputDims[1] ?? 0,
+    outputs: compiled.outputs,
     outputSize: elementCount(outputDims.slice(1)),
     planInputs: spec.inputs.length,
     untrained: untrainedWeights(network, parameters)
