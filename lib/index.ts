@@ -1,5 +1,6 @@
 // The whole public surface. What is not named here may change without notice.
 
+export type { AbortOptions } from './abortable.js'
 export { PolyadicError, type ErrorCode, type ErrorDetails } from './errors.js'
 export { floatTensor, int64Tensor, type DataType, type FloatTensor, type Tensor, type TensorData } from './tensor.js'
 

@@ -95,7 +95,7 @@ async function measureNetworks(
     const candidates: Candidate[] = []
     const used: Omit<MeasuredNetwork, keyof Measured>[] = []
     for (const { file, asked } of networks) {
-      const graph = await loadNetwork(file)
+      const graph = await loadNetwork(file, context.signal)
       const dims = concreteShapes(graph, shapes, batch)
       const inputs = randomInputs(dims)
       const session = await Session.create(graph, { threads, precision: asked })

@@ -2,7 +2,6 @@ import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
-import { halfWeights } from '../replacement/half-weights.js'
 import { layerRows, shortLayerColumns } from '../report/compression.js'
 import { formatCount, formatMilliseconds, formatRatio } from '../report/format.js'
 import { textTable } from '../report/table.js'
@@ -12,7 +11,7 @@ import { checkOutputs, choice, flag, integer, number, onePositional, requiredTex
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 import { compressionHtml } from './compress-report.js'
 import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
-import { loadNetwork, type Totals, totals } from './network.js'
+import { loadNetwork, type Totals, totals, weightTypes, withWeights } from './network.js'
 import { concreteShapes, knownShapes, shapeOptions } from './shapes.js'
 import {
   given,
@@ -54,7 +53,6 @@ ${trainingHelp}
 `
 
 const methods = ['nls', 'als', 'greedy'] as const
-const weightTypes = ['float32', 'bfloat16', 'float16'] as const
 
 export const compressCommand: Command = {
   name: 'compress',
@@ -79,7 +77,7 @@ export const compressCommand: Command = {
   async run(args, context) {
     const plan = readPlan(args)
     await checkOutputs({ '--output': plan.output, '--report': plan.report }, [plan.file])
-    const graph = await loadNetwork(plan.file)
+    const graph = await loadNetwork(plan.file, context.signal)
     // A report measures latency, which needs a shape for every input; multiply-adds stay unknown without.
     const shapes = plan.report === undefined ? knownShapes(graph, shapeOptions(args)) : concreteShapes(graph, shapeOptions(args))
     // Read before the work begins: a data folder that is not there should not cost minutes.
@@ -94,7 +92,7 @@ export const compressCommand: Command = {
     const towards = data?.kind === 'inputs alone' ? { distillation: { teacher: graph } } : {}
     const tuned = data && (await train(compressed.graph, data, { ...plan.training, ...towards }, context))
     const whole = tuned?.graph ?? compressed.graph
-    const result = plan.weights === undefined || plan.weights === 'float32' ? whole : halfWeights(whole, plan.weights)
+    const result = withWeights(whole, plan.weights)
     const html =
       plan.report === undefined || shapes === undefined
         ? undefined
@@ -103,7 +101,7 @@ export const compressCommand: Command = {
             context
           )
     context.signal.throwIfAborted()
-    await writeOnnx(result, plan.output)
+    await writeOnnx(result, plan.output, { signal: context.signal })
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const [before, after] = [totals(graph, shapes), totals(whole, shapes)]
     if (flag(args, 'json')) context.printJson(jsonOf(plan.output, compressed, before, after, data && tuned && trainingSummary(tuned, data)))

@@ -2,9 +2,9 @@ import { stat } from 'node:fs/promises'
 import { writeOnnx } from '../onnx/write.js'
 import { formatPercent } from '../report/format.js'
 import { evaluate } from '../training/evaluate.js'
-import { checkOutputs, flag, onePositional, requiredText, text } from './arguments.js'
+import { checkOutputs, choice, flag, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, Interrupted } from './command.js'
-import { loadNetwork } from './network.js'
+import { loadNetwork, weightTypes, withWeights } from './network.js'
 import {
   given,
   measure,
@@ -28,6 +28,7 @@ Usage: polyadic finetune MODEL.onnx --data DIR -o OUT.onnx [--epochs N] [...]
 ${trainingHelp}
 ${tuningHelp}
   -o, --output FILE      the trained network
+  --weights TYPE         how they are stored, whatever MODEL.onnx has: float32, bfloat16 or float16, behind Cast nodes (float32)
   --json                 print what was reached as JSON
 `
 
@@ -35,7 +36,13 @@ export const finetune: Command = {
   name: 'finetune',
   summary: 'train a network further on data',
   help,
-  options: { ...trainingOptions, ...tuningOptions, output: { type: 'string', short: 'o' }, json: { type: 'boolean' } },
+  options: {
+    ...trainingOptions,
+    ...tuningOptions,
+    output: { type: 'string', short: 'o' },
+    weights: { type: 'string' },
+    json: { type: 'boolean' }
+  },
   async run(args, context) {
     const file = onePositional(args, 'MODEL.onnx')
     const [folder, output] = [requiredText(args, 'data'), requiredText(args, 'output', '-o')]
@@ -56,7 +63,8 @@ interface Files {
 }
 
 async function tune(args: Arguments, settings: TrainingSettings, { file, folder, output }: Files, context: Context): Promise<void> {
-  const graph = await loadNetwork(file)
+  const weights = choice(args, 'weights', weightTypes)
+  const graph = await loadNetwork(file, context.signal)
   const { inputShape, batchSize, seed } = settings
   const data = await trainingData(args, folder, graph, {
     ...given('shape', inputShape),
@@ -74,7 +82,7 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
         })
       : undefined
   context.signal.throwIfAborted()
-  await writeOnnx(result.graph, output)
+  await writeOnnx(withWeights(result.graph, weights), output, { signal: context.signal })
   if (flag(args, 'json'))
     return context.printJson({ output, ...trainingSummary(result, data), ...(test && { test_accuracy: 100 * test.accuracy }) })
   const tested = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''

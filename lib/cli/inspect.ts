@@ -29,9 +29,9 @@ export const inspect: Command = {
   summary: 'show a network',
   help,
   options: { shape: { type: 'string', multiple: true }, precision: { type: 'string' }, json: { type: 'boolean' } },
-  async run(args, { print, printJson }) {
+  async run(args, { signal, print, printJson }) {
     const file = onePositional(args, 'MODEL.onnx')
-    const graph = await loadNetwork(file)
+    const graph = await loadNetwork(file, signal)
     const seen = await look(file, graph, knownShapes(graph, shapeOptions(args)), choice(args, 'precision', precisionChoices) ?? 'f32')
     if (flag(args, 'json')) printJson(seen)
     else print(format(seen))

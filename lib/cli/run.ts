@@ -42,20 +42,20 @@ export const run: Command = {
     const files = list(args, 'input')
     if (files.length === 0) throw new UsageError('--input is missing')
     await checkOutputs({ '--output': output }, [file, ...files.map((item) => item.slice(item.indexOf('=') + 1))])
-    const graph = await loadNetwork(file)
+    const graph = await loadNetwork(file, signal)
     const inputs: Record<string, Tensor> = {}
     for (const item of files) {
       const [name, path] = splitInput(item, () => onlyInput(graph))
-      inputs[name] = await readNpy(path)
+      inputs[name] = await readNpy(path, { signal })
     }
-    await using session = await Session.create(graph, { threads, ...given('precision', precision) })
+    await using session = await Session.create(graph, { threads, signal, ...given('precision', precision) })
     const results = await session.run(inputs, { signal })
     const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]))
     const used = session.describe(shapes, inputs)
     const wanted = top ?? (output === undefined ? 5 : undefined)
     const outputs = Object.entries(results).map(([name, tensor]) => describeOutput(name, tensor, wanted))
     const [first] = Object.values(results)
-    if (output !== undefined && first) await writeNpy(output, first)
+    if (output !== undefined && first) await writeNpy(output, first, { signal })
     if (flag(args, 'json')) return printJson({ precision: used.precision, precisionReason: used.precisionReason, outputs })
     const note = used.precisionReason === undefined ? [] : [`computed in ${used.precision}: ${used.precisionReason}`]
     print([...outputs.map(outputText), ...note].join('\n\n'))

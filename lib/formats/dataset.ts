@@ -1,5 +1,7 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
+import type { AbortOptions } from '../abortable.js'
+import { checkOptions, checkPath } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { elementCount, type FloatTensor, floatTensor, type Tensor } from '../tensor.js'
 import type { ExampleSet } from '../training/batches.js'
@@ -32,18 +34,20 @@ const heldOutEvery = 10
 
 /**
  * Reads a data folder: `inputs.npy` (N×C×H×W float32) and `labels.npy` (N, int32, int64 or uint8), in the folder itself or
- * in `train/`, `validation/` and `test/` below it. Throws `POLYADIC_IO` naming what is missing.
+ * in `train/`, `validation/` and `test/` below it. Throws `POLYADIC_IO` naming what is missing; rejects with `signal.reason` when aborted.
  */
-export async function readDataset(folder: string): Promise<Dataset> {
-  return readSplits(folder, readLabelled)
+export async function readDataset(folder: string, options: AbortOptions = {}): Promise<Dataset> {
+  checkPath('folder', folder)
+  checkOptions(options)
+  return readSplits(folder, (part) => readLabelled(part, options))
 }
 
 /**
  * The same of a folder that may hold `targets.npy` (N×… float32, the output's values) in the place of `labels.npy`, or neither of them;
  * all of its parts alike.
  */
-export async function readExamples(folder: string): Promise<Dataset<Examples>> {
-  const data = await readSplits(folder, readAny)
+export async function readExamples(folder: string, options: AbortOptions = {}): Promise<Dataset<Examples>> {
+  const data = await readSplits(folder, (part) => readAny(part, options))
   for (const [name, part] of Object.entries(data) as [string, Examples | undefined][]) {
     if (part === undefined || kindOf(part) === kindOf(data.train)) continue
     throw shapeError(path.join(folder, name), `expected ${kindOf(data.train)} like the training set, got ${kindOf(part)}`)
@@ -67,31 +71,31 @@ async function readSplits<E extends Examples>(folder: string, read: (folder: str
 }
 
 /** Reads `inputs.npy` and `labels.npy` of one folder and checks that they belong together. */
-export async function readLabelled(folder: string): Promise<LabelledData> {
+export async function readLabelled(folder: string, options: AbortOptions = {}): Promise<LabelledData> {
   await requireFolder(folder)
   const labelsPath = path.join(folder, 'labels.npy')
-  const inputs = await readInputs(folder)
-  const labels = toLabels(await readNpy(labelsPath), labelsPath)
+  const inputs = await readInputs(folder, options)
+  const labels = toLabels(await readNpy(labelsPath, options), labelsPath)
   checkCount(inputs, labels.length, 'labels', labelsPath)
   return { inputs, labels }
 }
 
-async function readAny(folder: string): Promise<Examples> {
+async function readAny(folder: string, options: AbortOptions): Promise<Examples> {
   const targetsPath = path.join(folder, 'targets.npy')
   const [labelled, valued] = [await isFile(path.join(folder, 'labels.npy')), await isFile(targetsPath)]
   if (labelled && valued) throw shapeError(folder, 'expected labels.npy or targets.npy, got both')
-  if (labelled) return readLabelled(folder)
-  const inputs = await readInputs(folder)
+  if (labelled) return readLabelled(folder, options)
+  const inputs = await readInputs(folder, options)
   if (!valued) return { inputs }
-  const targets = await readNpy(targetsPath)
+  const targets = await readNpy(targetsPath, options)
   if (targets.dtype !== 'float32') throw shapeError(targetsPath, `expected float32, got ${targets.dtype}`)
   checkCount(inputs, targets.dims[0], 'targets', targetsPath)
   return { inputs, targets: targets as FloatTensor }
 }
 
-async function readInputs(folder: string): Promise<FloatTensor> {
+async function readInputs(folder: string, options: AbortOptions): Promise<FloatTensor> {
   const file = path.join(folder, 'inputs.npy')
-  const inputs = await readNpy(file)
+  const inputs = await readNpy(file, options)
   if (inputs.dtype !== 'float32') throw shapeError(file, `expected float32, got ${inputs.dtype}`)
   if (inputs.dims.length !== 4) throw shapeError(file, `expected 4 axes N×C×H×W, got ${show(inputs.dims)}`)
   if (inputs.dims[0] === 0) throw shapeError(file, 'there are no examples in it')

@@ -1,3 +1,4 @@
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import { isFloating } from '../tensor.js'
 import { analyse, type AnalysedNode, type InputShapes } from './infer.js'
@@ -21,6 +22,7 @@ export interface Cost {
 
 /** Counts multiply-adds (a convolution's exactly: N·Cout·Ho·Wo·Cin/g·kH·kW) and parameters of every node that is computed at run time. */
 export function cost(graph: Graph, inputShapes: InputShapes = {}): Cost {
+  checkForm(graph)
   const analysis = analyse(graph, inputShapes)
   const nodes = analysis.nodes.map(nodeCost)
   const shared = new Map(analysis.nodes.flatMap(weights))

@@ -1,5 +1,7 @@
 import { performance } from 'node:perf_hooks'
+import { checkOptions } from '../arguments.js'
 import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
+import { checkForm as checkGraphForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import { inlineCalls } from '../graph/inline.js'
 import { constantFinder } from '../operators/constants.js'
@@ -83,6 +85,7 @@ export interface CompressOptions extends SolverOptions, FormOptions {
    */
   readonly precision?: PrecisionChoice
   readonly signal?: AbortSignal
+  /** What it throws ends the call. */
   readonly onProgress?: (progress: CompressProgress) => void
 }
 
@@ -127,6 +130,7 @@ interface Request {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
+  checkOptions(options)
   const { whenSlower = 'keep' } = options
   return compressWith(graph, { ...options, whenSlower }, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
@@ -137,7 +141,7 @@ export async function compressWith(
   options: CompressOptions,
   makeSolve: (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
 ): Promise<CompressResult> {
-  const planned = planTasks(graph, options, [])
+  const planned = checkCompression(graph, options)
   options.signal?.throwIfAborted()
   const latencies = options.whenSlower === 'keep' ? await measureTasks(planned, options) : new Map<string, LayerLatency>()
   const kept = planned.tasks.flatMap(({ layer: { node }, rank }) => {
@@ -189,6 +193,16 @@ export async function compressWith(
   return { graph: compressed, layers, kept }
 }
 
+/**
+ * All that `compress` checks before it computes anything, and what it would do; throws as it does. For who is to call it later, after hours of
+ * something else.
+ */
+export function checkCompression(graph: Graph, options: CompressOptions): Planned {
+  checkGraphForm(graph)
+  checkOptions(options)
+  return planTasks(graph, options, [])
+}
+
 /** By layer, where it can be told. */
 async function measureTasks({ prepared, tasks }: Planned, options: CompressOptions): Promise<Map<string, LayerLatency>> {
   const measured = tasks.filter(({ isCheck }) => !isCheck)
@@ -200,7 +214,7 @@ async function measureTasks({ prepared, tasks }: Planned, options: CompressOptio
   )
 }
 
-interface Planned {
+export interface Planned {
   readonly prepared: Graph
   readonly tasks: readonly Task[]
 }

@@ -185,6 +185,7 @@ export async function* fullBatches(
     target: labelled ? buffers[turn].target : new Int32Array(0),
     count
   })
+  checkIterable(name, batches)
   for await (const batch of batches) {
     const { input, target, count } = checkBatch(name, batch, layout)
     labelled = target !== undefined
@@ -210,6 +211,11 @@ export async function* fullBatches(
     target.copyWithin(i * width, 0, width)
   }
   yield full(filled)
+}
+
+function checkIterable(name: string, batches: unknown): void {
+  if (typeof batches === 'object' && batches !== null && (Symbol.iterator in batches || Symbol.asyncIterator in batches)) return
+  throw argumentError(name, 'a function that gives an iterable of batches', batches)
 }
 
 function checkBatch(

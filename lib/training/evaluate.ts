@@ -1,4 +1,6 @@
+import { checkOptions } from '../arguments.js'
 import { checkInteger, PolyadicError } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import { Session } from '../runtime/session.js'
 import { type FloatTensor, floatTensor } from '../tensor.js'
@@ -25,6 +27,8 @@ export interface EvaluateOptions {
  * rejects with `signal.reason` when aborted.
  */
 export async function evaluate(graph: Graph, batches: Batches, options: EvaluateOptions = {}): Promise<Evaluation> {
+  checkForm(graph)
+  checkOptions(options)
   const { threads = 1, logits, inputShape, signal } = options
   const input = singleInput(graph)
   const example = exampleDims(input, inputShape)

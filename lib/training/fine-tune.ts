@@ -1,16 +1,19 @@
 import { PolyadicError, show } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import type { NativeOptimiser } from '../native/binding.js'
 import { defaultThreads } from '../runtime/threads.js'
-import { batchesPerEpoch, checkSource, sourceOf } from './batches.js'
+import { type Batches, batchesPerEpoch, checkSource, sourceOf } from './batches.js'
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { DivergenceGuard, type Rollback } from './guard.js'
 import { differences, type Identity, identityOf } from './identity.js'
 import { type EpochRecord, type Evaluation, type LoopSettings, type Progress, TrainingLoop } from './loop.js'
+import { exampleDims, singleInput, withLogits } from './network.js'
 import { Objective } from './objective.js'
 import { checkOptions, type FineTuneOptions, fineTuneDefaults, withDefaults } from './options.js'
 import { weightDecays, writeParameters } from './parameters.js'
 import { random } from '../random.js'
+import { fullWeights } from '../replacement/half-weights.js'
 import { makeSchedule, type Plateau } from './schedule.js'
 import { balanceFactors } from './sensitivity.js'
 import { type PrepareTraining, prepareTraining, type Training } from './trainer.js'
@@ -39,7 +42,8 @@ export interface FineTuneResult {
 }
 
 /**
- * Trains a network further. The graph given is not changed. Same data, options and ISA give the same bits, whatever the number of
+ * Trains a network further. The graph given is not changed; weights that it has in 16 bits behind a Cast (`halfWeights`) are float32 in the one
+ * that comes out. Same data, options and ISA give the same bits, whatever the number of
  * threads, and whether or not the run was killed and resumed in between.
  *
  * Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE for options or data that do not fit, POLYADIC_UNSUPPORTED for an operator
@@ -50,13 +54,32 @@ export async function fineTune(graph: Graph, options: FineTuneOptions): Promise<
   return fineTuneWith(prepareTraining, graph, options)
 }
 
+/**
+ * What `fineTune` checks of its options and data before it compiles the network, whose layers may have other names by then (`frozen`, `groups` and
+ * features of a distillation are not looked up). For who is to call it later, after hours of something else.
+ */
+export function checkTuning(graph: Graph, options: FineTuneOptions): void {
+  checkForm(graph)
+  checkOptions(options)
+  const example = exampleDims(singleInput(graph), options.inputShape)
+  withLogits(graph, options.logits)
+  for (const name of ['train', 'validation'] as const) {
+    const batches = options[name]
+    if (name === 'validation' && batches === undefined) continue
+    checkSource(name, batches as Batches, example)
+    sourceOf(name, batches as Batches, example, withDefaults(options).batchSize)
+  }
+}
+
 /** `fineTune` on a trainer made by `prepare`: for tests. */
 export async function fineTuneWith(prepare: PrepareTraining, given: Graph, options: FineTuneOptions): Promise<FineTuneResult> {
+  checkForm(given)
   checkOptions(options)
   options.signal?.throwIfAborted()
   const { batchSize, maxRollbacks, spikeFactor, balance, batchNorm, ...rest } = withDefaults(options)
   const { threads = defaultThreads(), logits, inputShape, frozen, groups, dropout, sensitivity } = rest
-  const graph = balance ? balanceFactors(given) : given
+  const full = fullWeights(given)
+  const graph = balance ? balanceFactors(full) : full
   const features = options.distillation?.features?.map(({ teacher, student = teacher }) => student) ?? []
   const batchStatistics = batchNorm === 'batch'
   const shape = { batchSize, threads, logits, inputShape, frozen, groups, batchStatistics, dropout, features, sensitivity }
@@ -96,7 +119,7 @@ function loopData({ example, classes, outputSize, planInputs }: Training, option
   }
   return {
     train: sourceOf('train', options.train, example, batchSize, seed),
-    validation: options.validation && sourceOf('validation', options.validation, example, batchSize),
+    validation: options.validation === undefined ? undefined : sourceOf('validation', options.validation, example, batchSize),
     layout: { batchSize, example, classes, planInputs, ...(isRegression && { targetSize: outputSize }) },
     augment:
       augment &&

@@ -1,4 +1,6 @@
-import { argumentError, checkChoice, checkNumber, PolyadicError, show } from '../errors.js'
+import { checkArray, checkRecord, isRecord, isString } from '../arguments.js'
+import { checkChoice, checkNumber, PolyadicError, show } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import type { NativeLoss } from '../native/binding.js'
 import { Session } from '../runtime/session.js'
@@ -65,7 +67,7 @@ export class Objective {
 
   private constructor(options: ObjectiveOptions) {
     this.#options = options
-    this.#distillation = options.distillation && checked(options.distillation)
+    this.#distillation = options.distillation && checkDistillation(options.distillation)
     checkChoice('loss', options.loss ?? 'cross-entropy', ['cross-entropy', 'mean-squared'])
   }
 
@@ -165,12 +167,14 @@ export class Objective {
   }
 }
 
-function checked(distillation: Distillation): Exclude<ReturnType<typeof withDefaults>, undefined> {
+/** Defaults filled in. Throws POLYADIC_ARGUMENT for what is missing or out of range. */
+export function checkDistillation(distillation: Distillation): ReturnType<typeof withDefaults> {
+  checkRecord('distillation', distillation, 'an object with a teacher')
   const { features = [] } = distillation
-  if (typeof distillation.teacher !== 'object' || distillation.teacher === null)
-    throw argumentError('distillation.teacher', 'a Graph', distillation.teacher)
-  if (!Array.isArray(features)) throw argumentError('distillation.features', 'an array of { teacher, student, weight }', features)
-  return withDefaults(distillation, features as readonly FeaturePair[])
+  checkForm(distillation.teacher, 'distillation.teacher')
+  const isPair = (pair: unknown): boolean => isRecord(pair) && isString(pair.teacher) && isString(pair.student ?? '')
+  checkArray('distillation.features', features, '{ teacher, student, weight }', isPair)
+  return withDefaults(distillation, features)
 }
 
 function withDefaults(distillation: Distillation, features: readonly FeaturePair[]) {

@@ -214,4 +214,12 @@ t.test('--precision: what was used is told, weights are stored as asked', async 
   t.equal(code, 0, stderr)
   const { initializers } = await readOnnx(file('half.onnx'))
   t.equal([...initializers.values()].filter(({ dtype }) => dtype === 'bfloat16').length, 5)
+  const tune = ['finetune', file('half.onnx'), '--data', file('data'), '--steps', '2', '--batch', '16', '-o', file('again.onnx')]
+  const halves = async (...more: string[]): Promise<number> => {
+    const done = await polyadic(...tune, ...more)
+    t.equal(done.code, 0, done.stderr)
+    return [...(await readOnnx(file('again.onnx'))).initializers.values()].filter(({ dtype }) => dtype === 'bfloat16').length
+  }
+  t.equal(await halves(), 0, 'what was trained is float32')
+  t.equal(await halves('--weights', 'bfloat16'), 5, 'unless it is asked for')
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
-import { type CompressOptions, type CompressProgress, compressWith } from '../../lib/replacement/compress.js'
+import { compress, type CompressOptions, type CompressProgress, compressWith } from '../../lib/replacement/compress.js'
 import type { Decomposition, Solve } from '../../lib/replacement/decompose.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { runConvChain } from '../helpers/reference-conv.js'
@@ -199,4 +199,11 @@ t.test('progress covers the whole call, an abort ends it with the reason', async
   const controller = new AbortController()
   const stopped = run(two, { layers: { conv: 2, second: 2 }, signal: controller.signal, onProgress: () => controller.abort(reason) })
   await t.rejects(stopped, reason)
+  // By the solver itself, which tells how far it is from native code.
+  const mine = new Error('mine')
+  const onProgress = (): never => {
+    throw mine
+  }
+  const endless = { maxIterations: 10_000_000, tolerance: 0, whenSlower: 'replace', onProgress } as const
+  t.equal(await compress(two, { ...endless, layers: { conv: 2, second: 3 } }).catch((error: unknown) => error), mine)
 })
