@@ -35,7 +35,10 @@ export interface FineTuneResult {
   readonly rollbacks: readonly Rollback[]
   /** Whether an abort ended it (with `onAbort: 'keep'`). */
   readonly aborted: boolean
-  /** Initializers that look like weights but were not trained, as the network only uses values computed from them. */
+  /**
+   * Initializers that look like weights but were not trained: those of another type than float32, and those of which the network only uses values
+   * computed from them.
+   */
   readonly untrained: readonly string[]
   /** With `checkpoint.resume`: the step that the checkpoint was at; `undefined` where there was none and training began at the start. */
   readonly resumedFrom: number | undefined
