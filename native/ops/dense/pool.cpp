@@ -7,6 +7,7 @@
 
 #include "../../core/status.h"
 #include "dense.h"
+#include "larger.h"
 #include "nest.h"
 
 namespace polyadic {
@@ -79,7 +80,7 @@ class DensePool : public DenseStep {
       for (std::size_t k = 0; k < axes_; ++k) offset += (first[k] + at[k] * dilation(k)) * steps_[k];
       const float value = x[offset];
       if (maximum_) {
-        if (i == 0 || value > best) {
+        if (i == 0 || is_larger(value, best)) {
           best = value;
           place = offset;
         }
