@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-import type { AbortOptions } from '../abortable.js'
-import { checkOptions, checkPath } from '../arguments.js'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkOptions, filePath } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { elementCount, type FloatTensor, floatTensor, type Tensor } from '../tensor.js'
 import type { ExampleSet } from '../training/batches.js'
@@ -36,9 +36,9 @@ const heldOutEvery = 10
  * Reads a data folder: `inputs.npy` (N×C×H×W float32) and `labels.npy` (N, int32, int64 or uint8), in the folder itself or
  * in `train/`, `validation/` and `test/` below it. Throws `POLYADIC_IO` naming what is missing; rejects with `signal.reason` when aborted.
  */
-export async function readDataset(folder: string, options: AbortOptions = {}): Promise<Dataset> {
-  checkPath('folder', folder)
-  checkOptions(options)
+export async function readDataset(location: string | URL, options: AbortOptions = {}): Promise<Dataset> {
+  const folder = filePath('folder', location)
+  checkOptions(options, abortOptions)
   return readSplits(folder, (part) => readLabelled(part, options))
 }
 

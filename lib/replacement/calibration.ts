@@ -1,3 +1,4 @@
+import { type Names, checkNames } from '../arguments.js'
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { native } from '../native/binding.js'
@@ -23,6 +24,8 @@ export interface Calibration {
   readonly seed?: number
 }
 
+const optionNames: Names<Calibration> = { inputs: true, patches: true, seed: true }
+
 const defaults = { patches: 4096, seed: 0 } as const
 const slice = 32 // examples run at once of a single record
 const perImage = 16 // positions of one image at most: neighbours tell little news
@@ -34,6 +37,7 @@ export type Moments = ReadonlyMap<string, readonly Float64Array[]>
 export function checkCalibration(calibration: Calibration): Required<Calibration> {
   if (typeof calibration !== 'object' || calibration === null || typeof calibration.inputs !== 'object' || calibration.inputs === null)
     throw argumentError('calibration', 'an object with inputs', calibration)
+  checkNames('calibration', calibration, optionNames)
   return {
     inputs: calibration.inputs,
     patches: checkInteger('calibration.patches', calibration.patches ?? defaults.patches, 1),

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { checkOptions } from '../arguments.js'
+import { checkNames, checkOptions, type Names } from '../arguments.js'
 import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
 import { checkForm as checkGraphForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
@@ -28,7 +28,7 @@ import { type Layer, checkLayers, findLayer, isLayer, readLayer } from './layer.
 import type { LayerReport } from './layer-report.js'
 import { isFaster, type LayerLatency, measureLayers } from './latency.js'
 import { replaceLayer } from './rebuild.js'
-import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
+import { type SolverOptions, checkSolverOptions, solver, solverOptions } from './solver.js'
 import { type Calibration, checkCalibration, gatherMoments } from './calibration.js'
 import { knownShapes, spatialExtents } from './spatial-extents.js'
 
@@ -89,6 +89,22 @@ export interface CompressOptions extends SolverOptions, FormOptions {
   readonly onProgress?: (progress: CompressProgress) => void
 }
 
+const formOptions: Names<FormOptions> = { batchNorm: true }
+const layerOptions: Names<LayerOptions> = { ...solverOptions, ...formOptions, rank: true, form: true }
+
+/** The names of all options. */
+export const compressOptions: Names<CompressOptions> = {
+  ...solverOptions,
+  ...formOptions,
+  layers: true,
+  inputShapes: true,
+  calibration: true,
+  whenSlower: true,
+  precision: true,
+  signal: true,
+  onProgress: true
+}
+
 /** A layer that stayed as it is, as its chain is not faster on this CPU. */
 export interface KeptLayer {
   readonly name: string
@@ -130,7 +146,7 @@ interface Request {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
-  checkOptions(options)
+  checkOptions(options, compressOptions)
   const { whenSlower = 'keep' } = options
   return compressWith(graph, { ...options, whenSlower }, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
@@ -199,7 +215,7 @@ export async function compressWith(
  */
 export function checkCompression(graph: Graph, options: CompressOptions): Planned {
   checkGraphForm(graph)
-  checkOptions(options)
+  checkOptions(options, compressOptions)
   return planTasks(graph, options, [])
 }
 
@@ -261,6 +277,7 @@ function checkRequests(graph: Graph, options: CompressOptions): readonly Request
     seen.set(name, key)
     const own: Partial<LayerOptions> = typeof value === 'object' && value !== null ? value : { rank: value }
     const rank = own.rank === 'full' ? 'full' : checkInteger(`layers[${show(key)}].rank`, own.rank, 1)
+    checkNames(`layers[${show(key)}]`, own, layerOptions)
     checkSolverOptions(`layers[${show(key)}].`, own)
     checkForm(`layers[${show(key)}].`, own)
     return { name, rank, own }

@@ -1,4 +1,4 @@
-import { checkOptions } from '../arguments.js'
+import { checkOptions, type Names } from '../arguments.js'
 import { checkInteger, PolyadicError } from '../errors.js'
 import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
@@ -21,6 +21,8 @@ export interface EvaluateOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames: Names<EvaluateOptions> = { threads: true, batchSize: true, logits: true, inputShape: true, signal: true }
+
 /**
  * Top-1 accuracy and mean softmax cross-entropy of a network over labelled examples, on the plan that inference uses.
  * Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE for data that do not fit, POLYADIC_NUMERIC for logits that are not finite;
@@ -28,7 +30,7 @@ export interface EvaluateOptions {
  */
 export async function evaluate(graph: Graph, batches: Batches, options: EvaluateOptions = {}): Promise<Evaluation> {
   checkForm(graph)
-  checkOptions(options)
+  checkOptions(options, optionNames)
   const { threads = 1, logits, inputShape, signal } = options
   const input = singleInput(graph)
   const example = exampleDims(input, inputShape)

@@ -1,4 +1,4 @@
-import { checkArray, checkRecord, isRecord, isString } from '../arguments.js'
+import { checkArray, checkNames, checkRecord, isRecord, isString, type Names } from '../arguments.js'
 import { checkChoice, checkNumber, PolyadicError, show } from '../errors.js'
 import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
@@ -34,6 +34,16 @@ export interface Distillation {
   readonly labels?: number
   readonly features?: readonly FeaturePair[]
 }
+
+const distillationOptions: Names<Distillation> = {
+  teacher: true,
+  logits: true,
+  temperature: true,
+  weight: true,
+  labels: true,
+  features: true
+}
+const pairOptions: Names<FeaturePair> = { teacher: true, student: true, weight: true }
 
 export type LossName = 'cross-entropy' | 'mean-squared'
 
@@ -170,10 +180,12 @@ export class Objective {
 /** Defaults filled in. Throws POLYADIC_ARGUMENT for what is missing or out of range. */
 export function checkDistillation(distillation: Distillation): ReturnType<typeof withDefaults> {
   checkRecord('distillation', distillation, 'an object with a teacher')
+  checkNames('distillation', distillation, distillationOptions)
   const { features = [] } = distillation
   checkForm(distillation.teacher, 'distillation.teacher')
   const isPair = (pair: unknown): boolean => isRecord(pair) && isString(pair.teacher) && isString(pair.student ?? '')
   checkArray('distillation.features', features, '{ teacher, student, weight }', isPair)
+  for (const pair of features) checkNames('distillation.features', pair, pairOptions)
   return withDefaults(distillation, features)
 }
 
