@@ -1,3 +1,5 @@
+import { show } from '../errors.js'
+import { isFile } from '../formats/dataset.js'
 import type { Graph } from '../graph/graph.js'
 import { formatPercent, significant } from '../report/format.js'
 import { fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
@@ -68,6 +70,7 @@ export async function train(
 ): Promise<FineTuneResult> {
   if (data.kind === 'inputs alone' && settings.distillation === undefined)
     throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
+  if (settings.checkpoint?.resume) progress.done(await beginning(settings.checkpoint.path))
   const result = await fineTune(graph, {
     ...settings,
     ...(data.kind === 'targets' && { loss: 'mean-squared' }),
@@ -88,6 +91,12 @@ export async function train(
   return result
 }
 
+/** What `--resume` does. */
+async function beginning(checkpoint: string): Promise<string> {
+  if (await isFile(checkpoint)) return `going on from the checkpoint ${show(checkpoint)}`
+  return `there is no checkpoint ${show(checkpoint)} yet: training begins at the start`
+}
+
 /** What `quality` is the value of. */
 export function measure({ kind }: TrainingData): string {
   return kind === 'labels' ? 'validation accuracy' : kind === 'targets' ? 'validation loss' : 'agreement with the teacher'
@@ -100,7 +109,7 @@ export function quality({ accuracy, loss }: Pick<Evaluation, 'accuracy' | 'loss'
 
 /** Accuracies in percent (null where examples have values, not classes), losses, and where training went, for `--json`. */
 export function trainingSummary(
-  { initial, best, history, rollbacks, steps }: FineTuneResult,
+  { initial, best, history, rollbacks, steps, resumedFrom }: FineTuneResult,
   { kind }: TrainingData
 ): Record<string, unknown> {
   const percent = (of: { readonly accuracy: number } | undefined): number | null =>
@@ -112,6 +121,7 @@ export function trainingSummary(
     validation_loss_after: best.loss,
     best_epoch: best.epoch,
     steps,
+    resumed_from_step: resumedFrom ?? null,
     rollbacks: rollbacks.length,
     epochs: history.map((epoch) => ({
       epoch: epoch.epoch,
