@@ -1,23 +1,12 @@
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
-import { type Tensor, asFloat32, checkTensor, elementCount } from '../tensor.js'
+import { type Tensor, type TensorData, asFloat32, checkTensor, elementCount } from '../tensor.js'
 import { permutation, type Random, random } from '../random.js'
 
 /**
  * What every example of a batch should lead to: a class index (any integers, such as the int64 that NumPy makes by default), or the
  * output's values (row-major, no integers) for `mean-squared`.
  */
-export type Targets = IntegerArray | Float32Array | Float64Array | readonly number[]
-
-type IntegerArray =
-  | Int8Array
-  | Int16Array
-  | Int32Array
-  | BigInt64Array
-  | Uint8Array
-  | Uint8ClampedArray
-  | Uint16Array
-  | Uint32Array
-  | BigUint64Array
+export type Targets = TensorData | Uint8ClampedArray | readonly number[]
 
 /** Some examples. */
 export interface Batch {
