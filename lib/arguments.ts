@@ -1,5 +1,6 @@
 // What callers of the public functions give: whatever its type was meant to be, it is looked at here before it is used.
-import { argumentError } from './errors.js'
+import { fileURLToPath } from 'node:url'
+import { argumentError, PolyadicError, show } from './errors.js'
 
 /** Whether `value` is an object with fields, of whatever realm: no array, no Map, no function. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -11,9 +12,43 @@ export function checkRecord(name: string, value: unknown, expected: string): ass
   if (!isRecord(value)) throw argumentError(name, expected, value)
 }
 
-/** Throws unless `options` is an object of options whose `signal` and `onProgress`, where there are such, can be used. */
-export function checkOptions(options: unknown, name = 'options'): void {
+/** The names of the fields of T: the compiler sees that none is missing, and none too many. */
+export type Names<T> = { readonly [K in keyof T]-?: true }
+
+/** Throws for a field of `value` that is none of `known`: a name that is misspelt would be as if it were not there. */
+export function checkNames(name: string, value: object, known: Readonly<Record<string, true>>): void {
+  for (const [key, given] of Object.entries(value)) {
+    if (Object.hasOwn(known, key) || given === undefined) continue
+    const names = Object.keys(known)
+    const near = names.map((other) => ({ other, edits: editsBetween(key, other) })).sort((a, b) => a.edits - b.edits)[0]
+    const hint =
+      near !== undefined && near.edits <= Math.min(3, key.length / 2)
+        ? `did you mean ${show(near.other)}?`
+        : `there are ${names.join(', ')}`
+    const subject = name === 'options' ? key : `${name}.${key}`
+    throw new PolyadicError('POLYADIC_ARGUMENT', `${name}: there is no ${show(key)}; ${hint}`, { subject })
+  }
+}
+
+/** How many letters have to be put in, left out, replaced or swapped with the next to make one word of another; small and capital ones are alike. */
+function editsBetween(from: string, to: string): number {
+  const [a, b] = [from.toLowerCase(), to.toLowerCase()]
+  const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...Array.from({ length: b.length }, (_, j) => (i === 0 ? j + 1 : 0))])
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity
+  for (let i = 1; i <= a.length; i++) {
+    for (let j = 1; j <= b.length; j++) {
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity
+      const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      ;(rows[i] as number[])[j] = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, replaced, swapped)
+    }
+  }
+  return at(a.length, b.length)
+}
+
+/** Throws unless `options` is an object of options, all of them `known`, whose `signal` and `onProgress`, where there are such, can be used. */
+export function checkOptions(options: unknown, known: Readonly<Record<string, true>>, name = 'options'): void {
   checkRecord(name, options, 'an object of options')
+  checkNames(name, options, known)
   const { signal, onProgress } = options
   if (signal !== undefined && !isSignal(signal))
     throw argumentError(name === 'options' ? 'signal' : `${name}.signal`, 'an AbortSignal', signal)
@@ -32,6 +67,14 @@ export function checkFunction(name: string, value: unknown): void {
 /** Throws unless `value` is a string; `expected` says what it should be. */
 export function checkString(name: string, value: unknown, expected = 'a string'): asserts value is string {
   if (typeof value !== 'string') throw argumentError(name, expected, value)
+}
+
+/** The path of a file or folder, of which a caller gives the path or a `file:` URL; `expected` says what else it might be. */
+export function filePath(name: string, value: unknown, expected = 'a path'): string {
+  if (typeof value === 'string' && value !== '') return value
+  if (!(value instanceof URL)) throw argumentError(name, expected, value)
+  if (value.protocol !== 'file:') throw argumentError(name, `${expected}, or a file: URL`, value.href)
+  return fileURLToPath(value)
 }
 
 /** Throws unless `value` can be the path of a file or folder. */

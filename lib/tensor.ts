@@ -64,6 +64,11 @@ export function arrayType(dtype: DataType): (typeof arrayTypes)[DataType] {
   return arrayTypes[dtype]
 }
 
+/** Whether elements of `dtype` are floating-point numbers, as weights are. */
+export function isFloating(dtype: DataType): boolean {
+  return dtype === 'float32' || dtype === 'float64' || dtype === 'float16' || dtype === 'bfloat16'
+}
+
 /** The product of `dims`: 1 for a scalar. */
 export function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1)

@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import * as polyadic from '../lib/index.js'
 import { PolyadicError } from '../lib/errors.js'
@@ -134,6 +135,71 @@ for (const [name, parameters] of Object.entries(functions)) {
     }
   })
 }
+
+t.test('an option that there is not is named, with the one that may be meant', async (t) => {
+  const kernel = functions.cpd?.[0]?.good
+  const cases: readonly (readonly [name: string, args: readonly unknown[], subject: string, hint: string])[] = [
+    ['Session.create', [graph, { thread: 2 }], 'thread', 'options: there is no "thread"; did you mean "threads"?'],
+    ['session.run', [tensor, { output: {} }], 'output', '"outputs"?'],
+    ['session.runSync', [tensor, { signal: undefined, ouptuts: {} }], 'ouptuts', '"outputs"?'],
+    ['cpd', [kernel, { rank: 1, metod: 'als' }], 'metod', '"method"?'],
+    ['compress', [graph, { ...solving, methd: 'als' }], 'methd', '"method"?'],
+    ['compress', [graph, { layers: { [layer]: { rank: 1, maxIteration: 2 } } }], `layers["${layer}"].maxIteration`, '"maxIterations"?'],
+    ['compress', [graph, { ...solving, calibration: { inputs: {}, patch: 2 } }], 'calibration.patch', '"patches"?'],
+    ['fineTune', [graph, { ...tune, epoch: 3 }], 'epoch', '"epochs"?'],
+    ['fineTune', [graph, { ...tune, learning_rate: 3 }], 'learning_rate', '"learningRate"?'],
+    ['fineTune', [graph, { ...tune, lr: 0.1 }], 'lr', 'there are train, validation, epochs'],
+    ['fineTune', [graph, { ...tune, checkpoint: { path: 'x', every: 3 } }], 'checkpoint.every', 'there are path, everySteps, resume'],
+    ['fineTune', [graph, { ...tune, schedule: { factr: 1 } }], 'schedule.factr', '"factor"?'],
+    ['fineTune', [graph, { ...tune, groups: [{ match: [], learningrate: 1 }] }], 'groups.learningrate', '"learningRate"?'],
+    ['fineTune', [graph, { ...tune, distillation: { teacher: graph, temprature: 1 } }], 'distillation.temprature', '"temperature"?'],
+    [
+      'fineTune',
+      [graph, { ...tune, distillation: { teacher: graph, features: [{ teacher: 'x', wieght: 1 }] } }],
+      'distillation.features.wieght',
+      '"weight"?'
+    ],
+    ['compressLayerByLayer', [graph, { compress: solving, tune, onlayer: () => {} }], 'onlayer', '"onLayer"?'],
+    ['compressLayerByLayer', [graph, { compress: { ...solving, sed: 1 }, tune }], 'compress.sed', '"seed"?'],
+    ['compressLayerByLayer', [graph, { compress: solving, tune: { ...tune, bacthSize: 1 } }], 'tune.bacthSize', '"batchSize"?'],
+    ['evaluate', [graph, train, { threds: 1 }], 'threds', '"threads"?'],
+    ['initialise', [graph, { sead: 1 }], 'sead', '"seed"?'],
+    ['imageFolder', [file('images'), { shape: [1, 2, 2], maen: 1 }], 'maen', '"mean"?'],
+    ['readOnnx', [new Uint8Array(), { sginal: 1 }], 'sginal', '"signal"?'],
+    ['writeOnnx', [graph, file('b.onnx'), { external: 'always' }], 'external', 'there are externalData, signal'],
+    ['readNpy', [file('file'), { mmap: true }], 'mmap', 'there are signal']
+  ]
+  for (const [name, args, subject, hint] of cases) {
+    const error = await errorOf(name, args)
+    t.match(error, { code: 'POLYADIC_ARGUMENT', subject }, `${name}: ${String(error)}`)
+    t.ok(String(error).includes(hint), `${String(error)} says ${hint}`)
+  }
+  t.equal(await errorOf('fineTune', [graph, { ...tune, epoch: undefined }]), undefined, 'what is undefined is not given')
+})
+
+t.test('paths may be file: URLs, and no others', async (t) => {
+  const url = (name: string): URL => pathToFileURL(file(name))
+  await polyadic.writeOnnx(graph, url('url.onnx'))
+  t.match(await polyadic.readOnnx(url('url.onnx')), { name: graph.name })
+  await polyadic.writeNpy(url('url.npy'), tensor)
+  t.strictSame((await polyadic.readNpy(url('url.npy'))).data, tensor.data)
+  await polyadic.writeNpz(url('url.npz'), { tensor })
+  t.strictSame(Object.keys(await polyadic.readNpz(url('url.npz'))), ['tensor'])
+  t.match(await errorOf('readDataset', [url('none')]), { code: 'POLYADIC_IO', message: /none/ })
+  t.match(await errorOf('imageFolder', [url('none'), { shape: [1, 2, 2] }]), { code: 'POLYADIC_IO', message: /none/ })
+  t.match(await errorOf('readOnnx', [new URL('https://example.org/a.onnx')]), {
+    code: 'POLYADIC_ARGUMENT',
+    subject: 'source',
+    message: /file: URL/
+  })
+})
+
+t.test('values alone are no tensor', async (t) => {
+  for (const data of [new Float32Array(2), [1, 2], {}]) {
+    const error = await errorOf('session.run', [{ x: data }])
+    t.match(error, { code: 'POLYADIC_ARGUMENT', message: /input "x": expected a tensor \{ dtype, dims, data \}/ }, String(error))
+  }
+})
 
 t.test('what stands in options, networks, nodes and tensors', async (t) => {
   const relu = { opType: 'Relu', inputs: ['x'], outputs: ['y'] }

@@ -43,9 +43,11 @@ export function summary(plan: Asked, done: Done): string {
       ? []
       : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatChange(before.macs, after.macs)})`])
   ]
-  for (const { name, rank, latency } of compressed.kept)
+  for (const { name, rank, latency, error } of compressed.kept)
     lines.push(
-      `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is (${latency.densePrecision}), ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} (${latency.chainPrecision}) on this CPU (--when-slower replace)`
+      latency === undefined
+        ? `${name} stays: no chain with fewer weights has the error asked for, at rank ${rank} it is ${error?.toFixed(3)} (--when-slower replace)`
+        : `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is (${latency.densePrecision}), ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} (${latency.chainPrecision}) on this CPU (--when-slower replace)`
     )
   lines.push(...remarks(plan, done))
   if (tuned && data) {

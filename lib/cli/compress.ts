@@ -31,7 +31,8 @@ is data. Nodes that polyadic does not know stay as they are.
 Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL.onnx [...]
 
   --rank LAYER=R         components of a layer's decomposition (of each group's); \`polyadic inspect\` lists the layers.
-                         R may be C/2, half of its outputs, or full, an exact one, to check. LAYER may hold *: every layer
+                         R may be C/2, half of its outputs; error=0.2, the least rank with such a relative error; or full, an
+                         exact one, to check. LAYER may hold *: every layer
                          that it fits and that gets smaller, as in --rank '*=C/2'
   --form LAYER=FORM      of a Gemm or MatMul: matrix (two of it), or convolution (four small ones, behind a flatten)
   --batch-norm WHAT      keep batch normalisation behind a layer, or fold it into the layer first (keep)

@@ -3,6 +3,7 @@ import type { Graph } from '../graph/graph.js'
 import { readOnnx } from '../onnx/read.js'
 import { halfWeights } from '../replacement/half-weights.js'
 import { type Cost, cost } from '../operators/cost.js'
+import { isFloating } from '../tensor.js'
 
 /** Reads a network for a command. */
 export function loadNetwork(file: string, signal?: AbortSignal): Promise<Graph> {
@@ -29,7 +30,7 @@ export type Shapes = Readonly<Record<string, readonly number[]>>
 export function totals(graph: Graph, shapes: Shapes | undefined): Totals {
   const counted = tryCost(graph, shapes)
   if (!('problem' in counted)) return { parameters: counted.parameters, macs: counted.macs }
-  const floats = [...graph.initializers.values()].filter(({ dtype }) => dtype === 'float32')
+  const floats = [...graph.initializers.values()].filter(({ dtype }) => isFloating(dtype))
   return { parameters: floats.reduce((sum, { data }) => sum + data.length, 0), macs: undefined }
 }
 

@@ -1,4 +1,5 @@
 import { PolyadicError, show } from '../errors.js'
+import { isFile } from '../formats/dataset.js'
 import type { Graph } from '../graph/graph.js'
 import { formatPercent, significant } from '../report/format.js'
 import { checkTuning, fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
@@ -116,6 +117,7 @@ export async function train(
   settings: TrainingSettings,
   { signal, progress }: Context
 ): Promise<FineTuneResult> {
+  if (settings.checkpoint?.resume) progress.done(await beginning(settings.checkpoint.path))
   const result = await fineTune(graph, {
     ...settings,
     inputShape: data.example,
@@ -137,6 +139,12 @@ export async function train(
   return result
 }
 
+/** What `--resume` does. */
+async function beginning(checkpoint: string): Promise<string> {
+  if (await isFile(checkpoint)) return `going on from the checkpoint ${show(checkpoint)}`
+  return `there is no checkpoint ${show(checkpoint)} yet: training begins at the start`
+}
+
 /** What `quality` is the value of. */
 export function measure({ kind }: TrainingData): string {
   return kind === 'labels' ? 'validation accuracy' : kind === 'targets' ? 'validation loss' : 'agreement with the teacher'
@@ -149,7 +157,7 @@ export function quality({ accuracy, loss }: Pick<Evaluation, 'accuracy' | 'loss'
 
 /** Accuracies in percent (null where examples have values, not classes), losses, and where training went, for `--json`. */
 export function trainingSummary(
-  { initial, best, history, rollbacks, steps }: FineTuneResult,
+  { initial, best, history, rollbacks, steps, resumedFrom }: FineTuneResult,
   { kind }: TrainingData
 ): Record<string, unknown> {
   const percent = (of: { readonly accuracy: number } | undefined): number | null =>
@@ -161,6 +169,7 @@ export function trainingSummary(
     validation_loss_after: best.loss,
     best_epoch: best.epoch,
     steps,
+    resumed_from_step: resumedFrom ?? null,
     rollbacks: rollbacks.length,
     epochs: history.map((epoch) => ({
       epoch: epoch.epoch,

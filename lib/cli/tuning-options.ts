@@ -29,6 +29,7 @@ export const tuningOptions: Command['options'] = {
   'label-weight': { type: 'string' },
   feature: { type: 'string', multiple: true },
   logits: { type: 'string' },
+  'teacher-logits': { type: 'string' },
   shape: { type: 'string', multiple: true },
   'max-rollbacks': { type: 'string' },
   'spike-factor': { type: 'string' },
@@ -54,7 +55,7 @@ export const tuningHelp = `  --steps N              ends training after so many 
   --teacher MODEL.onnx   learn from this network's outputs, without the labels;
                          --temperature X (2), --label-weight X: weight of the labels' loss beside it (0),
                          --feature NAME: its value NAME is to be matched, too, by the value of that name; STUDENT=NAME
-                         by another; may be repeated
+                         by another; may be repeated; --teacher-logits NAME: the value that holds the teacher's logits
   --logits NAME          the value that holds the logits (the first output, before a softmax)
   --shape DIMS           of an example, as in 3x224x224 or image=1x3x224x224, where the network leaves it open and the data do
                          not say it (images)
@@ -95,7 +96,7 @@ export async function tuningSettings(args: Arguments, settings: TrainingSettings
 
 /** Options that say how something is done that another option asks for. */
 const dependent: Readonly<Record<string, readonly string[]>> = {
-  teacher: ['temperature', 'label-weight', 'feature'],
+  teacher: ['temperature', 'label-weight', 'feature', 'teacher-logits'],
   checkpoint: ['checkpoint-every', 'resume']
 }
 
@@ -154,6 +155,7 @@ async function distillation(args: Arguments): Promise<FineTuneOptions['distillat
   return {
     teacher: await loadNetwork(teacher),
     features,
+    ...given('logits', text(args, 'teacher-logits')),
     ...given('temperature', number(args, 'temperature', 0)),
     ...given('labels', number(args, 'label-weight', 0))
   }

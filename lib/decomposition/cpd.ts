@@ -1,4 +1,4 @@
-import { checkOptions } from '../arguments.js'
+import { checkOptions, type Names } from '../arguments.js'
 import { PolyadicError, argumentError, checkInteger, checkNumber, show } from '../errors.js'
 import { native, type NativeCpdResult, type NativeCpdSpec, type NativeCpdTrace } from '../native/binding.js'
 import { runReporting } from '../native/jobs.js'
@@ -64,6 +64,24 @@ export interface CpdOptions {
   readonly onProgress?: (progress: CpdProgress) => void
 }
 
+const optionNames: Names<CpdOptions> = {
+  rank: true,
+  method: true,
+  init: true,
+  factors: true,
+  restarts: true,
+  seed: true,
+  maxIterations: true,
+  tolerance: true,
+  ridge: true,
+  maxWeight: true,
+  correction: true,
+  metric: true,
+  threads: true,
+  signal: true,
+  onProgress: true
+}
+
 export interface CpdProgress {
   /** From 1; counts on through a restart's outer iterations. */
   readonly iteration: number
@@ -121,7 +139,7 @@ const deadWeight = 1e-9
  * `POLYADIC_NUMERIC` for values that are not finite; rejects with `signal.reason` when aborted.
  */
 export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResult> {
-  checkOptions(options)
+  checkOptions(options, optionNames)
   const { rank } = options
   if (typeof rank !== 'object' || rank === null) return cpdOfRank(tensor, { ...options, rank })
   const bound = checkNumber('rank.error', rank.error, 0, 1)

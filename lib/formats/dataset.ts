@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-import type { AbortOptions } from '../abortable.js'
-import { checkOptions, checkPath } from '../arguments.js'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkOptions, filePath } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { asNumbers, elementCount, type FloatTensor, floatTensor, type Tensor, toFloat32 } from '../tensor.js'
 import type { ExampleSet } from '../training/batches.js'
@@ -53,9 +53,9 @@ const heldOutEvery = 10
  * (N class indices in any type that holds them), in the folder itself or in `train/`, `validation/` (or `val/`, `valid/`) and `test/` below it.
  * Throws `POLYADIC_IO` naming what is missing, `POLYADIC_SHAPE` naming what is wrong; rejects with `signal.reason` when aborted.
  */
-export async function readDataset(folder: string, options: AbortOptions = {}): Promise<Dataset> {
-  checkPath('folder', folder)
-  checkOptions(options)
+export async function readDataset(location: string | URL, options: AbortOptions = {}): Promise<Dataset> {
+  const folder = filePath('folder', location)
+  checkOptions(options, abortOptions)
   return readSplits(folder, (part) => readLabelled(part, options))
 }
 

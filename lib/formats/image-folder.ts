@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { checkFunction, checkOptions, checkPath } from '../arguments.js'
+import { checkFunction, checkOptions, filePath, type Names } from '../arguments.js'
 import { argumentError, checkChoice, checkInteger, PolyadicError, show } from '../errors.js'
 import { permutation, random } from '../random.js'
 import { checkDims, elementCount } from '../tensor.js'
@@ -38,6 +38,19 @@ export interface ImageFolderOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames: Names<ImageFolderOptions> = {
+  shape: true,
+  mean: true,
+  std: true,
+  fit: true,
+  seed: true,
+  batchSize: true,
+  ahead: true,
+  concurrency: true,
+  decode: true,
+  signal: true
+}
+
 /** Batches for `fineTune` and `evaluate`, which check them against the network. */
 export interface ImageFolder extends BatchSource {
   (epoch: number): AsyncIterable<Batch>
@@ -72,9 +85,9 @@ const imageNames = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i
  * sharp is not installed; an image that cannot be decoded is a POLYADIC_FORMAT error of the epoch, and names the file. Rejects
  * with `signal.reason` when aborted.
  */
-export async function imageFolder(folder: string, options: ImageFolderOptions): Promise<ImageFolder> {
-  checkPath('folder', folder)
-  checkOptions(options)
+export async function imageFolder(location: string | URL, options: ImageFolderOptions): Promise<ImageFolder> {
+  const folder = filePath('folder', location)
+  checkOptions(options, optionNames)
   if (options.decode !== undefined) checkFunction('decode', options.decode)
   const form = checkForm(options)
   const batchSize = checkInteger('batchSize', options.batchSize ?? 64, 1)

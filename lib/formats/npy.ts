@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import type { AbortOptions } from '../abortable.js'
-import { checkBytes, checkOptions, checkPath, checkString } from '../arguments.js'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkBytes, checkOptions, filePath, checkString } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { arrayType, checkTensor, type DataType, elementCount, type Tensor, type TensorData } from '../tensor.js'
 import { writeFileAtomically } from './atomic-write.js'
@@ -33,9 +33,9 @@ const types: Readonly<Record<string, DataType>> = {
 }
 
 /** Reads a .npy file. Throws `POLYADIC_IO` when it cannot be read and what `decodeNpy` throws; rejects with `signal.reason` when aborted. */
-export async function readNpy(path: string, options: AbortOptions = {}): Promise<Tensor> {
-  checkPath('path', path)
-  checkOptions(options)
+export async function readNpy(location: string | URL, options: AbortOptions = {}): Promise<Tensor> {
+  const path = filePath('path', location)
+  checkOptions(options, abortOptions)
   const { signal } = options
   signal?.throwIfAborted()
   try {
@@ -68,9 +68,9 @@ async function readOpened(file: FileHandle, size: number, path: string, signal: 
  * Writes a tensor as .npy version 1, C order; the file is there in whole or not at all. Throws what `encodeNpy` throws; rejects with
  * `signal.reason` when aborted.
  */
-export async function writeNpy(path: string, tensor: Tensor, options: AbortOptions = {}): Promise<void> {
-  checkPath('path', path)
-  checkOptions(options)
+export async function writeNpy(location: string | URL, tensor: Tensor, options: AbortOptions = {}): Promise<void> {
+  const path = filePath('path', location)
+  checkOptions(options, abortOptions)
   await writeFileAtomically(path, npyChunks(tensor), options.signal)
 }
 

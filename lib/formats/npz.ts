@@ -2,8 +2,8 @@ import { open } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { crc32, inflateRaw, inflateRawSync } from 'node:zlib'
-import type { AbortOptions } from '../abortable.js'
-import { checkBytes, checkOptions, checkPath, checkRecord, checkString } from '../arguments.js'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkBytes, checkOptions, filePath, checkRecord, checkString } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import type { Tensor } from '../tensor.js'
 import { writeFileAtomically } from './atomic-write.js'
@@ -33,9 +33,9 @@ export type Arrays = Readonly<Record<string, Tensor>>
  * Reads a .npz file, one array after the other: the event loop stays free. Throws `POLYADIC_IO` when it cannot be read and what `decodeNpz`
  * throws; rejects with `signal.reason` when aborted.
  */
-export async function readNpz(path: string, options: AbortOptions = {}): Promise<Record<string, Tensor>> {
-  checkPath('path', path)
-  checkOptions(options)
+export async function readNpz(location: string | URL, options: AbortOptions = {}): Promise<Record<string, Tensor>> {
+  const path = filePath('path', location)
+  checkOptions(options, abortOptions)
   const { signal } = options
   signal?.throwIfAborted()
   try {
@@ -64,9 +64,9 @@ export async function readNpz(path: string, options: AbortOptions = {}): Promise
  * Writes arrays as .npz, uncompressed; the file is there in whole or not at all, and the event loop stays free meanwhile: the arrays must not
  * be changed before the promise settles. Throws what `encodeNpz` throws; rejects with `signal.reason` when aborted.
  */
-export async function writeNpz(path: string, arrays: Arrays, options: AbortOptions = {}): Promise<void> {
-  checkPath('path', path)
-  checkOptions(options)
+export async function writeNpz(location: string | URL, arrays: Arrays, options: AbortOptions = {}): Promise<void> {
+  const path = filePath('path', location)
+  checkOptions(options, abortOptions)
   const { signal } = options
   const entries = layOut(arrays)
   const sums: number[] = []

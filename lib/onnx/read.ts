@@ -1,6 +1,6 @@
-import type { AbortOptions } from '../abortable.js'
-import { checkBytes, checkOptions, isBytes } from '../arguments.js'
-import { PolyadicError, argumentError } from '../errors.js'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkBytes, checkOptions, filePath, isBytes } from '../arguments.js'
+import { PolyadicError } from '../errors.js'
 import { functionKey } from '../graph/body.js'
 import { checkGraph } from '../graph/check.js'
 import type { Graph, GraphFunction, ValueInfo } from '../graph/graph.js'
@@ -24,12 +24,11 @@ import type { RawField } from './wire.js'
  * Throws `POLYADIC_IO` when a file cannot be read, `POLYADIC_FORMAT` when it is not a model or a broken one,
  * `POLYADIC_GRAPH` when the network is inconsistent; the message begins with the path. Rejects with `signal.reason` when aborted.
  */
-export async function readOnnx(source: string | Uint8Array, options: AbortOptions = {}): Promise<Graph> {
-  checkOptions(options)
+export async function readOnnx(source: string | URL | Uint8Array, options: AbortOptions = {}): Promise<Graph> {
+  checkOptions(options, abortOptions)
   options.signal?.throwIfAborted()
   if (isBytes(source)) return decodeOnnx(source)
-  if (typeof source !== 'string' || source === '') throw argumentError('source', 'a path or the bytes of a model', source)
-  return readOnnxWith(source, options)
+  return readOnnxWith(filePath('source', source, 'a path or the bytes of a model'), options)
 }
 
 /** `readOnnx` of a file with limits of one's own on what is read how: for tests, which make gigabytes of a few bytes by it. */

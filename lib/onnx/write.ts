@@ -1,4 +1,4 @@
-import { checkOptions, checkPath } from '../arguments.js'
+import { checkOptions, filePath, type Names } from '../arguments.js'
 import { PolyadicError, checkChoice, show } from '../errors.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
 import { checkForm, checkGraph } from '../graph/check.js'
@@ -28,17 +28,19 @@ export interface WriteOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames: Names<WriteOptions> = { externalData: true, signal: true }
+
 /**
- * Writes `graph` to the file `path`, which is replaced as a whole or, when anything fails, left as it was. Tensor data that was
+ * Writes `graph` to the file `location`, which is replaced as a whole or, when anything fails, left as it was. Tensor data that was
  * read from other files is written into this one, unless `externalData` says otherwise; then the data file is complete before the model
  * that refers to it takes its place, and data files of the model that it replaces are removed. Throws `POLYADIC_GRAPH` when the network
  * is inconsistent, `POLYADIC_UNSUPPORTED` when it does not fit into 2 GiB, `POLYADIC_IO` when a file cannot be written; rejects with
  * `signal.reason` when aborted, with all files as they were.
  */
-export async function writeOnnx(graph: Graph, path: string, options: WriteOptions = {}): Promise<void> {
+export async function writeOnnx(graph: Graph, location: string | URL, options: WriteOptions = {}): Promise<void> {
   checkForm(graph)
-  checkPath('path', path)
-  checkOptions(options)
+  const path = filePath('path', location)
+  checkOptions(options, optionNames)
   const { signal } = options
   signal?.throwIfAborted()
   const externalData = checkChoice('externalData', options.externalData ?? 'auto', ['auto', 'always', 'never'])

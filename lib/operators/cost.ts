@@ -1,5 +1,6 @@
 import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
+import { isFloating } from '../tensor.js'
 import { analyse, type AnalysedNode, type InputShapes } from './infer.js'
 
 export interface NodeCost {
@@ -48,6 +49,6 @@ function nodeCost(analysed: AnalysedNode): NodeCost {
 function weights({ operator, context }: AnalysedNode): [data: object, count: number][] {
   return (operator.parameters ?? []).flatMap((index): [object, number][] => {
     const tensor = context.inputs[index]?.constant
-    return tensor?.dtype === 'float32' ? [[tensor.data, tensor.data.length]] : []
+    return tensor !== undefined && isFloating(tensor.dtype) ? [[tensor.data, tensor.data.length]] : []
   })
 }

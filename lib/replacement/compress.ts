@@ -1,12 +1,13 @@
 import { performance } from 'node:perf_hooks'
-import { checkOptions } from '../arguments.js'
-import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
+import { checkNames, checkOptions, isRecord, type Names } from '../arguments.js'
+import { argumentError, PolyadicError, checkChoice, checkNumber, show } from '../errors.js'
 import { checkForm as checkGraphForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import { inlineCalls } from '../graph/inline.js'
 import { constantFinder } from '../operators/constants.js'
 import type { InputShapes } from '../operators/infer.js'
 import { checkPrecision, type PrecisionChoice } from '../runtime/precision.js'
+import { leastRank, type RankSearch } from '../decomposition/rank-search.js'
 import { elementCount } from '../tensor.js'
 import { denseCost, stagesCost } from './cost.js'
 import {
@@ -28,8 +29,8 @@ import { type Layer, checkLayers, findLayer, isLayer, readLayer } from './layer.
 import type { LayerReport } from './layer-report.js'
 import { isFaster, type LayerLatency, measureLayers } from './latency.js'
 import { replaceLayer } from './rebuild.js'
-import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
-import { type Calibration, checkCalibration, gatherMoments } from './calibration.js'
+import { type SolverOptions, checkSolverOptions, solver, solverOptions } from './solver.js'
+import { type Calibration, checkCalibration, gatherMoments, type Moments } from './calibration.js'
 import { knownShapes, spatialExtents } from './spatial-extents.js'
 
 /** What becomes of a layer besides the decomposition of its kernel. */
@@ -43,8 +44,12 @@ export interface FormOptions {
 
 /** One layer's rank (components a group) and whatever it does differently from the other layers. */
 export interface LayerOptions extends SolverOptions, FormOptions {
-  /** `full`: what an exact decomposition takes, which costs more than the layer: to check that nothing else changes. */
-  readonly rank: number | 'full'
+  /**
+   * `{ error: 0.2 }`: the least rank with a relative error of at most that (of the layer's output with `calibration`, else of its weights), found by
+   * doubling and halving as `cpd` does; the layer stays as it is where no chain with fewer weights reaches it, unless `whenSlower` is `replace`.
+   * `full`: what an exact decomposition takes, which costs more than the layer: to check that nothing else changes.
+   */
+  readonly rank: number | 'full' | { readonly error: number }
   /**
    * Of a Gemm or MatMul: `matrix` (default) makes two of it, by truncated singular value decomposition. `convolution`, for one behind a
    * flatten of C×H×W maps, makes the chain of small convolutions, by CP decomposition of its outputs×C×H×W tensor.
@@ -63,7 +68,7 @@ export interface CompressProgress {
 }
 
 export interface CompressOptions extends SolverOptions, FormOptions {
-  /** Rank by layer (a Conv, Gemm or MatMul); a layer is named by its node, its output or its weights. */
+  /** Rank by layer (a Conv, Gemm or MatMul), such as 64 or `{ error: 0.2 }`; a layer is named by its node, its output or its weights. */
   readonly layers: Readonly<Record<string, LayerOptions['rank'] | LayerOptions>>
   /** Shapes of graph inputs by name, for exact counts of multiply-adds when the graph leaves dimensions open. */
   readonly inputShapes?: InputShapes
@@ -89,12 +94,31 @@ export interface CompressOptions extends SolverOptions, FormOptions {
   readonly onProgress?: (progress: CompressProgress) => void
 }
 
-/** A layer that stayed as it is, as its chain is not faster on this CPU. */
+const formOptions: Names<FormOptions> = { batchNorm: true }
+const layerOptions: Names<LayerOptions> = { ...solverOptions, ...formOptions, rank: true, form: true }
+
+/** The names of all options. */
+export const compressOptions: Names<CompressOptions> = {
+  ...solverOptions,
+  ...formOptions,
+  layers: true,
+  inputShapes: true,
+  calibration: true,
+  whenSlower: true,
+  precision: true,
+  signal: true,
+  onProgress: true
+}
+
+/** A layer that stayed as it is, as its chain is not faster on this CPU, or as no chain with fewer weights is as near to it as was asked for. */
 export interface KeptLayer {
   readonly name: string
-  /** That was asked for. */
+  /** That was asked for, or found for the error that was; the largest one tried where none has that. */
   readonly rank: number
-  readonly latency: LayerLatency
+  /** Where its chain is not faster. */
+  readonly latency?: LayerLatency
+  /** Where no chain is near enough: the error at `rank`. */
+  readonly error?: number
 }
 
 export interface CompressResult {
@@ -107,7 +131,9 @@ export interface CompressResult {
 interface Task {
   readonly layer: Layer
   readonly shape: KernelShape
+  /** 0 as long as the rank of an error is searched for. */
   readonly rank: number
+  readonly bound: number | undefined
   readonly solver: SolverOptions
   readonly folded: string | undefined
   /** Rank `full` is a check, whatever it costs. */
@@ -117,7 +143,7 @@ interface Task {
 /** A layer found, its options checked, and nothing else done. */
 interface Request {
   readonly name: string
-  readonly rank: number | 'full'
+  readonly rank: LayerOptions['rank']
   readonly own: Partial<LayerOptions>
 }
 
@@ -130,42 +156,42 @@ interface Request {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
-  checkOptions(options)
+  checkOptions(options, compressOptions)
   const { whenSlower = 'keep' } = options
   return compressWith(graph, { ...options, whenSlower }, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
 
 /** `compress` with a solver of one's own: for tests and exact decompositions. Nothing is measured unless `whenSlower` is `keep`. */
-export async function compressWith(
-  graph: Graph,
-  options: CompressOptions,
-  makeSolve: (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
-): Promise<CompressResult> {
-  const planned = checkCompression(graph, options)
+export async function compressWith(graph: Graph, options: CompressOptions, makeSolve: MakeSolve): Promise<CompressResult> {
+  const requested = checkCompression(graph, options)
   options.signal?.throwIfAborted()
+  const searched = await searchRanks(requested, options, makeSolve, progressOf(requested.tasks, options.onProgress))
+  const planned = withRanks(requested, searched)
   const latencies = options.whenSlower === 'keep' ? await measureTasks(planned, options) : new Map<string, LayerLatency>()
-  const kept = planned.tasks.flatMap(({ layer: { node }, rank }) => {
+  const kept = planned.tasks.flatMap(({ layer: { node }, rank }): KeptLayer[] => {
     const latency = latencies.get(node.name)
+    const missed = searched.get(node.name)
+    if (missed?.isReached === false) return [{ name: node.name, rank, error: missed.tried.at(-1)?.error ?? 1 }]
     return latency === undefined || isFaster(latency) ? [] : [{ name: node.name, rank, latency }]
   })
   // Without what stays, whose batch normalisation is not folded either.
-  const { prepared, tasks } = kept.length === 0 ? planned : planTasks(graph, options, kept)
+  const { prepared, tasks } = kept.length === 0 ? planned : withRanks(planTasks(graph, options, kept), searched)
   options.signal?.throwIfAborted()
   const extents = spatialExtents(
     prepared,
     tasks.map((task) => task.layer.node),
     options.inputShapes
   )
-  const moments =
-    options.calibration &&
-    (await gatherMoments(
-      prepared,
-      tasks.map((task) => task.layer).filter(({ kind }) => kind === 'convolution'),
-      options.calibration,
-      options.threads ?? 1,
-      options.signal
-    ))
-  const progress = progressOf(tasks, options.onProgress)
+  const moments = await momentsOf(
+    prepared,
+    tasks.filter(({ bound }) => bound === undefined),
+    options
+  )
+  const names = new Set(tasks.map(({ layer }) => layer.node.name))
+  const progress = progressOf(
+    requested.tasks.filter(({ layer, bound }) => bound !== undefined || names.has(layer.node.name)),
+    options.onProgress
+  )
   let compressed = prepared
   const layers: LayerReport[] = []
   for (const [index, task] of tasks.entries()) {
@@ -173,18 +199,20 @@ export async function compressWith(
     const { layer } = task
     // In float64, of one layer at a time: a network's largest layer may be most of it.
     const kernel = kernelTensor(layer)
+    const search = searched.get(layer.node.name)
     const solve = makeSolve(task.solver, moments?.get(layer.node.name))
-    const found = await decomposeKernel(layer.node.name, kernel, task.rank, solve, (...done) => progress(index, ...done))
+    const found = search?.result ?? (await decomposeKernel(layer.node.name, kernel, task.rank, solve, (...done) => progress(task, ...done)))
     options.signal?.throwIfAborted()
     const last = found.groups.at(-1) as GroupReport
-    progress(index, found.groups.length - 1, 1, last.iterations, last.relativeError)
+    if (search === undefined) progress(task, found.groups.length - 1, 1, last.iterations, last.relativeError)
     const stages = factorsToConvs(layer, kernel.modes, found.factors, found.rank)
     const replaced = replaceLayer(compressed, { layer, stages })
     compressed = replaced.graph
-    const seconds = (performance.now() - started) / 1000
+    const seconds = (search?.seconds ?? 0) + (performance.now() - started) / 1000
     const latency = latencies.get(layer.node.name)
     layers.push({
       ...layerReport(task, kernel, found, stages, extents[index]),
+      ...(task.bound !== undefined && search !== undefined && { requestedError: task.bound, ranksTried: search.tried }),
       ...(latency !== undefined && { latency }),
       nodes: replaced.nodes,
       seconds
@@ -199,8 +227,75 @@ export async function compressWith(
  */
 export function checkCompression(graph: Graph, options: CompressOptions): Planned {
   checkGraphForm(graph)
-  checkOptions(options)
+  checkOptions(options, compressOptions)
   return planTasks(graph, options, [])
+}
+
+/** Second moments of the inputs of convolutions, where there is something to calibrate by. */
+async function momentsOf(graph: Graph, tasks: readonly Task[], options: CompressOptions): Promise<Moments | undefined> {
+  const convolutions = tasks.map(({ layer }) => layer).filter(({ kind }) => kind === 'convolution')
+  return options.calibration && gatherMoments(graph, convolutions, options.calibration, options.threads ?? 1, options.signal)
+}
+
+interface LayerSearch extends RankSearch<LayerDecomposition> {
+  readonly seconds: number
+}
+
+/** Decomposes the layers that an error is asked of, at the least rank that has it; by name. */
+async function searchRanks(
+  { prepared, tasks }: Planned,
+  options: CompressOptions,
+  makeSolve: MakeSolve,
+  progress: TaskProgress
+): Promise<ReadonlyMap<string, LayerSearch>> {
+  const searching = tasks.filter(({ bound }) => bound !== undefined)
+  const found = new Map<string, LayerSearch>()
+  if (searching.length === 0) return found
+  const moments = await momentsOf(prepared, searching, options)
+  for (const task of searching) {
+    const started = performance.now()
+    const { node } = task.layer
+    const kernel = kernelTensor(task.layer)
+    const solve = makeSolve(task.solver, moments?.get(node.name))
+    let tried = 0
+    const search = await leastRank(
+      options.whenSlower === 'keep' ? mostSaving(task.shape) : fullRank(task.shape.dims),
+      task.bound as number,
+      async (rank) => {
+        const result = await decomposeKernel(node.name, kernel, rank, solve, (group, done, ...reached) => {
+          const part = tried + (group + done) / kernel.groups.length
+          progress(task, 0, part / (part + usualTrials), ...reached)
+        })
+        options.signal?.throwIfAborted()
+        tried++
+        return result
+      },
+      ({ groups }) =>
+        overallOutputError(groups) ??
+        overallError(
+          kernel,
+          groups.map(({ relativeError }) => relativeError)
+        )
+    )
+    const last = search.result.groups.at(-1) as GroupReport
+    progress(task, task.layer.spec.groups - 1, 1, last.iterations, last.relativeError)
+    found.set(node.name, { ...search, seconds: (performance.now() - started) / 1000 })
+  }
+  return found
+}
+
+/** After so many ranks half of a search is said to be done. */
+const usualTrials = 6
+
+/** The largest rank at which a chain has fewer weights than the layer; at least 1. */
+function mostSaving({ dims }: KernelShape): number {
+  const most = Math.ceil(elementCount(dims) / dims.reduce((sum, dim) => sum + dim, 0)) - 1
+  return Math.max(1, Math.min(most, fullRank(dims)))
+}
+
+function withRanks({ prepared, tasks }: Planned, searched: ReadonlyMap<string, LayerSearch>): Planned {
+  const ranked = tasks.map((task) => ({ ...task, rank: searched.get(task.layer.node.name)?.rank ?? task.rank }))
+  return { prepared, tasks: ranked }
 }
 
 /** By layer, where it can be told. */
@@ -239,8 +334,9 @@ function planTasks(model: Graph, options: CompressOptions, kept: readonly KeptLa
   const tasks = requests.map(({ name, rank, own }, index): Task => {
     const layer = readLayer(prepared, findLayer(prepared, name), constant)
     const shape = kernelShape(layer)
-    const isCheck = rank === 'full'
-    return { layer, shape, rank: isCheck ? fullRank(shape.dims) : rank, solver: { ...options, ...own }, folded: folded[index], isCheck }
+    const common = { layer, shape, solver: { ...options, ...own }, folded: folded[index], isCheck: rank === 'full' }
+    if (typeof rank === 'object') return { ...common, rank: 0, bound: rank.error }
+    return { ...common, rank: rank === 'full' ? fullRank(shape.dims) : rank, bound: undefined }
   })
   return { prepared, tasks }
 }
@@ -259,12 +355,22 @@ function checkRequests(graph: Graph, options: CompressOptions): readonly Request
     if (before !== undefined)
       throw new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} and ${show(before)} name the same layer`, { subject: key })
     seen.set(name, key)
-    const own: Partial<LayerOptions> = typeof value === 'object' && value !== null ? value : { rank: value }
-    const rank = own.rank === 'full' ? 'full' : checkInteger(`layers[${show(key)}].rank`, own.rank, 1)
+    const isRank = !isRecord(value) || ('error' in value && !('rank' in value))
+    const own = (isRank ? { rank: value } : value) as Partial<LayerOptions>
+    const rank = checkRank(`layers[${show(key)}].rank`, own.rank)
+    checkNames(`layers[${show(key)}]`, own, layerOptions)
     checkSolverOptions(`layers[${show(key)}].`, own)
     checkForm(`layers[${show(key)}].`, own)
     return { name, rank, own }
   })
+}
+
+function checkRank(name: string, rank: unknown): LayerOptions['rank'] {
+  if (rank === 'full' || (typeof rank === 'number' && Number.isSafeInteger(rank) && rank >= 1)) return rank
+  if (!isRecord(rank))
+    throw argumentError(name, "an integer of at least 1, { error: 0.2 } for the least rank with such an error, or 'full'", rank)
+  checkNames(name, rank, { error: true })
+  return { error: checkNumber(`${name}.error`, rank.error, 0, 1) }
 }
 
 function checkForm(prefix: string, { batchNorm, form }: Partial<LayerOptions>): void {
@@ -313,15 +419,20 @@ function layerReport(
   }
 }
 
-// Layers count by the work of a sweep over their tensor.
-function progressOf(
-  tasks: readonly Task[],
-  report: CompressOptions['onProgress']
-): (task: number, group: number, ...progress: Parameters<OnSolveProgress>) => void {
-  const work = tasks.map(({ layer, shape, rank }) => elementCount(shape.dims) * rank * layer.spec.groups)
+type MakeSolve = (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
+
+type TaskProgress = (task: Task, group: number, ...progress: Parameters<OnSolveProgress>) => void
+
+/** Of the layers whose rank is searched for, which come first, and of the others. Layers count by the work of a sweep over their tensor. */
+function progressOf(tasks: readonly Task[], report: CompressOptions['onProgress']): TaskProgress {
+  const workOf = ({ layer, shape, rank, bound }: Task): number =>
+    elementCount(shape.dims) * (bound === undefined ? rank : mostSaving(shape)) * layer.spec.groups
+  const ordered = [...tasks.filter(({ bound }) => bound !== undefined), ...tasks.filter(({ bound }) => bound === undefined)]
+  const names = ordered.map(({ layer }) => layer.node.name)
+  const work = ordered.map(workOf)
   const total = work.reduce((sum, value) => sum + value, 0)
-  return (index, group, done, iteration, error) => {
-    const { layer } = tasks[index] as Task
+  return ({ layer }, group, done, iteration, error) => {
+    const index = names.indexOf(layer.node.name)
     const before = work.slice(0, index).reduce((sum, value) => sum + value, 0)
     const within = (group + done) / layer.spec.groups
     report?.({

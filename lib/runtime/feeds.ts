@@ -63,7 +63,8 @@ function isTensor(value: object): value is Tensor {
 function checkFeed({ name, dtype }: ValueInfo, tensor: Tensor): CheckedFeed {
   // Texts for errors are made only where there is one: this is on the way of every run.
   const subject = (): string => `input ${show(name)}`
-  if (typeof tensor !== 'object' || tensor === null) throw argumentError(subject(), 'a tensor { dtype, dims, data }', tensor)
+  if (typeof tensor !== 'object' || tensor === null || tensor.dtype === undefined)
+    throw argumentError(subject(), 'a tensor { dtype, dims, data }, as floatTensor(data, dims) makes one', tensor)
   if (tensor.dtype !== dtype)
     throw new PolyadicError('POLYADIC_SHAPE', `${subject()}: expected ${dtype}, got ${show(tensor.dtype)}`, { subject: name })
   if (!areDims(tensor.dims)) checkDims(`${subject()}: dims`, tensor.dims)

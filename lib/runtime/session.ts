@@ -1,4 +1,4 @@
-import { checkOptions, checkRecord } from '../arguments.js'
+import { checkOptions, checkRecord, type Names } from '../arguments.js'
 import { PolyadicError, checkInteger } from '../errors.js'
 import { checkForm } from '../graph/check.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
@@ -32,6 +32,8 @@ export interface SessionOptions {
   readonly signal?: AbortSignal
 }
 
+const sessionOptions: Names<SessionOptions> = { threads: true, maxPlans: true, precision: true, signal: true }
+
 export interface RunSyncOptions {
   /**
    * Tensors that results are written to, by output name, each of its output's dims and type: a caller who is done with a result gives it
@@ -45,6 +47,9 @@ export interface RunOptions extends RunSyncOptions {
   /** Aborting rejects with its reason, once native code has let go of the tensors. */
   readonly signal?: AbortSignal
 }
+
+const runSyncOptions: Names<RunSyncOptions> = { outputs: true }
+const runOptions: Names<RunOptions> = { ...runSyncOptions, signal: true }
 
 /** What runs as one. */
 export interface StepDescription {
@@ -127,7 +132,7 @@ export class Session {
    */
   static async create(model: Graph, options: SessionOptions = {}): Promise<Session> {
     checkForm(model, 'model')
-    checkOptions(options)
+    checkOptions(options, sessionOptions)
     const { signal } = options
     signal?.throwIfAborted()
     const session = new Session(model, {
@@ -146,7 +151,7 @@ export class Session {
 
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
-    checkOptions(options)
+    checkOptions(options, runOptions)
     options.signal?.throwIfAborted()
     const checked = this.#checked(feeds)
     let plan = this.#latestFor(checked)
@@ -162,7 +167,7 @@ export class Session {
 
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
   runSync(feeds: Feeds, options: RunSyncOptions = {}): Record<string, Tensor> {
-    checkOptions(options)
+    checkOptions(options, runSyncOptions)
     const checked = this.#checked(feeds)
     const plan = this.#latestFor(checked) ?? this.#plans.get(this.#requestFor(checked))
     const { inputs, results } = this.#prepare(plan, checked, options.outputs)

@@ -1,4 +1,4 @@
-import { checkOptions } from '../arguments.js'
+import { checkOptions, type Names } from '../arguments.js'
 import { checkInteger } from '../errors.js'
 import { checkForm } from '../graph/check.js'
 import type { Graph, Node } from '../graph/graph.js'
@@ -22,7 +22,7 @@ const maxoutPower = [1, 1, 1, 1.2757, 1.5513, 1.8, 2.0217, 2.2203, 2.3995] as co
  */
 export function initialise(graph: Graph, options: InitialiseOptions = {}): Graph {
   checkForm(graph)
-  checkOptions(options)
+  checkOptions(options, { seed: true } satisfies Names<InitialiseOptions>)
   const seed = checkInteger('seed', options.seed ?? 0, 0, 0xffffffff)
   const full = fullWeights(graph)
   const initializers = new Map(full.initializers)

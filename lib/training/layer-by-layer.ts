@@ -1,7 +1,8 @@
-import { checkFunction, checkOptions } from '../arguments.js'
+import { checkFunction, checkOptions, type Names } from '../arguments.js'
 import type { Graph } from '../graph/graph.js'
-import { checkCompression, compress, type CompressOptions, type KeptLayer } from '../replacement/compress.js'
+import { checkCompression, compress, compressOptions, type CompressOptions, type KeptLayer } from '../replacement/compress.js'
 import type { LayerReport } from '../replacement/layer-report.js'
+import { fineTuneOptions } from './options.js'
 import { checkTuning, fineTune, type FineTuneOptions, type FineTuneResult } from './fine-tune.js'
 
 export interface LayerByLayerOptions {
@@ -12,6 +13,8 @@ export interface LayerByLayerOptions {
   /** Called when a layer has been replaced and the network tuned. */
   readonly onLayer?: (report: LayerReport, tuned: FineTuneResult) => void
 }
+
+const optionNames: Names<LayerByLayerOptions> = { compress: true, tune: true, onLayer: true }
 
 export interface LayerByLayerResult {
   readonly graph: Graph
@@ -29,10 +32,10 @@ export interface LayerByLayerResult {
  * the two do, for the requests of all layers and the options of tuning before anything is computed; a stage whose checkpoint is finished is not trained again with `resume`.
  */
 export async function compressLayerByLayer(graph: Graph, options: LayerByLayerOptions): Promise<LayerByLayerResult> {
-  checkOptions(options)
+  checkOptions(options, optionNames)
   const { compress: solving, tune, onLayer } = options
-  checkOptions(solving, 'compress')
-  checkOptions(tune, 'tune')
+  checkOptions(solving, compressOptions, 'compress')
+  checkOptions(tune, fineTuneOptions, 'tune')
   if (onLayer !== undefined) checkFunction('onLayer', onLayer)
   checkCompression(graph, solving)
   checkTuning(graph, tune)

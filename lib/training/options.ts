@@ -1,4 +1,13 @@
-import { checkArray, checkFunction, checkOptions as checkRecordOfOptions, checkPath, checkRecord, isRecord } from '../arguments.js'
+import {
+  checkArray,
+  checkFunction,
+  checkNames,
+  checkOptions as checkRecordOfOptions,
+  checkPath,
+  checkRecord,
+  isRecord,
+  type Names
+} from '../arguments.js'
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
 import type { Augment, Batches } from './batches.js'
 import type { TrainingEvent } from './loop.js'
@@ -11,7 +20,11 @@ export interface CheckpointOptions {
   readonly path: string
   /** Steps between two of them; default 500. One more is written at every epoch's end and on an abort. */
   readonly everySteps?: number
-  /** Goes on from the file where there is one; with other data or options than it was made with, the result means nothing. Default false. */
+  /**
+   * Goes on from the file where there is one (`resumedFrom` in the result says where), and begins at the start where there is none. One made with another
+   * network, other first weights, data (as far as can be told without going through it), losses or teacher, or another `batchSize`, `seed` or
+   * `optimiser` is refused; rates, schedule, decay, `epochs` and the like may differ. Default false.
+   */
   readonly resume?: boolean
 }
 
@@ -90,6 +103,52 @@ export interface FineTuneOptions {
   readonly onAbort?: 'reject' | 'keep'
 }
 
+/** The names of all options. */
+export const fineTuneOptions: Names<FineTuneOptions> = {
+  train: true,
+  validation: true,
+  epochs: true,
+  steps: true,
+  stepsPerEpoch: true,
+  batchSize: true,
+  loss: true,
+  distillation: true,
+  optimiser: true,
+  learningRate: true,
+  momentum: true,
+  nesterov: true,
+  betas: true,
+  epsilon: true,
+  weightDecay: true,
+  decayBiases: true,
+  groups: true,
+  averageDecay: true,
+  clipNorm: true,
+  labelSmoothing: true,
+  schedule: true,
+  warmUp: true,
+  frozen: true,
+  batchNorm: true,
+  dropout: true,
+  sensitivity: true,
+  balance: true,
+  augment: true,
+  threads: true,
+  seed: true,
+  logits: true,
+  inputShape: true,
+  maxRollbacks: true,
+  spikeFactor: true,
+  checkpoint: true,
+  onProgress: true,
+  signal: true,
+  onAbort: true
+}
+
+const checkpointOptions: Names<CheckpointOptions> = { path: true, everySteps: true, resume: true }
+const groupOptions: Names<ParameterGroup> = { match: true, learningRate: true, weightDecay: true }
+const plateauOptions: Names<Plateau> = { factor: true, patience: true }
+
 export const fineTuneDefaults = {
   batchSize: 64,
   optimiser: 'sgd',
@@ -125,7 +184,7 @@ export function withDefaults(options: FineTuneOptions): WithDefaults {
 
 /** Throws POLYADIC_ARGUMENT for the first option that is wrong. */
 export function checkOptions(options: FineTuneOptions): void {
-  checkRecordOfOptions(options)
+  checkRecordOfOptions(options, fineTuneOptions)
   if (options.epochs === undefined && options.steps === undefined) throw argumentError('epochs', 'epochs or steps', undefined)
   for (const name of ['epochs', 'steps', 'stepsPerEpoch', 'batchSize', 'threads'] as const) {
     if (options[name] !== undefined) checkInteger(name, options[name], 1)
@@ -160,19 +219,23 @@ function checkStructured({
   if (!Array.isArray(frozen)) throw argumentError('frozen', 'an array of names and regular expressions', frozen)
   checkArray('groups', groups, '{ match, learningRate, weightDecay }', isRecord)
   for (const group of groups) {
+    checkNames('groups', group, groupOptions)
     if (!Array.isArray(group.match)) throw argumentError('groups.match', 'an array of names and regular expressions', group.match)
     checkNumber('groups.learningRate', group.learningRate ?? 1, 0)
     checkNumber('groups.weightDecay', group.weightDecay ?? 0, 0)
   }
   if (!Array.isArray(betas) || betas.length !== 2) throw argumentError('betas', 'two numbers', betas)
   for (const beta of betas) checkNumber('betas', beta, 0, 1 - Number.EPSILON)
-  if (typeof schedule !== 'string' && typeof schedule !== 'function')
+  if (typeof schedule !== 'string' && typeof schedule !== 'function') {
     checkRecord('schedule', schedule, 'a name, a function or { factor, patience }')
+    checkNames('schedule', schedule, plateauOptions)
+  }
   if (augment !== undefined) checkFunction('augment', augment)
   if (distillation !== undefined) checkDistillation(distillation)
   if (loss === 'mean-squared' && distillation !== undefined) throw argumentError('loss', 'cross-entropy with distillation', loss)
   if (checkpoint === undefined) return
   checkRecord('checkpoint', checkpoint, 'an object with a path')
+  checkNames('checkpoint', checkpoint, checkpointOptions)
   checkPath('checkpoint.path', checkpoint.path)
   checkInteger('checkpoint.everySteps', checkpoint.everySteps ?? 1, 1)
 }

@@ -91,7 +91,14 @@ t.test('compress: patterns, parts of the outputs, full rank, folded normalisatio
   )
   const blocks = await run('--rank', 'block/*=4')
   t.strictSame(blocks.layers.map(({ name }) => name).sort(), ['block/conv1', 'block/conv2'])
+  const bounded = await run('--rank', 'head=error=0.7', '--rank', 'block/*=error=0.8', '--when-slower', 'keep')
+  t.equal(bounded.code, 0, bounded.stderr)
+  const head = bounded.layers.find(({ name }) => name === 'head') as { requestedError?: number; relativeError: number } | undefined
+  t.equal(head?.requestedError, 0.7)
+  t.ok((head?.relativeError ?? 1) <= 0.7)
   for (const [args, message] of [
+    [['--rank', 'head=error=0'], /error=0\.2 and full will do too/],
+    [['--rank', 'head=error='], /positive integer/],
     [['--rank', 'nothing*=4'], /no layer fits "nothing\*"/],
     [['--rank', '*=1000000'], /gets smaller/],
     [['--rank', 'nope=C/2'], /needs the name of a layer/],
