@@ -1,6 +1,7 @@
 // What callers of the public functions give: whatever its type was meant to be, it is looked at here before it is used.
 import { fileURLToPath } from 'node:url'
 import { argumentError, PolyadicError, show } from './errors.js'
+import { didYouMean, nearest } from './nearest.js'
 
 /** Whether `value` is an object with fields, of whatever realm: no array, no Map, no function. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -20,29 +21,12 @@ export function checkNames(name: string, value: object, known: Readonly<Record<s
   for (const [key, given] of Object.entries(value)) {
     if (Object.hasOwn(known, key) || given === undefined) continue
     const names = Object.keys(known)
-    const near = names.map((other) => ({ other, edits: editsBetween(key, other) })).sort((a, b) => a.edits - b.edits)[0]
-    const hint =
-      near !== undefined && near.edits <= Math.min(3, key.length / 2)
-        ? `did you mean ${show(near.other)}?`
-        : `there are ${names.join(', ')}`
+    const meant = didYouMean(nearest(key, names, 1).map(show))
     const subject = name === 'options' ? key : `${name}.${key}`
-    throw new PolyadicError('POLYADIC_ARGUMENT', `${name}: there is no ${show(key)}; ${hint}`, { subject })
+    throw new PolyadicError('POLYADIC_ARGUMENT', `${name}: there is no ${show(key)}${meant || `; there are ${names.join(', ')}`}`, {
+      subject
+    })
   }
-}
-
-/** How many letters have to be put in, left out, replaced or swapped with the next to make one word of another; small and capital ones are alike. */
-function editsBetween(from: string, to: string): number {
-  const [a, b] = [from.toLowerCase(), to.toLowerCase()]
-  const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...Array.from({ length: b.length }, (_, j) => (i === 0 ? j + 1 : 0))])
-  const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity
-  for (let i = 1; i <= a.length; i++) {
-    for (let j = 1; j <= b.length; j++) {
-      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity
-      const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      ;(rows[i] as number[])[j] = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, replaced, swapped)
-    }
-  }
-  return at(a.length, b.length)
 }
 
 /** Throws unless `options` is an object of options, all of them `known`, whose `signal` and `onProgress`, where there are such, can be used. */

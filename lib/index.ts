@@ -15,14 +15,8 @@ export { reconstruct, type Factor } from './decomposition/factors.js'
 export { cpd, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export type { CpdInit, CpdMethod } from './decomposition/options.js'
 export type { NativeCpdTrace as CpdTrace } from './native/binding.js'
-export {
-  compress,
-  type CompressOptions,
-  type CompressProgress,
-  type CompressResult,
-  type KeptLayer,
-  type LayerOptions
-} from './replacement/compress.js'
+export { compress, type CompressResult, type KeptLayer } from './replacement/compress.js'
+export type { CompressOptions, CompressProgress, LayerOptions } from './replacement/options.js'
 export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'
 export type { GroupReport } from './replacement/decompose.js'
 export type { ReplacementForm } from './replacement/kernel-tensor.js'

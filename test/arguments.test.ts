@@ -149,7 +149,7 @@ t.test('an option that there is not is named, with the one that may be meant', a
     ['fineTune', [graph, { ...tune, epoch: 3 }], 'epoch', '"epochs"?'],
     ['fineTune', [graph, { ...tune, learning_rate: 3 }], 'learning_rate', '"learningRate"?'],
     ['fineTune', [graph, { ...tune, lr: 0.1 }], 'lr', 'there are train, validation, epochs'],
-    ['fineTune', [graph, { ...tune, checkpoint: { path: 'x', every: 3 } }], 'checkpoint.every', 'there are path, everySteps, resume'],
+    ['fineTune', [graph, { ...tune, checkpoint: { path: 'x', every: 3 } }], 'checkpoint.every', '"everySteps"?'],
     ['fineTune', [graph, { ...tune, schedule: { factr: 1 } }], 'schedule.factr', '"factor"?'],
     ['fineTune', [graph, { ...tune, groups: [{ match: [], learningrate: 1 }] }], 'groups.learningrate', '"learningRate"?'],
     ['fineTune', [graph, { ...tune, distillation: { teacher: graph, temprature: 1 } }], 'distillation.temprature', '"temperature"?'],
@@ -166,7 +166,7 @@ t.test('an option that there is not is named, with the one that may be meant', a
     ['initialise', [graph, { sead: 1 }], 'sead', '"seed"?'],
     ['imageFolder', [file('images'), { shape: [1, 2, 2], maen: 1 }], 'maen', '"mean"?'],
     ['readOnnx', [new Uint8Array(), { sginal: 1 }], 'sginal', '"signal"?'],
-    ['writeOnnx', [graph, file('b.onnx'), { external: 'always' }], 'external', 'there are externalData, signal'],
+    ['writeOnnx', [graph, file('b.onnx'), { external: 'always' }], 'external', '"externalData"?'],
     ['readNpy', [file('file'), { mmap: true }], 'mmap', 'there are signal']
   ]
   for (const [name, args, subject, hint] of cases) {

@@ -1,12 +1,12 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { inlineCalls } from '../graph/inline.js'
-import type { CompressOptions, LayerOptions } from '../replacement/compress.js'
+import type { CompressOptions, LayerOptions } from '../replacement/options.js'
 import { isLayer } from '../replacement/layer.js'
 import { type CompressibleLayer, compressibleLayers } from '../replacement/layers.js'
 import { list } from './arguments.js'
 import { type Arguments, UsageError } from './command.js'
-import { didYouMean, nearest } from './nearest.js'
+import { didYouMean, nearest } from '../nearest.js'
 
 /**
  * What `--rank` says of a layer: a number of components, `full`, a part of the outputs that its groups have (`C/2`), or `error=0.2` for the least

@@ -7,7 +7,7 @@ import { printableLines } from '../report/table.js'
 import { safeJson } from '../report/json.js'
 import { own } from '../own.js'
 import { type Arguments, type Command, type Context, Interrupted, UsageError } from './command.js'
-import { didYouMean, nearest } from './nearest.js'
+import { didYouMean, nearest } from '../nearest.js'
 
 // Loaded when asked for: help and version must work where the addon does not.
 const commands: Readonly<Record<string, () => Promise<Command>>> = {

@@ -9,7 +9,7 @@ import { fineTuneDefaults } from '../training/options.js'
 import { prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
-import { didYouMean, nearest } from './nearest.js'
+import { didYouMean, nearest } from '../nearest.js'
 import { checkAnswers, dataHelp, dataOptions, type TrainingData } from './training-data.js'
 
 /** Options of everything that trains. */

@@ -25,6 +25,9 @@ export const solverOptions: Names<SolverOptions> = {
   threads: true
 }
 
+/** How `compress` makes the solver of a layer: of its options and, where there are such, the moments of its inputs. */
+export type MakeSolve = (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
+
 const inits: readonly CpdInit[] = ['random', 'svd']
 
 /** Throws POLYADIC_ARGUMENT naming the option (with `prefix`) that is out of range, before anything is computed. */

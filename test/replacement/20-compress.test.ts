@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
-import { compress, type CompressOptions, type CompressProgress, compressWith } from '../../lib/replacement/compress.js'
+import { compress, compressWith } from '../../lib/replacement/compress.js'
+import type { CompressOptions, CompressProgress } from '../../lib/replacement/options.js'
 import type { Decomposition, Solve } from '../../lib/replacement/decompose.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { runConvChain } from '../helpers/reference-conv.js'

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { compress, type CompressOptions, type CompressProgress } from '../../lib/replacement/compress.js'
+import { compress } from '../../lib/replacement/compress.js'
+import type { CompressOptions, CompressProgress } from '../../lib/replacement/options.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { charNet } from '../helpers/charnet.js'
 import { rejectsError } from '../helpers/expect-error.js'
