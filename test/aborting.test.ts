@@ -81,3 +81,18 @@ t.test('an abort between two pieces of a file, and after the last', async (t) =>
     t.strictSame(await readdir(path.dirname(target)), ['file'])
   }
 })
+
+t.test('an abort while the file is flushed, after all of it was written', async (t) => {
+  const target = path.join(t.testdir({ file: old }), 'file')
+  let looks = 0
+  // Before the piece, after it, and before the file takes its place.
+  const late = {
+    throwIfAborted() {
+      if (++looks > 2) throw 'enough'
+    }
+  }
+  const written = writeFileAtomically(target, new Uint8Array(8), late as AbortSignal)
+  t.equal(await written.catch((error: unknown) => error), 'enough')
+  t.equal(await readFile(target, 'utf8'), old)
+  t.strictSame(await readdir(path.dirname(target)), ['file'])
+})

@@ -1,16 +1,16 @@
 import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
-import { writeOnnx } from '../onnx/write.js'
 import { compress, type CompressResult } from '../replacement/compress.js'
 import type { CompressOptions } from '../replacement/options.js'
-import { PolyadicError, show } from '../errors.js'
+import type { FineTuneResult } from '../training/fine-tune.js'
 import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import { checkNetworkFile, checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 import { checkReportable, compressionHtml } from './compress-report.js'
 import { type Done, summary } from './compress-summary.js'
 import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
-import { loadNetwork, type Shapes, totals, weightTypes, withWeights } from './network.js'
+import { loadNetwork, type Shapes, totals } from './network.js'
+import { checkWeightType, saving, weightTypes, writeNetwork } from './saving.js'
 import { checkShapeNames, concreteShapes, exampleShape, type GivenShapes, knownShapes, shapeOptions } from './shapes.js'
 import {
   checkFrozen,
@@ -80,6 +80,8 @@ export const compressCommand: Command = {
     await checkNetworkFile(plan.output)
     await checkOutputs({ '--output': plan.output, '--report': plan.report }, [plan.file])
     const graph = await loadNetwork(plan.file, context.signal)
+    const target = { ...plan, signal: context.signal }
+    checkWeightType(graph, target)
     checkShapeNames(plan.shapes, [graph])
     const layers = resolveLayers(graph, plan.layers)
     checkFrozen(graph, plan.training)
@@ -92,18 +94,16 @@ export const compressCommand: Command = {
     if (data !== undefined) checkTrainable(graph, data, training)
     if (plan.report !== undefined && shapes !== undefined) await checkReportable(graph, shapes, plan.precision, context.signal)
     const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
-    const write = (network: Graph): Promise<void> => writeOnnx(withWeights(network, plan.weights), plan.output, { signal: context.signal })
-    const untuned = { network: compressed.graph, what: 'the decomposed network, not fine-tuned,' }
-    const tuned = data && (await saving(untuned, plan, write, context, () => train(compressed.graph, data, training, context)))
+    const tune = (of: TrainingData): Promise<FineTuneResult> => train(compressed.graph, of, training, context)
+    const tuned = data && (await saving(compressed.graph, 'the decomposed network, not fine-tuned,', target, () => tune(data)))
     const whole = tuned?.graph ?? compressed.graph
     const parts = { file: plan.file, before: graph, after: whole, layers: compressed.layers, tuned, data, precision: plan.precision }
-    const measured = { network: whole, what: 'the network, without a report,' }
     const html =
       plan.report === undefined || shapes === undefined
         ? undefined
-        : await saving(measured, plan, write, context, () => compressionHtml({ ...parts, shapes }, context))
+        : await saving(whole, 'the network, without a report,', target, () => compressionHtml({ ...parts, shapes }, context))
     context.signal.throwIfAborted()
-    await write(whole)
+    await writeNetwork(whole, target)
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const done: Done = { graph, compressed, before: totals(graph, shapes), after: totals(whole, shapes), shapes, data, tuned }
     if (flag(args, 'json')) context.printJson(jsonOf(plan, done))
@@ -130,25 +130,6 @@ function shapesOf(graph: Graph, plan: Plan, data: TrainingData | undefined): Sha
   if (known !== undefined) return known
   if (data !== undefined && input !== undefined) return { [input.name]: [1, ...data.example] }
   return plan.report === undefined ? undefined : concreteShapes(graph, plan.shapes)
-}
-
-/** Hours of work are not lost when what comes after them fails: what there is so far is written, and the error says so. */
-async function saving<T>(
-  so: { readonly network: Graph; readonly what: string },
-  { output }: Plan,
-  write: (network: Graph) => Promise<void>,
-  { signal }: Context,
-  work: () => Promise<T>
-): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (signal.aborted) throw error
-    await write(so.network)
-    const { code, subject } = error instanceof PolyadicError ? error : { code: 'POLYADIC_NATIVE' as const, subject: undefined }
-    const message = `${error instanceof Error ? error.message : String(error)}; ${so.what} is written to ${show(output)}`
-    throw new PolyadicError(code, message, { cause: error, ...(subject !== undefined && { subject }) })
-  }
 }
 
 interface Plan {

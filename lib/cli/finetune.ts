@@ -1,10 +1,13 @@
 import { stat } from 'node:fs/promises'
-import { writeOnnx } from '../onnx/write.js'
+import { show } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
 import { formatPercent } from '../report/format.js'
 import { evaluate } from '../training/evaluate.js'
+import type { Evaluation } from '../training/loop.js'
 import { checkNetworkFile, checkOutputs, choice, flag, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, Interrupted } from './command.js'
-import { loadNetwork, weightTypes, withWeights } from './network.js'
+import { loadNetwork } from './network.js'
+import { checkWeightType, noting, weightTypes, writeNetwork } from './saving.js'
 import { checkShapeNames, exampleShape, shapeOptions } from './shapes.js'
 import {
   checkTrainable,
@@ -18,7 +21,7 @@ import {
   trainingSettings,
   trainingSummary
 } from './training.js'
-import { trainingData } from './training-data.js'
+import { type TrainingData, trainingData } from './training-data.js'
 import { tuningHelp, tuningOptions, tuningSettings } from './tuning-options.js'
 
 const help = `
@@ -67,8 +70,9 @@ interface Files {
 }
 
 async function tune(args: Arguments, settings: TrainingSettings, { file, folder, output }: Files, context: Context): Promise<void> {
-  const weights = choice(args, 'weights', weightTypes)
+  const target = { output, weights: choice(args, 'weights', weightTypes), signal: context.signal }
   const graph = await loadNetwork(file, context.signal)
+  checkWeightType(graph, target)
   const { batchSize, seed } = settings
   checkShapeNames(shapeOptions(args), [graph])
   const shape = exampleShape(graph, shapeOptions(args), 'example')
@@ -76,17 +80,11 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
   const data = await trainingData(args, folder, graph, reading, context)
   checkTrainable(graph, data, settings)
   const result = await train(graph, data, settings, context)
-  const test =
-    data.test && data.kind === 'labels'
-      ? await evaluate(result.graph, data.test, {
-          ...given('threads', settings.threads),
-          ...given('logits', settings.logits),
-          inputShape: data.example,
-          signal: context.signal
-        })
-      : undefined
   context.signal.throwIfAborted()
-  await writeOnnx(withWeights(result.graph, weights), output, { signal: context.signal })
+  await writeNetwork(result.graph, target)
+  const test = await tested(result.graph, data, settings, context).catch((error: unknown) => {
+    throw context.signal.aborted ? error : noting(error, `the network is trained and written to ${show(output)}`)
+  })
   if (flag(args, 'json'))
     return context.printJson({
       output,
@@ -94,8 +92,19 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
       ...trainingSummary(result, data),
       ...(test && { test_accuracy: 100 * test.accuracy })
     })
-  const tested = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''
-  context.print(`${output} written: ${measure(data)} ${quality(result.best, data)} (epoch ${result.best.epoch})${tested}`)
+  const accuracy = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''
+  context.print(`${output} written: ${measure(data)} ${quality(result.best, data)} (epoch ${result.best.epoch})${accuracy}`)
+}
+
+/** On the test set, where there is one with labels. */
+async function tested(
+  network: Graph,
+  data: TrainingData,
+  { threads, logits }: TrainingSettings,
+  { signal }: Context
+): Promise<Evaluation | undefined> {
+  if (data.test === undefined || data.kind !== 'labels') return undefined
+  return evaluate(network, data.test, { ...given('threads', threads), ...given('logits', logits), inputShape: data.example, signal })
 }
 
 /** An interruption says which checkpoint there is to go on from. */

@@ -1,21 +1,12 @@
 import { type ErrorCode, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { readOnnx } from '../onnx/read.js'
-import { halfWeights } from '../replacement/half-weights.js'
 import { type Cost, cost } from '../operators/cost.js'
 import { isFloating } from '../tensor.js'
 
 /** Reads a network for a command. */
 export function loadNetwork(file: string, signal?: AbortSignal): Promise<Graph> {
   return readOnnx(file, signal === undefined ? {} : { signal })
-}
-
-/** What `--weights` takes. */
-export const weightTypes = ['float32', 'bfloat16', 'float16'] as const
-
-/** The network with its weights stored as `--weights` says; as they are without. */
-export function withWeights(graph: Graph, type: (typeof weightTypes)[number] | undefined): Graph {
-  return type === undefined || type === 'float32' ? graph : halfWeights(graph, type)
 }
 
 /** Multiply-adds of a run and parameters; multiply-adds are unknown where a shape or an operator is. */

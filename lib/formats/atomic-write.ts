@@ -17,7 +17,7 @@ export async function writeFileAtomically(
   const parts = pieces(chunks instanceof Uint8Array ? [chunks] : chunks, signal)
   try {
     const there = await stat(path).catch(() => undefined)
-    if (there === undefined || there.isFile()) await replaceFile(await followLink(path), there && there.mode & 0o7777, parts)
+    if (there === undefined || there.isFile()) await replaceFile(await followLink(path), there && there.mode & 0o7777, parts, signal)
     else await writeThrough(path, parts)
   } catch (cause) {
     signal?.throwIfAborted()
@@ -45,11 +45,17 @@ async function* pieces(
 }
 
 /** `mode`: the permission bits of the file that is there, if there is one. */
-async function replaceFile(target: string, mode: number | undefined, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+async function replaceFile(
+  target: string,
+  mode: number | undefined,
+  chunks: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined
+): Promise<void> {
   // Not made of the file's own name, which may be as long as names can be.
   const temporary = join(dirname(target), `.polyadic-${randomBytes(6).toString('hex')}.tmp`)
   try {
     await writeNew(temporary, mode, chunks)
+    signal?.throwIfAborted() // flushing takes long
     await rename(temporary, target)
   } catch (error) {
     await unlink(temporary).catch(() => undefined) // perhaps it was never made; the first error is the one to tell

@@ -52,8 +52,10 @@ export async function compress(graph: Graph, options: CompressOptions): Promise<
 export async function compressWith(graph: Graph, options: CompressOptions, makeSolve: MakeSolve): Promise<CompressResult> {
   const requested = checkCompression(graph, options)
   options.signal?.throwIfAborted()
-  const momentsFor = (tasks: readonly Task[]): Promise<Moments | undefined> => momentsOf(requested.prepared, tasks, options)
-  const searched = await searchRanks(requested, options, momentsFor, makeSolve, progressOf(requested.tasks, options.onProgress))
+  // Inputs to calibrate by may be a stream: they are gone through once, for all layers, however many of them stay as they are.
+  const isSearched = requested.tasks.some(({ bound }) => bound !== undefined)
+  const early = isSearched ? await momentsOf(requested, options) : undefined
+  const searched = await searchRanks(requested, options, early, makeSolve, progressOf(requested.tasks, options.onProgress))
   const planned = withRanks(requested, searched)
   const latencies = options.whenSlower === 'keep' ? await measureTasks(planned, options) : new Map<string, LayerLatency>()
   const kept = planned.tasks.flatMap(({ layer: { node }, rank }): KeptLayer[] => {
@@ -70,11 +72,7 @@ export async function compressWith(graph: Graph, options: CompressOptions, makeS
     tasks.map((task) => task.layer.node),
     options.inputShapes
   )
-  const moments = await momentsOf(
-    prepared,
-    tasks.filter(({ bound }) => bound === undefined),
-    options
-  )
+  const moments = isSearched ? early : await momentsOf({ prepared, tasks }, options)
   const names = new Set(tasks.map(({ layer }) => layer.node.name))
   const progress = progressOf(
     requested.tasks.filter(({ layer, bound }) => bound !== undefined || names.has(layer.node.name)),
@@ -110,9 +108,12 @@ export async function compressWith(graph: Graph, options: CompressOptions, makeS
 }
 
 /** Second moments of the inputs of convolutions, where there is something to calibrate by. */
-async function momentsOf(graph: Graph, tasks: readonly Task[], options: CompressOptions): Promise<Moments | undefined> {
+async function momentsOf(
+  { prepared, tasks }: Planned,
+  { calibration, threads = 1, signal }: CompressOptions
+): Promise<Moments | undefined> {
   const convolutions = tasks.map(({ layer }) => layer).filter(({ kind }) => kind === 'convolution')
-  return options.calibration && gatherMoments(graph, convolutions, options.calibration, options.threads ?? 1, options.signal)
+  return calibration && convolutions.length > 0 ? gatherMoments(prepared, convolutions, calibration, threads, signal) : undefined
 }
 
 /** By layer, where it can be told. */

@@ -3,7 +3,7 @@ import { checkForm, checkGraph } from '../graph/check.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { consumers, int, intAttribute, makeNode } from '../graph/rewrite.js'
 import { givenValues } from '../graph/values.js'
-import { asFloatTensor, fromFloat32, type Tensor } from '../tensor.js'
+import { floatTensor, fromFloat32, type Tensor, toFloat32 } from '../tensor.js'
 
 export type HalfType = 'bfloat16' | 'float16'
 
@@ -21,12 +21,7 @@ const float16Limit = 65520
  */
 export function halfWeights(graph: Graph, type: HalfType): Graph {
   checkForm(graph)
-  const cast = casts[checkChoice('type', type, ['bfloat16', 'float16'])]
-  const opset = graph.opsets.get('') ?? 1
-  if (opset < cast.opset)
-    throw new PolyadicError('POLYADIC_UNSUPPORTED', `${type} weights need opset ${cast.opset}, graph ${show(graph.name)} has ${opset}`, {
-      subject: graph.name
-    })
+  checkHalfType(graph, type)
   const names = weightNames(graph)
   const initializers = new Map(graph.initializers)
   const taken = new Set([...givenValues(graph), ...graph.nodes.flatMap(({ outputs }) => outputs)])
@@ -40,6 +35,15 @@ export function halfWeights(graph: Graph, type: HalfType): Graph {
     nodes.push(makeNode({ ...node, attributes: { to: int(float32) } }))
   }
   return checkGraph({ ...graph, initializers, nodes: [...nodes, ...graph.nodes] })
+}
+
+/** Throws `POLYADIC_UNSUPPORTED` where the opset's Cast does not know the type. */
+export function checkHalfType(graph: Graph, type: HalfType): void {
+  const cast = casts[checkChoice('type', type, ['bfloat16', 'float16'])]
+  const opset = graph.opsets.get('') ?? 1
+  if (opset >= cast.opset) return
+  const message = `${type} weights need opset ${cast.opset}, graph ${show(graph.name)} has ${opset}`
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', message, { subject: graph.name })
 }
 
 /**
@@ -57,7 +61,8 @@ export function fullWeights(graph: Graph): Graph {
     const tensor = graph.initializers.get(stored)
     const isCast = node.opType === 'Cast' && node.domain === '' && intAttribute(node, 'to', 0) === float32
     if (!isCast || (tensor?.dtype !== 'float16' && tensor?.dtype !== 'bfloat16') || name === '' || outputs.has(name)) continue
-    initializers.set(name, asFloatTensor(tensor) as Tensor)
+    // An array of its own: who is given the network may change it.
+    initializers.set(name, floatTensor(toFloat32(tensor, stored), tensor.dims))
     folded.add(node)
   }
   if (folded.size === 0) return graph

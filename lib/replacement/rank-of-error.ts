@@ -5,7 +5,7 @@ import { decomposeKernel, type GroupReport, type LayerDecomposition, overallErro
 import { fullRank, mostSaving } from './exact.js'
 import { kernelTensor } from './kernel-tensor.js'
 import type { CompressOptions } from './options.js'
-import type { Planned, Task } from './plan.js'
+import type { Planned } from './plan.js'
 import type { TaskProgress } from './progress.js'
 import type { MakeSolve } from './solver.js'
 
@@ -18,14 +18,13 @@ export interface LayerSearch extends RankSearch<LayerDecomposition> {
 export async function searchRanks(
   { tasks }: Planned,
   options: CompressOptions,
-  momentsFor: (tasks: readonly Task[]) => Promise<Moments | undefined>,
+  moments: Moments | undefined,
   makeSolve: MakeSolve,
   progress: TaskProgress
 ): Promise<ReadonlyMap<string, LayerSearch>> {
   const searching = tasks.filter(({ bound }) => bound !== undefined)
   const found = new Map<string, LayerSearch>()
   if (searching.length === 0) return found
-  const moments = await momentsFor(searching)
   for (const task of searching) {
     const started = performance.now()
     const { node } = task.layer

@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import type { Graph } from '../graph/graph.js'
 import { elementCount } from '../tensor.js'
 import type { Batches } from './batches.js'
-import type { Distillation } from './objective.js'
+import { checkDistillation, type Distillation } from './objective.js'
 import { type FineTuneOptions, withDefaults } from './options.js'
 import type { Training } from './trainer.js'
 
@@ -41,12 +41,13 @@ export function differences(a: Identity, b: Identity): string[] {
   return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((name) => a[name] !== b[name])
 }
 
-function distillationOf({ teacher, ...options }: Distillation): unknown {
+function distillationOf(distillation: Distillation): unknown {
+  const { teacher, ...options } = checkDistillation(distillation)
   const network = digest((hash) => {
     hash.update(JSON.stringify(teacher.nodes.map(({ opType, inputs, outputs }) => [opType, inputs, outputs])))
     for (const [name, { data }] of teacher.initializers) hash.update(name).update(bytesOf(data))
   })
-  return { ...options, teacher: network }
+  return { ...options, logits: distillation.logits ?? '', teacher: network }
 }
 
 /** What can be told of data without going through it. */
@@ -56,13 +57,23 @@ function dataOf(batches: Batches, example: readonly number[]): unknown {
   const images = batches.images instanceof Float32Array ? batches.images : (batches.images.data as Float32Array)
   const size = elementCount(example)
   const some = digest((hash) => {
-    if (labels !== undefined) hash.update(String(labels))
+    if (labels !== undefined) addNumbers(hash, labels)
     for (let i = 0; i < Math.min(looked, count); i++) {
       const at = Math.floor((i * count) / Math.min(looked, count))
       hash.update(bytesOf(images.subarray(at * size, (at + 1) * size)))
     }
   })
   return [count, some]
+}
+
+/** The same whatever the type of the array; in pieces, as targets may be as large as images. */
+function addNumbers(hash: Hash, numbers: ArrayLike<number | bigint>): void {
+  const piece = new Float64Array(4096)
+  for (let at = 0; at < numbers.length; at += piece.length) {
+    const count = Math.min(piece.length, numbers.length - at)
+    for (let i = 0; i < count; i++) piece[i] = Number(numbers[at + i])
+    hash.update(bytesOf(piece.subarray(0, count)))
+  }
 }
 
 function digest(feed: (hash: Hash) => void): string {

@@ -127,7 +127,7 @@ function constantSources(graph: Graph): ReadonlyMap<string, readonly string[]> {
     const found = inputs.filter((name) => name !== '').map((name) => sources.get(name))
     if (found.some((some) => some === undefined) || (found.length === 0 && opType !== 'Constant')) continue
     // A scalar on the way, such as an epsilon or a scale, is no weight.
-    const weights = found.flatMap((some) => some ?? []).filter((name) => (graph.initializers.get(name)?.data.length ?? 0) > 1)
+    const weights = [...new Set(found.flatMap((some) => some ?? []))].filter((name) => (graph.initializers.get(name)?.data.length ?? 0) > 1)
     for (const name of outputs) sources.set(name, weights)
   }
   return sources

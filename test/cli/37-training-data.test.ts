@@ -3,7 +3,8 @@ import path from 'node:path'
 import t from 'tap'
 import { readNpy, writeNpy } from '../../lib/formats/npy.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
-import { floatTensor } from '../../lib/tensor.js'
+import { readOnnx } from '../../lib/onnx/read.js'
+import { type FloatTensor, floatTensor } from '../../lib/tensor.js'
 import { polyadic, temporaryFolder } from '../helpers/cli.js'
 import { smallNetwork, writeQuadrantImages, writeQuadrants } from '../helpers/networks.js'
 
@@ -97,4 +98,40 @@ t.test('images in a folder a class', async (t) => {
   t.match(fewer, { code: 1, stderr: /images": 3 folders of classes \(quadrant 0, quadrant 1, quadrant 2\), the network has 4 classes/ })
   await rm(file('images', 'validation'), { recursive: true })
   t.match((await finetune('images')).stderr, /validation.*cannot be read/)
+})
+
+t.test('what was trained is not lost to what comes after it', async (t) => {
+  const readable = async (name: string): Promise<void> => void t.ok(await readOnnx(file(name)).catch(() => undefined), name)
+  await writeQuadrants(file('tested'), 40)
+  await writeQuadrants(file('tested', 'test'), 8)
+  const broken = floatTensor(new Float32Array(8 * 64).fill(Number.NaN), [8, 1, 8, 8])
+  await writeNpy(file('tested', 'test', 'inputs.npy'), broken)
+  await rm(file('tuned.onnx'), { force: true })
+  const { code, stderr } = await finetune('tested', '--steps', '1')
+  t.equal(code, 1)
+  t.match(stderr, /trained and written to ".*tuned\.onnx"/)
+  await readable('tuned.onnx')
+
+  const small = smallNetwork()
+  const [name, { dims, data }] = [...small.initializers].find(([, tensor]) => tensor.dims.length === 4) as [string, FloatTensor]
+  const large = floatTensor(
+    Float32Array.from(data, (value, i) => (i === 0 ? 1e5 : value)),
+    dims
+  )
+  await writeOnnx({ ...small, initializers: new Map(small.initializers).set(name, large) }, file('large.onnx'))
+  await writeQuadrants(file('plain'), 40)
+  const half = ['finetune', file('large.onnx'), '--data', file('plain'), '--steps', '1', '--batch', '16', '--freeze', name]
+  const stored = await polyadic(...half, '--learning-rate', '1e-9', '-o', file('half.onnx'), '--weights', 'float16')
+  t.equal(stored.code, 1)
+  t.match(stored.stderr, /which float16 cannot.*with its weights as they were/)
+  await readable('half.onnx')
+
+  await writeOnnx({ ...small, opsets: new Map([['', 11]]) }, file('old.onnx'))
+  const early = ['--data', file('plain'), '--epochs', '1', '-o', file('never.onnx'), '--weights', 'bfloat16']
+  for (const command of [['finetune'], ['compress', '--rank', 'conv2=2']]) {
+    const refused = await polyadic(command[0] as string, file('old.onnx'), ...command.slice(1), ...early)
+    t.equal(refused.code, 1)
+    t.match(refused.stderr, /bfloat16 weights need opset 13/)
+    t.notMatch(refused.stderr, /decomposing|epoch/)
+  }
 })

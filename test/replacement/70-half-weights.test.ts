@@ -111,6 +111,18 @@ t.test('a network with half weights is tuned as the one with the same weights in
   }
 })
 
+t.test('what is made of a network with half weights has arrays of its own', async (t) => {
+  const half = halfWeights(toyNetwork(1), 'float16')
+  const input = floatTensor(generator(2).normal(2 * 100), [2, 1, 10, 10])
+  const outputs = async () => {
+    await using session = await Session.create(half)
+    return session.run(input)
+  }
+  const before = await outputs()
+  for (const { data } of fullWeights(half).initializers.values()) (data as Float32Array).fill(0)
+  t.same(await outputs(), before)
+})
+
 t.test('a half weight that something else reads stays beside its float32 copy', async (t) => {
   const b = new NetworkBuilder()
   const stored = b.constant({ dtype: 'float16', dims: [2, 2], data: Uint16Array.of(0x3c00, 0, 0, 0x3c00) }, 'w16')

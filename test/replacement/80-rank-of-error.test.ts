@@ -63,6 +63,18 @@ t.test('with calibration the error is that of the output', async (t) => {
   t.equal(layer?.ranksTried?.find(({ rank }) => rank === layer.requestedRank)?.error, layer?.outputError)
 })
 
+t.test('inputs to calibrate by are gone through once, whatever is asked of the layers', async (t) => {
+  const batch = floatTensor(generator(1).normal(8 * 576), [8, 1, 24, 24])
+  let pulled = 0
+  const stream = function* () {
+    for (let i = 0; i < 3; i++, pulled++) yield { patches: batch }
+  }
+  const options = { ...solving, maxIterations: 3, calibration: { inputs: stream(), patches: 64 } }
+  const { layers } = await compress(charNet(), { ...options, layers: { conv0: 4, conv4: { error: 0.9 } } })
+  t.ok(layers.every(({ outputError }) => outputError !== undefined))
+  t.equal(pulled, 3)
+})
+
 t.test('progress goes from 0 to 1, and an abort ends the search', async (t) => {
   const events: CompressProgress[] = []
   await run({ [conv]: { error: 0.4 }, [product]: 3 }, { onProgress: (event) => events.push(event) })

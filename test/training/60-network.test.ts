@@ -149,6 +149,18 @@ t.test('weights that are not trained are listed: of another type, or behind node
   for (const name of graph.initializers.keys()) t.equal(bits(tuned, name) === bits(graph, name), name !== 'trained', name)
 })
 
+t.test('a long chain of constants is followed once', async (t) => {
+  const b = new NetworkBuilder()
+  let k = b.constant(floatTensor(Float32Array.of(1, 2, 3, 4), [2, 2]), 'k')
+  // Twice as many ways to each as to the one before.
+  for (let i = 0; i < 60; i++) k = b.node('Add', [k, k])
+  const scaled = b.node('Mul', [k, b.constant(floatTensor(Float32Array.of(2 ** -60), [1]))])
+  const y = b.node('MatMul', [b.node('MatMul', [b.input(['N', 2], 'x'), b.weight(2, 2)]), scaled])
+  const train = { images: new Float32Array(8).fill(1), labels: new Int32Array(4), count: 4 }
+  const { untrained } = await fineTune(b.graph(y), { train, epochs: 1, batchSize: 2, threads: 1 })
+  t.same(untrained, ['k'])
+})
+
 t.test('a network of another type says which weights are of what type', async (t) => {
   const toy = toyNetwork(1)
   const float64 = <V extends { readonly dtype: Tensor['dtype'] | undefined }>(value: V) => ({ ...value, dtype: 'float64' as const })

@@ -12,6 +12,7 @@ import { type FloatTensor, floatTensor } from '../../lib/tensor.js'
 import type { ExampleSet } from '../../lib/training/batches.js'
 import { readCheckpoint, writeCheckpoint } from '../../lib/training/checkpoint.js'
 import { fineTune, type FineTuneOptions } from '../../lib/training/fine-tune.js'
+import type { Distillation } from '../../lib/training/objective.js'
 import { random } from '../../lib/random.js'
 import { rejectsError } from '../helpers/expect-error.js'
 import { resumableNetwork, resumableOptions } from './resumable-training.js'
@@ -217,6 +218,23 @@ t.test('what is trained more, or at another rate, goes on; without a file it beg
   t.equal(more.resumedFrom, more.history[0]?.steps)
   t.equal(more.history.length, 2)
   t.equal((await fineTune(resumableNetwork(), { ...resumableOptions(), epochs: 1 })).resumedFrom, undefined)
+})
+
+t.test('what is the same is the same however it is written', async (t) => {
+  const file = path.join(t.testdir(), 'checkpoint')
+  const graph = resumableNetwork()
+  const { images, labels, count } = resumableOptions().train as ExampleSet
+  const run = (distillation: Distillation, types: Int32Array | BigInt64Array, resume: boolean) => {
+    const train = { images, count, labels: types }
+    return fineTune(graph, { ...resumableOptions(), train, epochs: resume ? 2 : 1, distillation, checkpoint: { path: file, resume } })
+  }
+  await run({ teacher: graph, temperature: 3, weight: 1 }, labels as Int32Array, false)
+  const resumed = await run(
+    { weight: 1, labels: 0, temperature: 3, teacher: graph },
+    BigInt64Array.from(labels as Int32Array, BigInt),
+    true
+  )
+  t.ok(resumed.resumedFrom)
 })
 
 t.test('a checkpoint of the former version is told from one that is broken', async (t) => {
