@@ -28,7 +28,7 @@ function spreadOut(context: NodeContext, plan: PlanWriter, index: number): Dense
 const dequantize: Operator = {
   opType: 'DequantizeLinear',
   opsets: [10, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [requiredInput(context, 1).dtype],
   fold: dequantized,
@@ -46,7 +46,7 @@ function quantizedType(context: NodeContext): DataType {
 const quantize: Operator = {
   opType: 'QuantizeLinear',
   opsets: [10, newestOpset],
-  hasGradient: false,
+  hasGradient: 'zero',
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [quantizedType(context)],
   fold: quantized,
@@ -66,7 +66,7 @@ function quantizedForm(opType: string, limits: string, bodyOf: (context: NodeCon
     opType,
     limits,
     opsets: [first, newestOpset],
-    hasGradient: false,
+    hasGradient: 'zero',
     body: bodyOf,
     // Never asked: the body stands for the node.
     dims: () => [],

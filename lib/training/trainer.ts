@@ -1,3 +1,4 @@
+import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { consumers } from '../graph/rewrite.js'
 import { type NativeTrainer, native } from '../native/binding.js'
@@ -5,8 +6,10 @@ import { fromNative } from '../native/jobs.js'
 import { calledFunction } from '../graph/body.js'
 import { operatorOf } from '../operators/registry.js'
 import { type CompiledParameter, compile } from '../runtime/compile.js'
+import { firstWithoutGradient } from '../runtime/learning.js'
+import type { PlanSpec } from '../runtime/plan-spec.js'
 import { defaultThreads } from '../runtime/threads.js'
-import { elementCount } from '../tensor.js'
+import { elementCount, type Tensor } from '../tensor.js'
 import { exampleDims, singleInput, withOpenBatch, withOutputs } from './network.js'
 import { type NamePattern, type ParameterGroup, type ParameterSource, type ParameterSources, rateScales } from './parameters.js'
 import { sensitivities } from './sensitivity.js'
@@ -62,6 +65,7 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
     ...compiled.spec,
     parameters: compiled.spec.parameters.map((parameter, i) => ({ ...parameter, trainable: parameter.trainable && rateScale[i] !== 0 }))
   }
+  refuseWithoutGradient(spec, compiled.titles)
   const penalties = shape.sensitivity === undefined ? [] : sensitivities(graph, parameters, shape.sensitivity)
   const trainer = fromNative(() => native().createTrainer(spec, penalties))
   const outputDims = compiled.outputs[0]?.dims ?? []
@@ -75,6 +79,19 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
     planInputs: spec.inputs.length,
     untrained: untrainedWeights(network, parameters)
   }
+}
+
+/** Throws POLYADIC_UNSUPPORTED for the first node behind something trained that gradients cannot pass. */
+function refuseWithoutGradient(spec: PlanSpec, titles: ReadonlyMap<string, string>): void {
+  const step = firstWithoutGradient(spec)
+  if (step === undefined) return
+  const [name = ''] = step.nodes ?? []
+  throw new PolyadicError(
+    'POLYADIC_UNSUPPORTED',
+    `${titles.get(name) ?? `node ${show(name)}`}: this operator has no gradient, and weights before it are to be trained; freeze those ` +
+      '(frozen), or correct the layers without gradients (compress with calibration)',
+    { subject: name }
+  )
 }
 
 function parameterSources(
@@ -102,5 +119,10 @@ function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] 
     const { operator } = operatorOf(node, graph.opsets)
     return (operator.parameters ?? []).map((index) => node.inputs[index] ?? '')
   })
-  return [...new Set(weights)].filter((name) => graph.initializers.get(name)?.dtype === 'float32' && !trained.has(name))
+  // A number without dimensions is a constant of a formula.
+  const isWeight = ({ dtype, dims }: Tensor): boolean => dtype === 'float32' && dims.length > 0
+  return [...new Set(weights)].filter((name) => {
+    const tensor = graph.initializers.get(name)
+    return tensor !== undefined && isWeight(tensor) && !trained.has(name)
+  })
 }
