@@ -304,4 +304,38 @@ add('one tensor as weight and as summand', image, (b, x) => {
   ])
 })
 
+// What else passes gradients on.
+add('Cast', image, node('Cast', { to: int(1) }))
+add('CastLike', image, (b, x) => b.node('CastLike', [x, b.scalar(1)]))
+add('Dropout', image, node('Dropout'))
+add('Trilu', image, node('Trilu'))
+add('OneHot', [4], (b, x) =>
+  b.node('Mul', [
+    b.node('OneHot', [b.ints(0, 2, 1), b.index(3), b.floats(0.5, 2)], { axis: int(0) }),
+    b.node('ReduceMean', [x, b.ints(1)], { keepdims: int(0) })
+  ])
+)
+add('Upsample', image, (b, x) => b.node('Upsample', [x, b.floats(1, 1, 2, 1.5)], { mode: 'linear' }), 9)
+add(
+  'GridSample',
+  image,
+  (b, x) => {
+    const grid = b.node('Tanh', [
+      b.node('Reshape', [b.node('Slice', [x, b.ints(0), b.ints(4), b.ints(1)]), b.ints(gradientBatch, 6, 8, 2)])
+    ])
+    return b.node('GridSample', [x, grid], { mode: 'bilinear', padding_mode: 'zeros', align_corners: int(1) })
+  },
+  16
+)
+add('DFT', [6, 1], (b, x) => b.node('DFT', [x], { axis: int(1) }), 17)
+add('STFT', [12, 1], (b, x) => b.node('STFT', [x, b.index(4), b.floats(0.2, 0.8, 1, 0.8, 0.3)]), 17)
+add('DynamicQuantizeLinear', image, (b, x) => {
+  const [, scale] = b.nodeOf('DynamicQuantizeLinear', [x], {}, 3) as [string, string, string]
+  return b.node('Mul', [x, scale])
+})
+add('DequantizeLinear', image, (b, x) => {
+  const whole = b.node('QuantizeLinear', [x, b.scalar(0.05)])
+  return b.node('Add', [x, b.node('DequantizeLinear', [whole, b.scalar(0.04)])])
+})
+
 export const gradientCases: readonly GradientCase[] = cases
