@@ -33,6 +33,8 @@ void map(const FunctionLine& line, const Numbers& numbers, int inputs, const flo
   }
 }
 
+using Map = void (*)(const FunctionLine&, const Numbers&, int inputs, const float* gradient, float* part);
+
 template <Slope X>
 void unary(const FunctionLine& line, const Numbers& numbers, const float* gradient, int, float* part) {
   map<X>(line, numbers, 1, gradient, part);
@@ -40,12 +42,14 @@ void unary(const FunctionLine& line, const Numbers& numbers, const float* gradie
 
 template <Slope X, Slope Y>
 void binary(const FunctionLine& line, const Numbers& numbers, const float* gradient, int input, float* part) {
-  (input == 0 ? map<X> : map<Y>)(line, numbers, 2, gradient, part);
+  constexpr Map kMaps[] = {map<X>, map<Y>};
+  kMaps[input](line, numbers, 2, gradient, part);
 }
 
 template <Slope X, Slope Y, Slope Z>
 void ternary(const FunctionLine& line, const Numbers& numbers, const float* gradient, int input, float* part) {
-  (input == 0 ? map<X> : input == 1 ? map<Y> : map<Z>)(line, numbers, 3, gradient, part);
+  constexpr Map kMaps[] = {map<X>, map<Y>, map<Z>};
+  kMaps[input](line, numbers, 3, gradient, part);
 }
 
 float sign(float x) { return static_cast<float>((x > 0) - (x < 0)); }
