@@ -15,19 +15,18 @@ const file = path.join(root, 'docs', 'benchmarks.md')
 
 /** Reports of docs/benchmarks, and what the document says above each. */
 const reports = [
-  { name: 'one-thread', title: 'One thread, AVX-512', charts: true },
-  { name: 'overhead', title: 'What a call costs beside the plan' },
-  { name: 'two-threads', title: 'Two threads, AVX-512' },
-  { name: 'avx2', title: 'One thread, AVX2 forced' },
-  { name: 'amd-layers', title: 'Another processor: layers, one thread, AVX-512, earlier kernels', charts: true },
-  {
-    name: 'amd-networks',
-    title: 'Another processor: networks, one thread, AVX-512, earlier kernels, every result in fresh memory',
-    charts: true
-  }
+  { name: 'amd-one-thread', title: 'AMD EPYC (Zen 4), one thread, AVX-512', charts: true },
+  { name: 'amd-overhead', title: 'AMD EPYC (Zen 4): what a call costs beside the plan' },
+  { name: 'amd-two-threads', title: 'AMD EPYC (Zen 4), two threads, AVX-512' },
+  { name: 'amd-avx2', title: 'AMD EPYC (Zen 4), one thread, AVX2 forced' },
+  { name: 'one-thread', title: 'Intel Xeon, one thread, AVX-512', charts: true },
+  { name: 'overhead', title: 'Intel Xeon: what a call costs beside the plan' },
+  { name: 'two-threads', title: 'Intel Xeon, two threads, AVX-512' },
+  { name: 'avx2', title: 'Intel Xeon, one thread, AVX2 forced' }
 ] as const
 
-const chartTitles = { layers: 'Layers', networks: 'Networks' } as const
+const suiteTitles = { layers: 'Layers', networks: 'Networks' } as const
+const precisionTitles = { float32: '', bfloat16: ' in bfloat16' } as const
 
 async function main(): Promise<void> {
   const sections: string[] = []
@@ -37,14 +36,18 @@ async function main(): Promise<void> {
     const report = JSON.parse(await readFile(json, 'utf8')) as BenchReport
     sections.push(`## ${title}`, provenance(report))
     for (const suite of ['layers', 'networks'] as const) {
-      const cases = report.cases.filter((one) => one.suite === suite)
-      if (cases.length === 0) continue
-      if ('charts' in how) {
-        const picture = `${name}${name.includes(suite) ? '' : `-${suite}`}.svg`
-        await writeFile(path.join(folder, picture), chart(chartTitles[suite], cases))
-        sections.push(`![${chartTitles[suite]}: how many times faster than each runtime](benchmarks/${picture})`)
+      for (const precision of ['float32', 'bfloat16'] as const) {
+        const cases = report.cases.filter((one) => one.suite === suite && one.precision === precision)
+        if (cases.length === 0) continue
+        const heading = suiteTitles[suite] + precisionTitles[precision]
+        sections.push(`### ${heading}`)
+        if ('charts' in how) {
+          const picture = `${name}-${suite}${precision === 'float32' ? '' : '-bf16'}.svg`
+          await writeFile(path.join(folder, picture), chart(heading, cases))
+          sections.push(`![${heading}: how many times faster than each runtime](benchmarks/${picture})`)
+        }
+        sections.push(table(cases), means(cases))
       }
-      sections.push(table(cases), means(cases))
     }
     const calls = report.cases.filter((one) => one.suite === 'overhead')
     if (calls.length > 0) sections.push(overheads(calls))
@@ -71,8 +74,8 @@ function table(cases: readonly BenchCase[]): string {
   ]
   const rows = byCase(cases).map((measured) => {
     const [first] = measured as [BenchCase, ...BenchCase[]]
-    const f32 = measured.filter(({ peer }) => !isOtherPrecision(peer))
-    const difference = Math.max(...f32.map(({ max_abs_diff, scale }) => (max_abs_diff ?? 0) / (scale ?? 1)))
+    const comparable = measured.filter((one) => !isOtherPrecision(one))
+    const difference = Math.max(...comparable.map(({ max_abs_diff, scale }) => (max_abs_diff ?? 0) / (scale ?? 1)))
     return [
       first.name,
       first.form ?? '',
@@ -103,9 +106,9 @@ function means(cases: readonly BenchCase[]): string {
   return lines.join('\n')
 }
 
-/** Without PyTorch, whose times of chains would make every other bar a stub, and without peers that compute in another type. */
+/** Without PyTorch, whose times of chains would make every other bar a stub, and in float32 without peers that compute in another type. */
 function chart(title: string, all: readonly BenchCase[]): string {
-  const cases = all.filter(({ peer }) => !isOtherPrecision(peer) && peer?.startsWith('PyTorch') !== true)
+  const cases = all.filter((one) => !isOtherPrecision(one) && one.peer?.startsWith('PyTorch') !== true)
   const bars = byCase(cases).flatMap((measured) =>
     measured.flatMap(({ name, form, peer, ratio }): Bar[] =>
       peer === undefined || ratio === undefined ? [] : [{ label: `${name}, ${form}`, value: ratio, group: `against ${peer}` }]
@@ -139,9 +142,9 @@ function peersOf(cases: readonly BenchCase[]): string[] {
   return [...new Set(cases.flatMap(({ peer }) => (peer === undefined ? [] : [peer])))]
 }
 
-/** A peer that computes in another type is no reference for ours. */
-function isOtherPrecision(peer: string | undefined): boolean {
-  return peer?.includes('bf16') === true || peer?.includes('f16') === true
+/** For float32 a peer that computes in half of the bits is no reference. */
+function isOtherPrecision({ peer, precision }: BenchCase): boolean {
+  return precision === 'float32' && (peer?.includes('bf16') === true || peer?.includes('f16') === true)
 }
 
 await main()

@@ -1,3 +1,12 @@
+import type { Names } from './arguments.js'
+/** What a call takes that can be aborted and has no other options. */
+export interface AbortOptions {
+  /** Aborting rejects with its reason. */
+  readonly signal?: AbortSignal
+}
+
+export const abortOptions: Names<AbortOptions> = { signal: true }
+
 // However many calls wait for one AbortSignal, it has one listener of ours, and none when no call waits: Node warns of a leak at the
 // eleventh, and a signal that is kept for long would carry what has ended. Raising its limit would hide leaks of others.
 const waiting = new WeakMap<AbortSignal, Waiting>()

@@ -1,5 +1,6 @@
 // The whole public surface. What is not named here may change without notice.
 
+export type { AbortOptions } from './abortable.js'
 export { PolyadicError, type ErrorCode, type ErrorDetails } from './errors.js'
 export { floatTensor, int64Tensor, type DataType, type FloatTensor, type Tensor, type TensorData } from './tensor.js'
 
@@ -14,14 +15,8 @@ export { reconstruct, type Factor } from './decomposition/factors.js'
 export { cpd, type CpdOptions, type CpdProgress, type CpdResult } from './decomposition/cpd.js'
 export type { CpdInit, CpdMethod } from './decomposition/options.js'
 export type { NativeCpdTrace as CpdTrace } from './native/binding.js'
-export {
-  compress,
-  type CompressOptions,
-  type CompressProgress,
-  type CompressResult,
-  type KeptLayer,
-  type LayerOptions
-} from './replacement/compress.js'
+export { compress, type CompressResult, type KeptLayer } from './replacement/compress.js'
+export type { CompressOptions, CompressProgress, LayerOptions } from './replacement/options.js'
 export type { Calibration, CalibrationFeeds } from './replacement/calibration.js'
 export type { GroupReport } from './replacement/decompose.js'
 export type { ReplacementForm } from './replacement/kernel-tensor.js'
@@ -62,6 +57,6 @@ export type { ResultMemory } from './runtime/results.js'
 export { defaultThreads } from './runtime/threads.js'
 
 export { imageFolder, type ImageDecoder, type ImageFit, type ImageFolder, type ImageFolderOptions } from './formats/image-folder.js'
-export { readDataset, type Dataset, type Examples, type LabelledData } from './formats/dataset.js'
+export { readDataset, type Dataset, type Examples, type ExamplesOrigin, type LabelledData } from './formats/dataset.js'
 export { decodeNpy, encodeNpy, readNpy, writeNpy } from './formats/npy.js'
 export { decodeNpz, encodeNpz, readNpz, writeNpz, type Arrays } from './formats/npz.js'

@@ -1,3 +1,4 @@
+import { checkArray } from './arguments.js'
 import { PolyadicError, argumentError, show } from './errors.js'
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './float16.js'
 
@@ -63,6 +64,11 @@ export function arrayType(dtype: DataType): (typeof arrayTypes)[DataType] {
   return arrayTypes[dtype]
 }
 
+/** Whether elements of `dtype` are floating-point numbers, as weights are. */
+export function isFloating(dtype: DataType): boolean {
+  return dtype === 'float32' || dtype === 'float64' || dtype === 'float16' || dtype === 'bfloat16'
+}
+
 /** The product of `dims`: 1 for a scalar. */
 export function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1)
@@ -70,15 +76,17 @@ export function elementCount(dims: readonly number[]): number {
 
 /** Makes a float32 tensor over `data` (not copied). Throws `POLYADIC_SHAPE` when sizes disagree. */
 export function floatTensor(data: Float32Array, dims: readonly number[]): FloatTensor {
+  if (!isDataOf('float32', data)) throw argumentError('data', 'a Float32Array', data)
   checkDims('dims', dims)
-  if (data.length !== elementCount(dims)) {
-    throw new PolyadicError('POLYADIC_SHAPE', `tensor: dims ${show(dims)} hold ${elementCount(dims)} elements, got ${data.length}`)
-  }
+  if (data.length !== elementCount(dims)) throw wrongCount('tensor', dims, data.length, 'data')
   return { dtype: 'float32', dims, data }
 }
 
-/** Makes an int64 tensor, the type of ONNX shapes and axes. */
-export function int64Tensor(values: readonly number[], dims: readonly number[] = [values.length]): Tensor {
+/** Makes an int64 tensor, the type of ONNX shapes and axes. Throws `POLYADIC_ARGUMENT` unless all values are integers. */
+export function int64Tensor(values: readonly number[], dims: readonly number[] = [values?.length]): Tensor {
+  checkArray('values', values, 'integers', Number.isInteger)
+  checkDims('dims', dims)
+  if (values.length !== elementCount(dims)) throw wrongCount('tensor', dims, values.length, 'values')
   return { dtype: 'int64', dims, data: BigInt64Array.from(values, BigInt) }
 }
 
@@ -92,6 +100,11 @@ export function checkDims(name: string, dims: unknown): asserts dims is readonly
   if (!areDims(dims)) throw argumentError(name, 'an array of non-negative integers', dims)
 }
 
+/** Whether `value` names an element type. */
+export function isDataType(value: unknown): value is DataType {
+  return typeof value === 'string' && Object.hasOwn(arrayTypes, value)
+}
+
 /** Whether `data` is the typed array that holds elements of `dtype`, of whatever realm. */
 export function isDataOf(dtype: DataType, data: unknown): data is TensorData {
   return ArrayBuffer.isView(data) && (data as TensorData & { [Symbol.toStringTag]?: string })[Symbol.toStringTag] === arrayType(dtype).name
@@ -101,8 +114,7 @@ export function isDataOf(dtype: DataType, data: unknown): data is TensorData {
 export function checkTensor(name: string, tensor: unknown): asserts tensor is Tensor {
   if (typeof tensor !== 'object' || tensor === null) throw argumentError(name, 'a tensor { dtype, dims, data }', tensor)
   const { dtype, dims, data } = tensor as Partial<Tensor>
-  if (dtype === undefined || !Object.hasOwn(arrayTypes, dtype))
-    throw argumentError(`${name}: dtype`, `one of ${Object.keys(arrayTypes).join(', ')}`, dtype)
+  if (!isDataType(dtype)) throw argumentError(`${name}: dtype`, `one of ${Object.keys(arrayTypes).join(', ')}`, dtype)
   checkDims(`${name}: dims`, dims)
   if (!isDataOf(dtype, data)) throw argumentError(`${name}: data`, `of type ${arrayType(dtype).name}`, data)
   if (data.length === elementCount(dims)) return

@@ -7,6 +7,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { strangers } from './instructions.mjs'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const { values, positionals } = parseArgs({
@@ -27,15 +28,13 @@ function objects(folder) {
     .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
 }
 
-// Wide registers belong to the kernel files of their ISA only: elsewhere they would run before the CPU is asked.
+// Elsewhere than in the kernel files of their ISA they would run before the CPU is asked.
 function checkInstructions() {
   const problems = []
   const all = objects(path.join(build, 'obj.target'))
-  for (const file of all) {
-    const isa = /kernels_(?:bf16_)?(avx2|avx512|amx)/.exec(file)?.[1]
-    const forbidden = isa === 'amx' ? undefined : isa === 'avx512' ? /%tmm\d/ : isa === 'avx2' ? /%[zt]mm\d|%k[1-7]\b/ : /%[yzt]mm\d/
-    if (forbidden?.test(run('objdump', '-d', '--no-show-raw-insn', file)))
-      problems.push(`${path.relative(root, file)} has instructions of a wider ISA than it may use`)
+  for (const file of process.arch === 'x64' ? all : []) {
+    const found = strangers(path.relative(build, file), run('objdump', '-d', file))
+    if (found.length > 0) problems.push(`${path.relative(root, file)} has instructions of a wider ISA than it may use: ${found.join('; ')}`)
   }
   if (all.length === 0) problems.push(`there are no objects under ${path.relative(root, build)}: run npm run build:native`)
   return problems

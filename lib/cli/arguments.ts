@@ -94,6 +94,14 @@ export async function checkOutputs(outputs: Readonly<Record<string, string | und
   }
 }
 
+/** A usage error unless `file`, an ONNX network's, is called so. Devices and pipes may have any name. */
+export async function checkNetworkFile(file: string): Promise<void> {
+  if (/\.onnx$/i.test(file)) return
+  const there = await stat(file).catch(() => undefined)
+  if (there !== undefined && !there.isFile()) return
+  throw new UsageError(`-o: an ONNX network is written, expected a file name that ends in .onnx, got ${show(file)}`)
+}
+
 async function checkWritable(file: string): Promise<void> {
   const there = await stat(file).catch(() => undefined)
   if (there?.isDirectory()) throw new PolyadicError('POLYADIC_IO', `cannot write ${show(file)}: it is a folder`, { subject: file })

@@ -2,7 +2,7 @@ import type { Graph } from '../graph/graph.js'
 import type { LayerReport } from '../replacement/layer-report.js'
 import { barChart, lineChart } from '../report/charts.js'
 import { errorChart, layerColumns, layerRows } from '../report/compression.js'
-import { formatCount, formatRatio } from '../report/format.js'
+import { formatChange, formatCount, formatSpeed } from '../report/format.js'
 import { htmlReport, type Section } from '../report/html.js'
 import { machine } from '../report/machine.js'
 import { measureInterleaved } from '../report/measure.js'
@@ -41,7 +41,7 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
   ]
   return htmlReport({
     title: `${parts.file}, compressed`,
-    subtitle: `${formatRatio(slow / fast)} faster on one thread, ${formatRatio(before.parameters / after.parameters)} fewer parameters, ${formatRatio(ratioOf(before.macs, after.macs))} fewer multiply-adds`,
+    subtitle: `${formatSpeed(slow, fast)} on one thread; parameters: ${formatChange(before.parameters, after.parameters)}; multiply-adds: ${formatChange(before.macs ?? Number.NaN, after.macs ?? Number.NaN)}`,
     sections: [
       { kind: 'table', heading: 'Layers', columns: layerColumns, rows: layerRows(parts.layers) },
       { kind: 'chart', heading: 'Decomposition', svg: errorChart(parts.layers) },
@@ -65,12 +65,19 @@ export async function compressionHtml(parts: CompressionParts, context: Context)
   })
 }
 
-function ratioOf(before: number | undefined, after: number | undefined): number {
-  return before === undefined || after === undefined ? Number.NaN : before / after
+/** Fails now where the report's measurements would fail, which come last. */
+export async function checkReportable(
+  graph: Graph,
+  shapes: CompressionParts['shapes'],
+  precision: PrecisionChoice,
+  signal: AbortSignal
+): Promise<void> {
+  await using session = await Session.create(graph, { threads: 1, precision })
+  await session.run(randomInputs(graph, shapes), { signal })
 }
 
 async function latencies({ before, after, shapes, precision }: CompressionParts, { signal, progress }: Context): Promise<number[]> {
-  const inputs = randomInputs(shapes)
+  const inputs = randomInputs(before, shapes)
   const sessions = [await Session.create(before, { threads: 1, precision }), await Session.create(after, { threads: 1, precision })]
   try {
     const candidates = sessions.map((session, i) => ({ name: String(i), run: () => session.run(inputs, { signal }) }))

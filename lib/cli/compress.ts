@@ -1,23 +1,21 @@
 import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
-import { compress, type CompressOptions, type CompressResult } from '../replacement/compress.js'
-import { halfWeights } from '../replacement/half-weights.js'
-import { layerRows, shortLayerColumns } from '../report/compression.js'
-import { formatCount, formatMilliseconds, formatRatio } from '../report/format.js'
-import { textTable } from '../report/table.js'
+import { compress, type CompressResult } from '../replacement/compress.js'
+import type { CompressOptions } from '../replacement/options.js'
+import { PolyadicError, show } from '../errors.js'
 import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
-import type { FineTuneResult } from '../training/fine-tune.js'
-import { checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
+import { checkNetworkFile, checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
-import { compressionHtml } from './compress-report.js'
+import { checkReportable, compressionHtml } from './compress-report.js'
+import { type Done, summary } from './compress-summary.js'
 import { type LayerRequests, layerRequests, resolveLayers } from './layers.js'
-import { loadNetwork, type Totals, totals } from './network.js'
-import { concreteShapes, knownShapes, shapeOptions } from './shapes.js'
+import { loadNetwork, type Shapes, totals, weightTypes, withWeights } from './network.js'
+import { checkShapeNames, concreteShapes, exampleShape, type GivenShapes, knownShapes, shapeOptions } from './shapes.js'
 import {
+  checkFrozen,
+  checkTrainable,
   given,
-  measure,
-  quality,
   train,
   trainingHelp,
   trainingOptions,
@@ -34,7 +32,8 @@ is data. Nodes that polyadic does not know stay as they are.
 Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL.onnx [...]
 
   --rank LAYER=R         components of a layer's decomposition (of each group's); \`polyadic inspect\` lists the layers.
-                         R may be C/2, half of its outputs, or full, an exact one, to check. LAYER may hold *: every layer
+                         R may be C/2, half of its outputs; error=0.2, the least rank with such a relative error; or full, an
+                         exact one, to check. LAYER may hold *: every layer
                          that it fits and that gets smaller, as in --rank '*=C/2'
   --form LAYER=FORM      of a Gemm or MatMul: matrix (two of it), or convolution (four small ones, behind a flatten)
   --batch-norm WHAT      keep batch normalisation behind a layer, or fold it into the layer first (keep)
@@ -43,7 +42,8 @@ Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL
   --method NAME          nls (non-linear least squares), als or greedy (nls)
   --max-iterations N     of the solver (200)
   --tolerance X          the solver stops when the error changes less than this
-  --shape NAME=DIMS      shape of an input that leaves dimensions open, to count multiply-adds: image=1x3x224x224
+  --shape NAME=DIMS      shape of an input that leaves dimensions open, to time layers and count multiply-adds: image=1x3x224x224,
+                         or 3x224x224, without the batch, of the only input. Without it the shape is that of the data
   --weights TYPE         how they are stored: float32 (as they are), bfloat16 or float16, behind Cast nodes (float32)
   --report FILE.html     a self-contained report: error curves, what each layer became, latency
   --precision P          in which layers and the report's networks are measured: f32 (default), bf16, or auto: whichever is faster
@@ -54,7 +54,6 @@ ${trainingHelp}
 `
 
 const methods = ['nls', 'als', 'greedy'] as const
-const weightTypes = ['float32', 'bfloat16', 'float16'] as const
 
 export const compressCommand: Command = {
   name: 'compress',
@@ -78,36 +77,77 @@ export const compressCommand: Command = {
   },
   async run(args, context) {
     const plan = readPlan(args)
+    await checkNetworkFile(plan.output)
     await checkOutputs({ '--output': plan.output, '--report': plan.report }, [plan.file])
-    const graph = await loadNetwork(plan.file)
-    // A report measures latency, which needs a shape for every input; multiply-adds stay unknown without.
-    const shapes = plan.report === undefined ? knownShapes(graph, shapeOptions(args)) : concreteShapes(graph, shapeOptions(args))
-    // Read before the work begins: a data folder that is not there should not cost minutes.
-    const { seed, batchSize } = plan.training
-    const data =
-      plan.data === undefined
-        ? undefined
-        : await trainingData(args, plan.data, graph, { ...given('seed', seed), ...given('batchSize', batchSize) })
+    const graph = await loadNetwork(plan.file, context.signal)
+    checkShapeNames(plan.shapes, [graph])
     const layers = resolveLayers(graph, plan.layers)
-    const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
+    checkFrozen(graph, plan.training)
+    // What cannot be is refused before the work begins: it should not cost minutes.
+    const data = await readData(args, plan, graph, context)
+    const shapes = shapesOf(graph, plan, data)
     // Without labels the network as it was says what is right.
     const towards = data?.kind === 'inputs alone' ? { distillation: { teacher: graph } } : {}
-    const tuned = data && (await train(compressed.graph, data, { ...plan.training, ...towards }, context))
+    const training = { ...plan.training, ...towards }
+    if (data !== undefined) checkTrainable(graph, data, training)
+    if (plan.report !== undefined && shapes !== undefined) await checkReportable(graph, shapes, plan.precision, context.signal)
+    const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
+    const write = (network: Graph): Promise<void> => writeOnnx(withWeights(network, plan.weights), plan.output, { signal: context.signal })
+    const untuned = { network: compressed.graph, what: 'the decomposed network, not fine-tuned,' }
+    const tuned = data && (await saving(untuned, plan, write, context, () => train(compressed.graph, data, training, context)))
     const whole = tuned?.graph ?? compressed.graph
-    const result = plan.weights === undefined || plan.weights === 'float32' ? whole : halfWeights(whole, plan.weights)
+    const parts = { file: plan.file, before: graph, after: whole, layers: compressed.layers, tuned, data, precision: plan.precision }
+    const measured = { network: whole, what: 'the network, without a report,' }
     const html =
       plan.report === undefined || shapes === undefined
         ? undefined
-        : await compressionHtml(
-            { file: plan.file, before: graph, after: whole, shapes, layers: compressed.layers, tuned, data, precision: plan.precision },
-            context
-          )
+        : await saving(measured, plan, write, context, () => compressionHtml({ ...parts, shapes }, context))
     context.signal.throwIfAborted()
-    await writeOnnx(result, plan.output)
+    await write(whole)
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
-    const [before, after] = [totals(graph, shapes), totals(whole, shapes)]
-    if (flag(args, 'json')) context.printJson(jsonOf(plan.output, compressed, before, after, data && tuned && trainingSummary(tuned, data)))
-    else context.print(summary(plan, compressed, before, after, data, tuned))
+    const done: Done = { graph, compressed, before: totals(graph, shapes), after: totals(whole, shapes), shapes, data, tuned }
+    if (flag(args, 'json')) context.printJson(jsonOf(plan, done))
+    else context.print(summary({ ...plan, keepsSlower: plan.options.whenSlower !== 'replace' }, done))
+  }
+}
+
+async function readData(
+  args: Arguments,
+  { data, training, shapes }: Plan,
+  graph: Graph,
+  context: Context
+): Promise<TrainingData | undefined> {
+  if (data === undefined) return undefined
+  const { seed, batchSize } = training
+  const reading = { ...given('shape', exampleShape(graph, shapes)), ...given('seed', seed), ...given('batchSize', batchSize) }
+  return trainingData(args, data, graph, reading, context)
+}
+
+/** Of all inputs: as `--shape` or the network says, else as the data are. Undefined where they stay open, which a report cannot do with. */
+function shapesOf(graph: Graph, plan: Plan, data: TrainingData | undefined): Shapes | undefined {
+  const [input] = graph.inputs
+  const known = knownShapes(graph, plan.shapes)
+  if (known !== undefined) return known
+  if (data !== undefined && input !== undefined) return { [input.name]: [1, ...data.example] }
+  return plan.report === undefined ? undefined : concreteShapes(graph, plan.shapes)
+}
+
+/** Hours of work are not lost when what comes after them fails: what there is so far is written, and the error says so. */
+async function saving<T>(
+  so: { readonly network: Graph; readonly what: string },
+  { output }: Plan,
+  write: (network: Graph) => Promise<void>,
+  { signal }: Context,
+  work: () => Promise<T>
+): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (signal.aborted) throw error
+    await write(so.network)
+    const { code, subject } = error instanceof PolyadicError ? error : { code: 'POLYADIC_NATIVE' as const, subject: undefined }
+    const message = `${error instanceof Error ? error.message : String(error)}; ${so.what} is written to ${show(output)}`
+    throw new PolyadicError(code, message, { cause: error, ...(subject !== undefined && { subject }) })
   }
 }
 
@@ -119,6 +159,7 @@ interface Plan {
   /** That the network will run in. */
   readonly precision: PrecisionChoice
   readonly data: string | undefined
+  readonly shapes: GivenShapes
   readonly layers: LayerRequests
   readonly options: Omit<CompressOptions, 'layers'>
   readonly training: TrainingSettings
@@ -145,6 +186,7 @@ function readPlan(args: Arguments): Plan {
   return {
     file,
     data,
+    shapes: shapeOptions(args),
     output: requiredText(args, 'output', '-o'),
     report: text(args, 'report'),
     weights: choice(args, 'weights', weightTypes),
@@ -174,41 +216,8 @@ async function decompose(graph: Graph, options: CompressOptions, { signal, progr
   return result
 }
 
-function summary(
-  plan: Plan,
-  compressed: CompressResult,
-  before: Totals,
-  after: Totals,
-  data: TrainingData | undefined,
-  tuned: FineTuneResult | undefined
-): string {
-  const lines = [
-    ...(compressed.layers.length === 0 ? [] : [textTable(shortLayerColumns, layerRows(compressed.layers)), '']),
-    `parameters     ${formatCount(before.parameters)} → ${formatCount(after.parameters)} (${formatRatio(before.parameters / after.parameters)} fewer)`,
-    ...(before.macs === undefined || after.macs === undefined
-      ? []
-      : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatRatio(before.macs / after.macs)} fewer)`])
-  ]
-  for (const { name, rank, latency } of compressed.kept)
-    lines.push(
-      `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is (${latency.densePrecision}), ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} (${latency.chainPrecision}) on this CPU (--when-slower replace)`
-    )
-  const worse = compressed.layers.filter(({ saves }) => !saves).map(({ name }) => name)
-  if (worse.length > 0) lines.push(`${worse.join(', ')}: more multiply-adds than before at this rank`)
-  if (tuned && data) {
-    const { initial = { accuracy: Number.NaN, loss: Number.NaN }, best } = tuned
-    lines.push(`fine-tuned     ${measure(data)} ${quality(initial, data)} → ${quality(best, data)} on ${data.validation.count} examples`)
-  }
-  return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
-}
-
-function jsonOf(
-  output: string,
-  { layers, kept }: CompressResult,
-  before: Totals,
-  after: Totals,
-  training: Record<string, unknown> | undefined
-): Record<string, unknown> {
+function jsonOf(plan: Plan, { compressed: { layers, kept }, before, after, shapes, data, tuned }: Done): Record<string, unknown> {
   const shown = layers.map(({ perGroup: _, ...layer }) => layer)
-  return { output, before, after, layers: shown, kept, ...(training && { training }) }
+  const training = data && tuned && { data: data.split, training: trainingSummary(tuned, data) }
+  return { output: plan.output, before, after, ...(shapes && { shapes }), layers: shown, kept, ...training }
 }

@@ -66,14 +66,14 @@ export const cpdCommand: Command = {
     const options = readOptions(args)
     if (plot !== undefined && !chartFormats.some((extension) => extension === path.extname(plot)))
       throw new UsageError(`--plot: expected a file name that ends in ${chartFormats.join(' or ')}, got ${show(plot)}`)
-    await checkOutputs({ '--output': output, '--plot': plot }, [file])
-    const writePlot = plot === undefined ? undefined : await chartWriter(plot)
-    const tensor = await readTensor(file, text(args, 'array'))
     const start = text(args, 'factors')
-    const given = start === undefined ? {} : { factors: await readFactors(start, tensor.dims.length) }
+    await checkOutputs({ '--output': output, '--plot': plot }, [file, ...(start === undefined ? [] : [start])])
+    const writePlot = plot === undefined ? undefined : await chartWriter(plot)
+    const tensor = await readTensor(file, text(args, 'array'), context.signal)
+    const given = start === undefined ? {} : { factors: await readFactors(start, tensor.dims.length, context.signal) }
     const result = await solve(tensor, { ...options, ...given }, context)
     context.signal.throwIfAborted()
-    if (output !== undefined) await writeNpz(output, arraysOf(result))
+    if (output !== undefined) await writeNpz(output, arraysOf(result), { signal: context.signal })
     await writePlot?.(tracePlot(path.basename(file), result))
     if (flag(args, 'json')) context.printJson(summaryOf(result))
     else context.print(describe(file, tensor, result))
@@ -108,12 +108,12 @@ function readRank(args: Arguments): CpdOptions['rank'] {
   return integer(args, 'rank', 1) as number
 }
 
-async function readTensor(file: string, array: string | undefined): Promise<Tensor> {
+async function readTensor(file: string, array: string | undefined, signal: AbortSignal): Promise<Tensor> {
   if (path.extname(file) !== '.npz') {
     if (array !== undefined) throw new UsageError('--array is for .npz files')
-    return readNpy(file)
+    return readNpy(file, { signal })
   }
-  const arrays = await readNpz(file)
+  const arrays = await readNpz(file, { signal })
   const names = Object.keys(arrays)
   const name = array ?? (names.length === 1 ? names[0] : undefined)
   const found = name === undefined ? undefined : own(arrays, name)
@@ -121,8 +121,8 @@ async function readTensor(file: string, array: string | undefined): Promise<Tens
   return found
 }
 
-async function readFactors(file: string, order: number): Promise<Factor[]> {
-  const arrays = await readNpz(file)
+async function readFactors(file: string, order: number, signal: AbortSignal): Promise<Factor[]> {
+  const arrays = await readNpz(file, { signal })
   return Array.from({ length: order }, (_, n) => {
     const factor = arrays[`factor_${n}`]
     if (factor === undefined) throw new PolyadicError('POLYADIC_FORMAT', `${show(file)}: there is no array factor_${n}`, { subject: file })

@@ -2,10 +2,12 @@ import { stat } from 'node:fs/promises'
 import { writeOnnx } from '../onnx/write.js'
 import { formatPercent } from '../report/format.js'
 import { evaluate } from '../training/evaluate.js'
-import { checkOutputs, flag, onePositional, requiredText, text } from './arguments.js'
+import { checkNetworkFile, checkOutputs, choice, flag, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, Interrupted } from './command.js'
-import { loadNetwork } from './network.js'
+import { loadNetwork, weightTypes, withWeights } from './network.js'
+import { checkShapeNames, exampleShape, shapeOptions } from './shapes.js'
 import {
+  checkTrainable,
   given,
   measure,
   quality,
@@ -20,7 +22,7 @@ import { trainingData } from './training-data.js'
 import { tuningHelp, tuningOptions, tuningSettings } from './tuning-options.js'
 
 const help = `
-Train a network further, against labels, towards values (targets.npy, N×… float32, in the place of labels.npy) or
+Train a network further, against labels, towards values (targets.npy in the place of labels.npy) or
 towards another network (--teacher, for which inputs.npy is enough); the best weights by validation are kept.
 
 Usage: polyadic finetune MODEL.onnx --data DIR -o OUT.onnx [--epochs N] [...]
@@ -28,6 +30,7 @@ Usage: polyadic finetune MODEL.onnx --data DIR -o OUT.onnx [--epochs N] [...]
 ${trainingHelp}
 ${tuningHelp}
   -o, --output FILE      the trained network
+  --weights TYPE         how they are stored, whatever MODEL.onnx has: float32, bfloat16 or float16, behind Cast nodes (float32)
   --json                 print what was reached as JSON
 `
 
@@ -35,12 +38,20 @@ export const finetune: Command = {
   name: 'finetune',
   summary: 'train a network further on data',
   help,
-  options: { ...trainingOptions, ...tuningOptions, output: { type: 'string', short: 'o' }, json: { type: 'boolean' } },
+  options: {
+    ...trainingOptions,
+    ...tuningOptions,
+    output: { type: 'string', short: 'o' },
+    weights: { type: 'string' },
+    json: { type: 'boolean' }
+  },
   async run(args, context) {
     const file = onePositional(args, 'MODEL.onnx')
     const [folder, output] = [requiredText(args, 'data'), requiredText(args, 'output', '-o')]
+    shapeOptions(args) // whether they can be read at all
     const settings = await tuningSettings(args, trainingSettings(args))
     const teacher = text(args, 'teacher')
+    await checkNetworkFile(output)
     await checkOutputs({ '--output': output, '--checkpoint': settings.checkpoint?.path }, [
       file,
       ...(teacher === undefined ? [] : [teacher])
@@ -56,27 +67,33 @@ interface Files {
 }
 
 async function tune(args: Arguments, settings: TrainingSettings, { file, folder, output }: Files, context: Context): Promise<void> {
-  const graph = await loadNetwork(file)
-  const { inputShape, batchSize, seed } = settings
-  const data = await trainingData(args, folder, graph, {
-    ...given('shape', inputShape),
-    ...given('batchSize', batchSize),
-    ...given('seed', seed)
-  })
+  const weights = choice(args, 'weights', weightTypes)
+  const graph = await loadNetwork(file, context.signal)
+  const { batchSize, seed } = settings
+  checkShapeNames(shapeOptions(args), [graph])
+  const shape = exampleShape(graph, shapeOptions(args), 'example')
+  const reading = { ...given('shape', shape), ...given('batchSize', batchSize), ...given('seed', seed) }
+  const data = await trainingData(args, folder, graph, reading, context)
+  checkTrainable(graph, data, settings)
   const result = await train(graph, data, settings, context)
   const test =
     data.test && data.kind === 'labels'
       ? await evaluate(result.graph, data.test, {
           ...given('threads', settings.threads),
           ...given('logits', settings.logits),
-          ...given('inputShape', inputShape),
+          inputShape: data.example,
           signal: context.signal
         })
       : undefined
   context.signal.throwIfAborted()
-  await writeOnnx(result.graph, output)
+  await writeOnnx(withWeights(result.graph, weights), output, { signal: context.signal })
   if (flag(args, 'json'))
-    return context.printJson({ output, ...trainingSummary(result, data), ...(test && { test_accuracy: 100 * test.accuracy }) })
+    return context.printJson({
+      output,
+      data: data.split,
+      ...trainingSummary(result, data),
+      ...(test && { test_accuracy: 100 * test.accuracy })
+    })
   const tested = test ? `, test accuracy ${formatPercent(100 * test.accuracy)}` : ''
   context.print(`${output} written: ${measure(data)} ${quality(result.best, data)} (epoch ${result.best.epoch})${tested}`)
 }

@@ -10,8 +10,8 @@ import { type Precision, type PrecisionChoice, precisionChoices } from '../runti
 import { Session, type SessionDescription, type StepDescription } from '../runtime/session.js'
 import { choice, flag, onePositional } from './arguments.js'
 import type { Command } from './command.js'
-import { loadNetwork, type Shapes, totals, tryCost } from './network.js'
-import { formatDims, knownShapes, shapeOptions } from './shapes.js'
+import { loadNetwork, type Problem, type Shapes, totals, tryCost } from './network.js'
+import { checkShapeNames, formatDims, type GivenShapes, knownShapes, openInput, shapeOptions } from './shapes.js'
 
 const help = `
 Show a network: inputs, outputs, every node with its shape and cost, and the steps and kernels that this
@@ -19,7 +19,8 @@ machine would run it with.
 
 Usage: polyadic inspect MODEL.onnx [--shape NAME=DIMS] [--precision P] [--json]
 
-  --shape NAME=DIMS  shape of an input that leaves dimensions open, as in image=1x3x224x224
+  --shape NAME=DIMS  shape of an input that leaves dimensions open, as in image=1x3x224x224; or 3x224x224, without the
+                     batch, of the only input
   --precision P      of the steps shown: f32 (default), bf16, or auto: whichever is faster
   --json             the same as JSON
 `
@@ -29,10 +30,12 @@ export const inspect: Command = {
   summary: 'show a network',
   help,
   options: { shape: { type: 'string', multiple: true }, precision: { type: 'string' }, json: { type: 'boolean' } },
-  async run(args, { print, printJson }) {
+  async run(args, { signal, print, printJson }) {
     const file = onePositional(args, 'MODEL.onnx')
-    const graph = await loadNetwork(file)
-    const seen = await look(file, graph, knownShapes(graph, shapeOptions(args)), choice(args, 'precision', precisionChoices) ?? 'f32')
+    const graph = await loadNetwork(file, signal)
+    const given = shapeOptions(args)
+    checkShapeNames(given, [graph])
+    const seen = await look(file, graph, given, choice(args, 'precision', precisionChoices) ?? 'f32')
     if (flag(args, 'json')) printJson(seen)
     else print(format(seen))
   }
@@ -50,6 +53,8 @@ interface Seen {
   readonly nodes: readonly SeenNode[]
   /** Why the network cannot run here, when it cannot; it can still be read, compressed and written. */
   readonly problem: string | undefined
+  /** Whether that is because an input's shape is not known. */
+  readonly isOpen: boolean
   /** Operators that this version does not run, each with how many nodes have it. They are carried through compression as they are. */
   readonly carriedOperators: Readonly<Record<string, number>>
   /** What runs, in order: several nodes may be one step. */
@@ -82,11 +87,18 @@ interface SeenNode {
 }
 
 // A network that this version cannot run is still worth looking at.
-async function look(file: string, graph: Graph, shapes: Shapes | undefined, precision: PrecisionChoice): Promise<Seen> {
+async function look(file: string, graph: Graph, given: GivenShapes, precision: PrecisionChoice): Promise<Seen> {
+  const shapes = knownShapes(graph, given)
+  const open =
+    shapes === undefined ? graph.inputs.find((input) => knownShapes({ ...graph, inputs: [input] }, given) === undefined) : undefined
   const counted = tryCost(graph, shapes)
   const byName = new Map('problem' in counted ? [] : counted.nodes.map((node) => [node.name, node]))
   const layers = new Map(compressibleLayers(graph).map((layer) => [layer.name, layer]))
-  const plan = 'problem' in counted ? counted : await planOf(graph, shapes, precision)
+  const looked = 'problem' in counted ? counted : await planOf(graph, shapes, precision)
+  // A shape that does not fit is a mistake in the command line, not a property of the network.
+  if ('problem' in looked && looked.code === 'POLYADIC_SHAPE' && given.size > 0 && open === undefined)
+    throw new PolyadicError(looked.code, `--shape: ${looked.problem}`, { subject: 'shape' })
+  const plan = 'problem' in looked && open !== undefined ? { problem: openInput(open) } : looked
   return {
     file,
     name: graph.name,
@@ -101,6 +113,7 @@ async function look(file: string, graph: Graph, shapes: Shapes | undefined, prec
     }),
     carriedOperators: carriedOperators(graph),
     problem: 'problem' in plan ? plan.problem : undefined,
+    isOpen: open !== undefined,
     steps: 'steps' in plan ? plan.steps : [],
     precision: 'steps' in plan ? plan.precision : undefined,
     precisionReason: 'steps' in plan ? plan.precisionReason : undefined,
@@ -130,17 +143,13 @@ function isKnown(node: Node, graph: Graph): boolean {
   }
 }
 
-async function planOf(
-  graph: Graph,
-  shapes: Shapes | undefined,
-  precision: PrecisionChoice
-): Promise<SessionDescription | { readonly problem: string }> {
+async function planOf(graph: Graph, shapes: Shapes | undefined, precision: PrecisionChoice): Promise<SessionDescription | Problem> {
   try {
     await using session = await Session.create(graph, { threads: 1, precision })
     return session.describe(shapes)
   } catch (error) {
     if (!(error instanceof PolyadicError)) throw error
-    return { problem: error.message }
+    return { problem: error.message, code: error.code }
   }
 }
 
@@ -181,7 +190,9 @@ function format(seen: Seen): string {
     ...(constants === 0 ? [] : [`and ${constants} Constant nodes`]),
     '',
     ...carriedLines(seen),
-    ...(seen.problem === undefined ? stepLines(seen) : [`Cannot be run by this version: ${seen.problem}`])
+    ...(seen.problem === undefined
+      ? stepLines(seen)
+      : [`${seen.isOpen ? 'Steps and costs are not known' : 'Cannot be run by this version'}: ${seen.problem}`])
   ].join('\n')
 }
 

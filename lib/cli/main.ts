@@ -6,7 +6,8 @@ import { createProgress, type Progress } from '../report/progress.js'
 import { printableLines } from '../report/table.js'
 import { safeJson } from '../report/json.js'
 import { own } from '../own.js'
-import { type Command, type Context, Interrupted, UsageError } from './command.js'
+import { type Arguments, type Command, type Context, Interrupted, UsageError } from './command.js'
+import { didYouMean, nearest } from '../nearest.js'
 
 // Loaded when asked for: help and version must work where the addon does not.
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -42,26 +43,67 @@ async function main(argv: readonly string[]): Promise<void> {
   if (name === '--help' || name === '-h' || name === 'help') return print(help.trimEnd())
   if (name === undefined) throw new UsageError(`a command is missing: ${Object.keys(commands).join(', ')}`)
   const load = own(commands, name)
-  if (!load) throw new UsageError(`there is no command ${show(name)}: there are ${Object.keys(commands).join(', ')}`)
+  if (!load)
+    throw new UsageError(
+      `there is no command ${show(name)}: there are ${Object.keys(commands).join(', ')}${didYouMean(nearest(name, Object.keys(commands)))}`
+    )
   await runCommand(await load(), rest)
 }
 
 async function runCommand(command: Command, argv: readonly string[]): Promise<void> {
   // parseArgs is typed for literal options; here they come from a table.
   const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const
-  const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true })
+  const { values, positionals } = await parsed(command.name, argv, options)
   if (values.help) return print(command.help.trim())
   const controller = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort(new Interrupted(signal)))
   const progress = createProgress()
   try {
-    await command.run(
-      { values: values as Record<string, string | boolean | undefined>, positionals },
-      { signal: controller.signal, progress, ...printers(progress) }
-    )
+    await command.run({ values, positionals }, { signal: controller.signal, progress, ...printers(progress) })
   } finally {
     progress.clear()
   }
+}
+
+type Options = Command['options']
+
+/** Arguments as Node parses them; an option that there is not is told with one that there is. */
+async function parsed(command: string, argv: readonly string[], options: Options): Promise<Pick<Arguments, 'values' | 'positionals'>> {
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true }) as Arguments
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw error
+    const option = /'(-[^']*)'/.exec((error as Error).message)?.[1] ?? '?'
+    throw new UsageError(`there is no option ${option}${await meant(command, option, options)}`)
+  }
+}
+
+/** As others call them. */
+const synonyms: Readonly<Record<string, string>> = {
+  lr: 'learning-rate',
+  wd: 'weight-decay',
+  'batch-size': 'batch',
+  bs: 'batch',
+  optim: 'optimiser',
+  out: 'output',
+  iterations: 'max-iterations',
+  'input-shape': 'shape',
+  dtype: 'weights'
+}
+
+async function meant(command: string, option: string, options: Options): Promise<string> {
+  const typed = option.replace(/^-+/, '')
+  const near = (known: readonly string[]): string[] => {
+    const same = own(synonyms, typed)
+    return same !== undefined && known.includes(same) ? [same] : nearest(typed, known)
+  }
+  const spelt = near(Object.keys(options)).map((name) => `--${name}`)
+  if (spelt.length > 0) return didYouMean(spelt)
+  for (const [name, load] of Object.entries(commands)) {
+    const [found] = name === command ? [] : near(Object.keys((await load()).options))
+    if (found !== undefined) return `; polyadic ${name} has --${found}`
+  }
+  return ''
 }
 
 /** A bar that is still on the line would run into the text. */

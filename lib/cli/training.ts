@@ -1,10 +1,16 @@
+import { PolyadicError, show } from '../errors.js'
+import { isFile } from '../formats/dataset.js'
 import type { Graph } from '../graph/graph.js'
 import { formatPercent, significant } from '../report/format.js'
-import { fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
+import { checkTuning, fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
 import type { Evaluation } from '../training/loop.js'
+import { fullWeights } from '../replacement/half-weights.js'
+import { fineTuneDefaults } from '../training/options.js'
+import { prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
-import { dataHelp, dataOptions, type TrainingData } from './training-data.js'
+import { didYouMean, nearest } from '../nearest.js'
+import { checkAnswers, dataHelp, dataOptions, type TrainingData } from './training-data.js'
 
 /** Options of everything that trains. */
 export const trainingOptions: Command['options'] = {
@@ -59,6 +65,51 @@ export function given<K extends string, T>(name: K, value: T | undefined): { [P 
   return value === undefined ? {} : ({ [name]: value } as { [P in K]?: T })
 }
 
+/**
+ * Fails now where `train` would fail at its first step: options out of range, an operator without a gradient, labels that are no classes of the
+ * network, targets that are not of its output's size.
+ */
+export function checkTrainable(graph: Graph, data: TrainingData, settings: TrainingSettings): void {
+  if (data.kind === 'inputs alone' && settings.distillation === undefined)
+    throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
+  const { batchSize = fineTuneDefaults.batchSize, threads, logits, batchNorm, dropout = fineTuneDefaults.dropout } = settings
+  checkTuning(graph, { ...settings, inputShape: data.example, train: data.train, validation: data.validation })
+  if (data.split.train < batchSize)
+    throw new PolyadicError(
+      'POLYADIC_ARGUMENT',
+      `${data.split.train} examples to train on are no whole batch of ${batchSize}: give a smaller --batch`,
+      {
+        subject: 'batch'
+      }
+    )
+  try {
+    // Frozen layers and groups may be named after what a decomposition makes of the network.
+    const shape = { batchSize, threads, logits, inputShape: data.example, batchStatistics: batchNorm === 'batch', dropout }
+    const { trainer, classes, outputSize } = prepareTraining(fullWeights(graph), shape)
+    trainer.close()
+    checkAnswers(data, { classes, outputSize })
+  } catch (error) {
+    // What is too large to be trained as it is may be small enough once it is decomposed.
+    if (!(error instanceof PolyadicError && error.code === 'POLYADIC_MEMORY')) throw error
+  }
+}
+
+/** Throws POLYADIC_ARGUMENT for a name to freeze that neither the network has nor what a decomposition makes of one of its nodes. */
+export function checkFrozen(graph: Graph, { frozen = [] }: TrainingSettings): void {
+  const nodes = graph.nodes.map(({ name }) => name)
+  for (const name of frozen) {
+    if (typeof name !== 'string' || graph.initializers.has(name)) continue
+    if (nodes.some((node) => node === name || name.startsWith(`${node}/`))) continue
+    throw new PolyadicError(
+      'POLYADIC_ARGUMENT',
+      `--freeze: ${show(name)} names no node or weights${didYouMean(nearest(name, nodes).map(show))}`,
+      {
+        subject: name
+      }
+    )
+  }
+}
+
 /** Trains with progress on the terminal: towards classes, or towards values where the data has those. */
 export async function train(
   graph: Graph,
@@ -66,10 +117,10 @@ export async function train(
   settings: TrainingSettings,
   { signal, progress }: Context
 ): Promise<FineTuneResult> {
-  if (data.kind === 'inputs alone' && settings.distillation === undefined)
-    throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
+  if (settings.checkpoint?.resume) progress.done(await beginning(settings.checkpoint.path))
   const result = await fineTune(graph, {
     ...settings,
+    inputShape: data.example,
     ...(data.kind === 'targets' && { loss: 'mean-squared' }),
     train: data.train,
     validation: data.validation,
@@ -88,6 +139,12 @@ export async function train(
   return result
 }
 
+/** What `--resume` does. */
+async function beginning(checkpoint: string): Promise<string> {
+  if (await isFile(checkpoint)) return `going on from the checkpoint ${show(checkpoint)}`
+  return `there is no checkpoint ${show(checkpoint)} yet: training begins at the start`
+}
+
 /** What `quality` is the value of. */
 export function measure({ kind }: TrainingData): string {
   return kind === 'labels' ? 'validation accuracy' : kind === 'targets' ? 'validation loss' : 'agreement with the teacher'
@@ -100,7 +157,7 @@ export function quality({ accuracy, loss }: Pick<Evaluation, 'accuracy' | 'loss'
 
 /** Accuracies in percent (null where examples have values, not classes), losses, and where training went, for `--json`. */
 export function trainingSummary(
-  { initial, best, history, rollbacks, steps }: FineTuneResult,
+  { initial, best, history, rollbacks, steps, resumedFrom }: FineTuneResult,
   { kind }: TrainingData
 ): Record<string, unknown> {
   const percent = (of: { readonly accuracy: number } | undefined): number | null =>
@@ -112,6 +169,7 @@ export function trainingSummary(
     validation_loss_after: best.loss,
     best_epoch: best.epoch,
     steps,
+    resumed_from_step: resumedFrom ?? null,
     rollbacks: rollbacks.length,
     epochs: history.map((epoch) => ({
       epoch: epoch.epoch,

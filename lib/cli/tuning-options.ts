@@ -29,7 +29,8 @@ export const tuningOptions: Command['options'] = {
   'label-weight': { type: 'string' },
   feature: { type: 'string', multiple: true },
   logits: { type: 'string' },
-  shape: { type: 'string' },
+  'teacher-logits': { type: 'string' },
+  shape: { type: 'string', multiple: true },
   'max-rollbacks': { type: 'string' },
   'spike-factor': { type: 'string' },
   checkpoint: { type: 'string' },
@@ -54,9 +55,10 @@ export const tuningHelp = `  --steps N              ends training after so many 
   --teacher MODEL.onnx   learn from this network's outputs, without the labels;
                          --temperature X (2), --label-weight X: weight of the labels' loss beside it (0),
                          --feature NAME: its value NAME is to be matched, too, by the value of that name; STUDENT=NAME
-                         by another; may be repeated
+                         by another; may be repeated; --teacher-logits NAME: the value that holds the teacher's logits
   --logits NAME          the value that holds the logits (the first output, before a softmax)
-  --shape CxHxW          of an example, where the network leaves it open
+  --shape DIMS           of an example, as in 3x224x224 or image=1x3x224x224, where the network leaves it open and the data do
+                         not say it (images)
   --max-rollbacks N      how often training may go back and slow down (6); --spike-factor X: a smoothed loss so many
                          times its best counts as divergence (2)
   --checkpoint FILE      written every --checkpoint-every N steps (500), at every epoch's end and on Ctrl-C;
@@ -86,7 +88,6 @@ export async function tuningSettings(args: Arguments, settings: TrainingSettings
     ...(flag(args, 'no-balance') && { balance: false }),
     ...given('distillation', await distillation(args)),
     ...given('logits', text(args, 'logits')),
-    ...given('inputShape', exampleShape(args)),
     ...given('maxRollbacks', integer(args, 'max-rollbacks', 0)),
     ...given('spikeFactor', number(args, 'spike-factor', 1)),
     ...given('checkpoint', checkpoint(args))
@@ -95,7 +96,7 @@ export async function tuningSettings(args: Arguments, settings: TrainingSettings
 
 /** Options that say how something is done that another option asks for. */
 const dependent: Readonly<Record<string, readonly string[]>> = {
-  teacher: ['temperature', 'label-weight', 'feature'],
+  teacher: ['temperature', 'label-weight', 'feature', 'teacher-logits'],
   checkpoint: ['checkpoint-every', 'resume']
 }
 
@@ -154,17 +155,10 @@ async function distillation(args: Arguments): Promise<FineTuneOptions['distillat
   return {
     teacher: await loadNetwork(teacher),
     features,
+    ...given('logits', text(args, 'teacher-logits')),
     ...given('temperature', number(args, 'temperature', 0)),
     ...given('labels', number(args, 'label-weight', 0))
   }
-}
-
-function exampleShape(args: Arguments): number[] | undefined {
-  const value = text(args, 'shape')
-  if (value === undefined) return undefined
-  const dims = value.split(/[x×,]/).map((part) => (/^\d+$/.test(part) ? Number(part) : 0))
-  if (dims.every((dim) => Number.isSafeInteger(dim) && dim > 0)) return dims
-  throw new UsageError(`--shape: expected CxHxW such as 3x224x224, got ${show(value)}`)
 }
 
 function checkpoint(args: Arguments): FineTuneOptions['checkpoint'] {

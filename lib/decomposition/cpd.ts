@@ -1,6 +1,7 @@
+import { checkOptions, type Names } from '../arguments.js'
 import { PolyadicError, argumentError, checkInteger, checkNumber, show } from '../errors.js'
 import { native, type NativeCpdResult, type NativeCpdSpec, type NativeCpdTrace } from '../native/binding.js'
-import { runJob } from '../native/jobs.js'
+import { runReporting } from '../native/jobs.js'
 import { checkDims, elementCount, type Tensor } from '../tensor.js'
 import { checkFactors, componentWeights, type Factor } from './factors.js'
 import { checkedOptions, cpdInits, type CpdInit, type CpdMethod, maxSeed } from './options.js'
@@ -59,8 +60,26 @@ export interface CpdOptions {
   /** Threads of the compute team. Default 1. */
   readonly threads?: number
   readonly signal?: AbortSignal
-  /** Called with the iteration, the relative error and the restart, at most once in 50 ms. */
+  /** Called with the iteration, the relative error and the restart, at most once in 50 ms. What it throws ends the decomposition. */
   readonly onProgress?: (progress: CpdProgress) => void
+}
+
+const optionNames: Names<CpdOptions> = {
+  rank: true,
+  method: true,
+  init: true,
+  factors: true,
+  restarts: true,
+  seed: true,
+  maxIterations: true,
+  tolerance: true,
+  ridge: true,
+  maxWeight: true,
+  correction: true,
+  metric: true,
+  threads: true,
+  signal: true,
+  onProgress: true
 }
 
 export interface CpdProgress {
@@ -120,7 +139,7 @@ const deadWeight = 1e-9
  * `POLYADIC_NUMERIC` for values that are not finite; rejects with `signal.reason` when aborted.
  */
 export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResult> {
-  if (options === null || typeof options !== 'object') throw argumentError('options', 'an object with a rank', options)
+  checkOptions(options, optionNames)
   const { rank } = options
   if (typeof rank !== 'object' || rank === null) return cpdOfRank(tensor, { ...options, rank })
   const bound = checkNumber('rank.error', rank.error, 0, 1)
@@ -139,7 +158,7 @@ async function cpdOfRank(tensor: Tensor, options: CpdOptions & { readonly rank: 
     const seed = spec.seed + restart
     const report = options.onProgress
     const onProgress = report && ((iteration: number, relativeError: number) => report({ iteration, relativeError, restart }))
-    const result = await runJob(() => native().cpd({ ...spec, seed }, onProgress), options.signal)
+    const result = await runReporting((tell) => native().cpd({ ...spec, seed }, tell), onProgress, options.signal)
     errors.push(result.relativeError)
     if (best === undefined || merit(result, spec) < merit(best, spec)) {
       best = result
@@ -158,7 +177,6 @@ function nativeSpec(tensor: Tensor, options: CpdOptions & { readonly rank: numbe
   const data = checkTensor(tensor)
   const rank = checkInteger('rank', options.rank, 1, 2 ** 31 - 1)
   const given = options.factors === undefined ? {} : { factors: givenFactors(options, tensor.dims, rank) }
-  checkSignal(options)
   const metric = checkMetric(options, tensor.dims)
   const { restarts: _, init, ...numbers } = checkedOptions('', options, cpdInits)
   return {
@@ -239,13 +257,6 @@ function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {
   if (spec.seed + restarts - 1 > maxSeed)
     throw argumentError('seed', `at most ${maxSeed - restarts + 1} with ${restarts} restarts`, spec.seed)
   return restarts
-}
-
-function checkSignal(options: CpdOptions): void {
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
-    throw argumentError('signal', 'an AbortSignal', options.signal)
-  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
-    throw argumentError('onProgress', 'a function', options.onProgress)
 }
 
 function publicResult(

@@ -1,18 +1,34 @@
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkOptions, filePath } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
-import { elementCount, type FloatTensor, floatTensor, type Tensor } from '../tensor.js'
+import { asNumbers, elementCount, type FloatTensor, floatTensor, type Tensor, toFloat32 } from '../tensor.js'
 import type { ExampleSet } from '../training/batches.js'
+import { converted } from './convert.js'
 import { readNpy } from './npy.js'
 
 /** Inputs, with what each of them should lead to where that is known. */
 export interface Examples {
-  /** N×C×H×W. */
+  /** N×…: N×C×H×W for images. */
   readonly inputs: FloatTensor
   /** N class indices. */
   readonly labels?: Int32Array
   /** N×…: the values of the output. */
   readonly targets?: FloatTensor
+  /** Where they were read. */
+  readonly origin?: ExamplesOrigin
+}
+
+/** Files of examples. */
+export interface ExamplesOrigin {
+  readonly inputs: string
+  readonly labels?: string
+  readonly targets?: string
+  /** The row of the files that each example is, where not all rows are here. */
+  readonly rows?: readonly number[]
+  /** What was changed in reading, a sentence each. */
+  readonly notes: readonly string[]
 }
 
 /** Inputs with the class of each. */
@@ -25,26 +41,32 @@ export interface Dataset<E extends Examples = LabelledData> {
   readonly train: E
   readonly validation: E
   readonly test: E | undefined
+  /** Where the validation set is from: `every tenth example of "data"`, or a folder's name in quotes. */
+  readonly validationFrom: string
 }
 
 // Without a validation folder every tenth example is held out: enough to see over-fitting, and the same on every run.
 const heldOutEvery = 10
 
 /**
- * Reads a data folder: `inputs.npy` (N×C×H×W float32) and `labels.npy` (N, int32, int64 or uint8), in the folder itself or
- * in `train/`, `validation/` and `test/` below it. Throws `POLYADIC_IO` naming what is missing.
+ * Reads a data folder: `inputs.npy` (N×C×H×W, or N with any other axes; float32, or float64 and float16, which are rounded) and `labels.npy`
+ * (N class indices in any type that holds them), in the folder itself or in `train/`, `validation/` (or `val/`, `valid/`) and `test/` below it.
+ * Throws `POLYADIC_IO` naming what is missing, `POLYADIC_SHAPE` naming what is wrong; rejects with `signal.reason` when aborted.
  */
-export async function readDataset(folder: string): Promise<Dataset> {
-  return readSplits(folder, readLabelled)
+export async function readDataset(location: string | URL, options: AbortOptions = {}): Promise<Dataset> {
+  const folder = filePath('folder', location)
+  checkOptions(options, abortOptions)
+  return readSplits(folder, (part) => readLabelled(part, options))
 }
 
 /**
  * The same of a folder that may hold `targets.npy` (N×… float32, the output's values) in the place of `labels.npy`, or neither of them;
  * all of its parts alike.
  */
-export async function readExamples(folder: string): Promise<Dataset<Examples>> {
-  const data = await readSplits(folder, readAny)
-  for (const [name, part] of Object.entries(data) as [string, Examples | undefined][]) {
+export async function readExamples(folder: string, options: AbortOptions = {}): Promise<Dataset<Examples>> {
+  const data = await readSplits(folder, (part) => readAny(part, options))
+  for (const name of ['validation', 'test'] as const) {
+    const part = data[name]
     if (part === undefined || kindOf(part) === kindOf(data.train)) continue
     throw shapeError(path.join(folder, name), `expected ${kindOf(data.train)} like the training set, got ${kindOf(part)}`)
   }
@@ -53,49 +75,79 @@ export async function readExamples(folder: string): Promise<Dataset<Examples>> {
 
 async function readSplits<E extends Examples>(folder: string, read: (folder: string) => Promise<E>): Promise<Dataset<E>> {
   await requireFolder(folder)
-  const sub = async (split: string): Promise<E | undefined> =>
-    (await isFolder(path.join(folder, split))) ? read(path.join(folder, split)) : undefined
+  const sub = async (split: string | undefined): Promise<E | undefined> =>
+    split !== undefined && (await isFolder(path.join(folder, split))) ? read(path.join(folder, split)) : undefined
+  const validationName = await validationFolder(folder)
   const train = (await sub('train')) ?? (await read(folder))
-  const validation = await sub('validation')
+  const validation = await sub(validationName)
   const test = await sub('test')
   for (const [name, other] of [
-    ['validation', validation],
+    [validationName, validation],
     ['test', test]
   ] as const)
-    if (other) checkSameShape(train, other, path.join(folder, name))
-  return validation ? { train, validation, test } : { ...holdOut(train, folder), test }
+    if (name !== undefined && other) checkSameShape(train, other, path.join(folder, name))
+  if (validation === undefined || validationName === undefined)
+    return { ...holdOut(train, folder), test, validationFrom: `every tenth example of ${show(folder)}` }
+  return { train, validation, test, validationFrom: show(path.join(folder, validationName)) }
+}
+
+/** The sub-folder with the examples that are held out, if there is one. Throws `POLYADIC_IO` when there are two. */
+export async function validationFolder(folder: string): Promise<string | undefined> {
+  const found: string[] = []
+  for (const name of ['validation', 'val', 'valid']) if (await isFolder(path.join(folder, name))) found.push(name)
+  if (found.length < 2) return found[0]
+  throw new PolyadicError('POLYADIC_IO', `${show(folder)} holds ${found.join(' and ')}: expected one folder for validation`, {
+    subject: folder
+  })
 }
 
 /** Reads `inputs.npy` and `labels.npy` of one folder and checks that they belong together. */
-export async function readLabelled(folder: string): Promise<LabelledData> {
+export async function readLabelled(folder: string, options: AbortOptions = {}): Promise<LabelledData> {
   await requireFolder(folder)
   const labelsPath = path.join(folder, 'labels.npy')
-  const inputs = await readInputs(folder)
-  const labels = toLabels(await readNpy(labelsPath), labelsPath)
-  checkCount(inputs, labels.length, 'labels', labelsPath)
-  return { inputs, labels }
+  const inputs = await readInputs(folder, options)
+  const labels = toLabels(await readNpy(labelsPath, options), labelsPath)
+  checkCount(inputs.tensor, labels.length, 'labels', labelsPath)
+  return { inputs: inputs.tensor, labels, origin: { inputs: inputs.file, labels: labelsPath, notes: inputs.notes } }
 }
 
-async function readAny(folder: string): Promise<Examples> {
+async function readAny(folder: string, options: AbortOptions): Promise<Examples> {
   const targetsPath = path.join(folder, 'targets.npy')
   const [labelled, valued] = [await isFile(path.join(folder, 'labels.npy')), await isFile(targetsPath)]
   if (labelled && valued) throw shapeError(folder, 'expected labels.npy or targets.npy, got both')
-  if (labelled) return readLabelled(folder)
-  const inputs = await readInputs(folder)
-  if (!valued) return { inputs }
-  const targets = await readNpy(targetsPath)
-  if (targets.dtype !== 'float32') throw shapeError(targetsPath, `expected float32, got ${targets.dtype}`)
-  checkCount(inputs, targets.dims[0], 'targets', targetsPath)
-  return { inputs, targets: targets as FloatTensor }
+  if (labelled) return readLabelled(folder, options)
+  const inputs = await readInputs(folder, options)
+  const origin = { inputs: inputs.file, notes: inputs.notes }
+  if (!valued) return { inputs: inputs.tensor, origin }
+  const read = await readNpy(targetsPath, options)
+  checkCount(inputs.tensor, read.dims[0], 'targets', targetsPath)
+  const targets = floatTensor(toFloat32(read, targetsPath), read.dims)
+  const notes = [...origin.notes, ...rounding(read, targetsPath)]
+  return { inputs: inputs.tensor, targets, origin: { ...origin, targets: targetsPath, notes } }
 }
 
-async function readInputs(folder: string): Promise<FloatTensor> {
+/** The inputs of a folder, and what was changed in reading them. */
+interface Inputs {
+  readonly tensor: FloatTensor
+  readonly file: string
+  readonly notes: readonly string[]
+}
+
+async function readInputs(folder: string, options: AbortOptions): Promise<Inputs> {
   const file = path.join(folder, 'inputs.npy')
-  const inputs = await readNpy(file)
-  if (inputs.dtype !== 'float32') throw shapeError(file, `expected float32, got ${inputs.dtype}`)
-  if (inputs.dims.length !== 4) throw shapeError(file, `expected 4 axes N×C×H×W, got ${show(inputs.dims)}`)
-  if (inputs.dims[0] === 0) throw shapeError(file, 'there are no examples in it')
-  return inputs as FloatTensor
+  const read = await readNpy(file, options)
+  const tensor = converted(read, 'float32', file) as FloatTensor
+  if (read.dims.length < 2) throw shapeError(file, `expected examples of one axis or more, N×… such as N×C×H×W, got ${show(read.dims)}`)
+  if (read.dims[0] === 0) throw shapeError(file, 'there are no examples in it')
+  return { tensor, file, notes: rounding(read, file) }
+}
+
+function rounding({ dtype }: Tensor, file: string): string[] {
+  return dtype === 'float64'
+    ? [`${show(file)}: float64, rounded to float32`]
+    : dtype === 'float16'
+      ? [`${show(file)}: float16, taken as float32`]
+      : []
 }
 
 function checkCount(inputs: FloatTensor, count: number | undefined, what: string, file: string): void {
@@ -109,19 +161,46 @@ export function kindOf({ labels, targets }: Examples): ExampleKind {
   return labels !== undefined ? 'labels' : targets !== undefined ? 'targets' : 'inputs alone'
 }
 
-/** The form that `fineTune` and `evaluate` take. */
-export function exampleSet({ inputs, labels, targets }: Examples): ExampleSet {
+/** The form that `fineTune` and `evaluate` take. `dims`: of one example as the network takes it; default: as the file has it. */
+export function exampleSet(
+  { inputs, labels, targets }: Examples,
+  dims: readonly number[] = inputs.dims.slice(1)
+): ExampleSet & { readonly dims: readonly number[] } {
   const known = labels ?? targets?.data
-  return { images: inputs.data, count: inputs.dims[0] as number, ...(known && { labels: known }) }
+  return { images: inputs.data, count: inputs.dims[0] as number, dims, ...(known && { labels: known }) }
 }
 
+const mostLabel = 2 ** 31 - 1
+
+/** N class indices, or N×1, in any type. */
 function toLabels(tensor: Tensor, file: string): Int32Array {
-  if (!['int32', 'int64', 'uint8'].includes(tensor.dtype)) throw shapeError(file, `expected int32, int64 or uint8, got ${tensor.dtype}`)
-  if (tensor.dims.length !== 1) throw shapeError(file, `expected one axis, got ${show(tensor.dims)}`)
-  const labels = Int32Array.from(tensor.data as Iterable<number | bigint>, Number)
-  const wrong = labels.findIndex((label) => label < 0)
-  if (wrong >= 0) throw shapeError(file, `label ${wrong} is negative (${labels[wrong]})`)
-  return labels
+  const { dims, dtype } = tensor
+  const values = asNumbers(tensor)
+  if (dims.length === 0 || dims.slice(1).some((dim) => dim !== 1)) throw wrongLabels(values, dims, file)
+  const wrong = values.findIndex((label) => !(Number.isInteger(label) && label >= 0 && label <= mostLabel))
+  if (wrong < 0) return Int32Array.from(values)
+  const label = values[wrong] as number
+  if (label < 0) throw shapeError(file, `label ${wrong} is negative (${label})`)
+  if (Number.isInteger(label)) throw shapeError(file, `label ${wrong} is ${label}, expected at most ${mostLabel}`)
+  throw shapeError(file, `label ${wrong} is ${label} (${dtype}), expected a class index; values belong into targets.npy`)
+}
+
+function wrongLabels(values: ArrayLike<number>, dims: readonly number[], file: string): PolyadicError {
+  if (isOneHot(values, dims)) return shapeError(file, `expected N class indices, got one-hot rows ${dims.join('×')}: save labels.argmax(1)`)
+  return shapeError(file, `expected one axis, N class indices, got ${show(dims)}; values of the output belong into targets.npy`)
+}
+
+function isOneHot(values: ArrayLike<number>, dims: readonly number[]): boolean {
+  const [rows = 0, classes = 0] = dims
+  if (dims.length !== 2) return false
+  return Array.from({ length: rows }, (_, row) => row).every((row) => {
+    let ones = 0
+    for (let k = row * classes; k < (row + 1) * classes; k++) {
+      if (values[k] === 1) ones++
+      else if (values[k] !== 0) return false
+    }
+    return ones === 1
+  })
 }
 
 async function requireFolder(folder: string): Promise<void> {
@@ -147,7 +226,7 @@ function holdOut<E extends Examples>(data: E, folder: string): { train: E; valid
   if (indices.length < heldOutEvery)
     throw shapeError(
       path.join(folder, 'inputs.npy'),
-      `${indices.length} examples are too few to hold some out for validation; add a validation folder`
+      `${indices.length} examples are too few to hold some out for validation; add a folder validation`
     )
   return {
     train: select(
@@ -163,9 +242,10 @@ function holdOut<E extends Examples>(data: E, folder: string): { train: E; valid
 
 /** The examples at `indices`, copied. */
 export function select<E extends Examples>(data: E, indices: readonly number[]): E {
-  const { inputs, labels, targets } = data
+  const { inputs, labels, targets, origin } = data
   return {
     ...data,
+    ...(origin && { origin: { ...origin, rows: indices.map((i) => origin.rows?.[i] ?? i) } }),
     inputs: rows(inputs, indices),
     ...(labels && { labels: Int32Array.from(indices, (i) => labels[i] ?? 0) }),
     ...(targets && { targets: rows(targets, indices) })

@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { checkFunction, checkOptions, filePath, type Names } from '../arguments.js'
 import { argumentError, checkChoice, checkInteger, PolyadicError, show } from '../errors.js'
 import { permutation, random } from '../random.js'
 import { checkDims, elementCount } from '../tensor.js'
@@ -33,6 +34,21 @@ export interface ImageFolderOptions {
   readonly concurrency?: number
   /** Default: the package sharp, an optional peer. */
   readonly decode?: ImageDecoder
+  /** Of the reading of the folder. Decoding ends with whoever takes the batches: `fineTune` and `evaluate` have a signal of their own. */
+  readonly signal?: AbortSignal
+}
+
+const optionNames: Names<ImageFolderOptions> = {
+  shape: true,
+  mean: true,
+  std: true,
+  fit: true,
+  seed: true,
+  batchSize: true,
+  ahead: true,
+  concurrency: true,
+  decode: true,
+  signal: true
 }
 
 /** Batches for `fineTune` and `evaluate`, which check them against the network. */
@@ -66,15 +82,19 @@ const imageNames = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i
 /**
  * Images in a folder a class: `folder/cat/1.png`, `folder/dog/2.jpg`. Decoding runs beside the main thread, some batches ahead. Throws
  * POLYADIC_IO for a folder that is not there or holds no images, POLYADIC_ARGUMENT for options that do not fit, POLYADIC_UNSUPPORTED when
- * sharp is not installed; an image that cannot be decoded is a POLYADIC_FORMAT error of the epoch, and names the file.
+ * sharp is not installed; an image that cannot be decoded is a POLYADIC_FORMAT error of the epoch, and names the file. Rejects
+ * with `signal.reason` when aborted.
  */
-export async function imageFolder(folder: string, options: ImageFolderOptions): Promise<ImageFolder> {
+export async function imageFolder(location: string | URL, options: ImageFolderOptions): Promise<ImageFolder> {
+  const folder = filePath('folder', location)
+  checkOptions(options, optionNames)
+  if (options.decode !== undefined) checkFunction('decode', options.decode)
   const form = checkForm(options)
   const batchSize = checkInteger('batchSize', options.batchSize ?? 64, 1)
   const ahead = checkInteger('ahead', options.ahead ?? 2, 0)
   const concurrency = checkInteger('concurrency', options.concurrency ?? 4, 1)
   const seed = options.seed === undefined ? undefined : checkInteger('seed', options.seed, 0, 0xffffffff)
-  const { classes, files } = await listImages(folder)
+  const { classes, files } = await listImages(folder, options.signal)
   const decode = limited(options.decode ?? (await sharpDecoder()), concurrency)
   const source = (epoch: number): AsyncIterable<Batch> => {
     const order = seed === undefined ? files : Array.from(permutation(files.length, random(seed, epoch)), (i) => files[i] as LabelledFile)
@@ -174,7 +194,11 @@ function aChannel(name: string, value: number | readonly number[], channels: num
   throw argumentError(name, `a finite number, or ${channels}, one a channel`, value)
 }
 
-async function listImages(folder: string): Promise<{ readonly classes: readonly string[]; readonly files: readonly LabelledFile[] }> {
+async function listImages(
+  folder: string,
+  signal: AbortSignal | undefined
+): Promise<{ readonly classes: readonly string[]; readonly files: readonly LabelledFile[] }> {
+  signal?.throwIfAborted()
   const fail = (what: string, cause?: unknown): never => {
     throw new PolyadicError('POLYADIC_IO', `image folder ${show(folder)}: ${what}`, { subject: folder, cause })
   }
@@ -183,12 +207,14 @@ async function listImages(folder: string): Promise<{ readonly classes: readonly 
   const classes: string[] = []
   // By code unit, not by locale: the same classes get the same indices everywhere.
   for (const name of entries.sort()) {
+    signal?.throwIfAborted()
     if (name.startsWith('.') || !(await stat(path.join(folder, name))).isDirectory()) continue
     const images = (await readdir(path.join(folder, name))).filter((file) => imageNames.test(file)).sort()
     if (images.length === 0) fail(`class ${show(name)} holds no images`)
     for (const file of images) files.push({ file: path.join(folder, name, file), label: classes.length })
     classes.push(name)
   }
+  signal?.throwIfAborted()
   if (classes.length === 0) fail('expected a folder of images for each class in it')
   return { classes, files }
 }

@@ -1,5 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { argumentError, PolyadicError, show } from '../errors.js'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkBytes, checkOptions, filePath, checkString } from '../arguments.js'
+import { PolyadicError, show } from '../errors.js'
 import { arrayType, checkTensor, type DataType, elementCount, type Tensor, type TensorData } from '../tensor.js'
 import { writeFileAtomically } from './atomic-write.js'
 import { readExactly } from './read-exactly.js'
@@ -30,41 +32,57 @@ const types: Readonly<Record<string, DataType>> = {
   b1: 'bool'
 }
 
-/** Reads a .npy file. Throws `POLYADIC_IO` when it cannot be read and what `decodeNpy` throws. */
-export async function readNpy(path: string): Promise<Tensor> {
+/** Reads a .npy file. Throws `POLYADIC_IO` when it cannot be read and what `decodeNpy` throws; rejects with `signal.reason` when aborted. */
+export async function readNpy(location: string | URL, options: AbortOptions = {}): Promise<Tensor> {
+  const path = filePath('path', location)
+  checkOptions(options, abortOptions)
+  const { signal } = options
+  signal?.throwIfAborted()
   try {
     const file = await open(path)
     try {
       const there = await file.stat()
       // What is no regular file has no size before it has been read.
-      return there.isFile() ? await readOpened(file, there.size, path) : decodeNpy(await file.readFile(), path)
+      return there.isFile() ? await readOpened(file, there.size, path, signal) : decodeNpy(await file.readFile({ signal }), path)
     } finally {
       await file.close()
     }
   } catch (cause) {
+    signal?.throwIfAborted()
     if (cause instanceof PolyadicError) throw cause
     throw new PolyadicError('POLYADIC_IO', `cannot read ${show(path)}: ${(cause as Error).message}`, { subject: path, cause })
   }
 }
 
 /** Straight into the tensor's own memory: a file may be larger than what one read takes, and than half of the memory there is. */
-async function readOpened(file: FileHandle, size: number, path: string): Promise<Tensor> {
+async function readOpened(file: FileHandle, size: number, path: string, signal: AbortSignal | undefined): Promise<Tensor> {
   const head = new Uint8Array(Math.min(size, longestPrefix + maxHeaderBytes))
   await readExactly(file, head, 0, show(path))
   const layout = readLayout(head, size, path)
   const elements = new Uint8Array(layout.bytes)
-  await readExactly(file, elements, layout.offset, show(path))
+  await readExactly(file, elements, layout.offset, show(path), signal)
   return tensorOf(layout, elements)
 }
 
-/** Writes a tensor as .npy version 1, C order; the file is there in whole or not at all. Throws what `encodeNpy` throws. */
-export async function writeNpy(path: string, tensor: Tensor): Promise<void> {
-  await writeFileAtomically(path, [headerOf(tensor), elementsOf(tensor)])
+/**
+ * Writes a tensor as .npy version 1, C order; the file is there in whole or not at all. Throws what `encodeNpy` throws; rejects with
+ * `signal.reason` when aborted.
+ */
+export async function writeNpy(location: string | URL, tensor: Tensor, options: AbortOptions = {}): Promise<void> {
+  const path = filePath('path', location)
+  checkOptions(options, abortOptions)
+  await writeFileAtomically(path, npyChunks(tensor), options.signal)
+}
+
+/** A .npy file in pieces: the second one is a view of the tensor. `name`: of the tensor, for errors. */
+export function npyChunks(tensor: Tensor, name = 'tensor'): readonly [header: Uint8Array, elements: Uint8Array] {
+  return [headerOf(tensor, name), elementsOf(tensor)]
 }
 
 /** Decodes .npy versions 1 to 3; Fortran order is turned into C order. `name` is only for error messages. */
 export function decodeNpy(bytes: Uint8Array, name = 'npy'): Tensor {
-  if (!(bytes instanceof Uint8Array)) throw argumentError('bytes', 'a Uint8Array', bytes)
+  checkBytes('bytes', bytes)
+  checkString('name', name)
   const layout = readLayout(bytes, bytes.length, name)
   // Copied: elements may stand at any offset of a pooled buffer, where no typed array could lie.
   return tensorOf(layout, new Uint8Array(bytes.subarray(layout.offset)))
@@ -75,7 +93,7 @@ export function decodeNpy(bytes: Uint8Array, name = 'npy'): Tensor {
  * when `data` has not as many elements as `dims` say, POLYADIC_ARGUMENT when it is no array of the type.
  */
 export function encodeNpy(tensor: Tensor): Uint8Array {
-  const [header, elements] = [headerOf(tensor), elementsOf(tensor)]
+  const [header, elements] = npyChunks(tensor)
   const bytes = new Uint8Array(header.length + elements.length)
   bytes.set(header)
   bytes.set(elements, header.length)
@@ -87,8 +105,8 @@ function elementsOf({ data }: Tensor): Uint8Array {
 }
 
 /** What stands before the elements. */
-function headerOf(tensor: Tensor): Uint8Array {
-  checkTensor('npy', tensor)
+function headerOf(tensor: Tensor, name: string): Uint8Array {
+  checkTensor(name, tensor)
   const code = Object.keys(types).find((key) => types[key] === tensor.dtype)
   if (code === undefined)
     throw new PolyadicError('POLYADIC_UNSUPPORTED', `npy: there is no NumPy type for ${tensor.dtype}`, { subject: tensor.dtype })
@@ -156,11 +174,18 @@ function parseType(header: string, name: string): DataType {
   if (dtype === undefined || !(descr[0] === '<' || descr[0] === '|' || descr[0] === '=')) {
     throw new PolyadicError(
       'POLYADIC_UNSUPPORTED',
-      `${show(name)}: NumPy type ${show(descr)} is not supported, expected a little-endian number`,
+      `${show(name)}: NumPy type ${show(descr)} is not supported, expected a little-endian number${remedyFor(descr)}`,
       { subject: name }
     )
   }
   return dtype
+}
+
+/** What to do about it, in NumPy. */
+function remedyFor(descr: string): string {
+  if (types[descr.slice(1)] !== undefined) return `: save x.astype('<${descr.slice(1)}')`
+  if (/^\|O|^[<>|=][UO]|^\|S/.test(descr)) return `: save x.astype('int64') of whole numbers, x.astype('float32') of others`
+  return ''
 }
 
 function parseShape(header: string, name: string): number[] {

@@ -1,4 +1,6 @@
-import { PolyadicError, show } from '../errors.js'
+import { checkArray, checkRecord, isRecord, isString } from '../arguments.js'
+import { argumentError, PolyadicError, show } from '../errors.js'
+import { areDims, elementCount, isDataOf, isDataType, type Tensor } from '../tensor.js'
 import type { Graph, Node } from './graph.js'
 import { givenValues, producedValues, producers, usedValues } from './values.js'
 
@@ -19,6 +21,53 @@ export function checkGraph(graph: Graph): Graph {
     if (!known.has(output.name)) throw graphError(`output ${show(output.name)} is not produced by any node`, output.name)
   }
   return isSorted(graph) ? graph : { ...graph, nodes: sortNodes(graph) }
+}
+
+/**
+ * Throws `POLYADIC_ARGUMENT` naming the field unless `graph` has the form of one: what every public function asks of the network that it is
+ * given before it looks at anything else. Whether its values and nodes belong together is for `checkGraph` to say.
+ */
+export function checkForm(graph: unknown, name = 'graph'): asserts graph is Graph {
+  checkRecord(name, graph, 'a Graph, as readOnnx and makeGraph give')
+  checkInfos(`${name}.inputs`, graph.inputs)
+  checkInfos(`${name}.outputs`, graph.outputs)
+  checkInfos(`${name}.valueInfo`, graph.valueInfo)
+  checkArray(`${name}.nodes`, graph.nodes, 'nodes, as makeNode gives', isNode)
+  for (const field of ['initializers', 'opsets', 'metadata'] as const) {
+    if (!isMap(graph[field])) throw argumentError(`${name}.${field}`, 'a Map', graph[field])
+  }
+  for (const [key, tensor] of graph.initializers as ReadonlyMap<string, unknown>) {
+    if (!isTensor(tensor)) throw argumentError(`${name}.initializers: ${show(key)}`, 'a tensor { dtype, dims, data }', tensor)
+    checkTensorData(tensor, `initializer ${show(key)}`)
+  }
+}
+
+function checkInfos(name: string, infos: unknown): void {
+  const isInfo = (info: unknown): boolean => isRecord(info) && isString(info.name) && (info.dims === undefined || Array.isArray(info.dims))
+  checkArray(name, infos, 'values { name, dtype, dims }', isInfo)
+}
+
+function isNode(node: unknown): boolean {
+  if (!isRecord(node) || !isString(node.name) || !isString(node.opType) || !isString(node.domain) || !isMap(node.attributes)) return false
+  return [node.inputs, node.outputs].every((names) => Array.isArray(names) && names.every(isString))
+}
+
+function isTensor(tensor: unknown): tensor is Tensor {
+  return isRecord(tensor) && isString(tensor.dtype) && Array.isArray(tensor.dims) && ArrayBuffer.isView(tensor.data)
+}
+
+/** Throws `POLYADIC_GRAPH` about `label` unless a tensor of a network has as many elements as its dims say, of its type. */
+export function checkTensorData({ dtype, dims, data }: Tensor, label: string): void {
+  const fail = (what: string): PolyadicError => graphError(`${label}: ${what}`, label)
+  if (!isDataType(dtype)) throw fail(`unknown data type ${show(dtype)}`)
+  if (!isDataOf(dtype, data)) throw fail(`${dtype} data cannot be ${show(data)}`)
+  if (!areDims(dims)) throw fail(`dims ${show(dims)} are not all non-negative integers`)
+  const count = elementCount(dims)
+  if (count !== data.length) throw fail(`dims ${show(dims)} hold ${count} elements, got ${data.length}`)
+}
+
+function isMap(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object Map]'
 }
 
 /**

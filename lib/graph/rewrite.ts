@@ -1,7 +1,8 @@
-import { PolyadicError, show } from '../errors.js'
-import type { Tensor } from '../tensor.js'
+import { checkArray, checkRecord, checkString, isString } from '../arguments.js'
+import { argumentError, checkInteger, PolyadicError, show } from '../errors.js'
+import { checkTensor, type Tensor } from '../tensor.js'
 import type { Attribute, Graph, Node, ValueInfo } from './graph.js'
-import { checkGraph } from './check.js'
+import { checkForm, checkGraph } from './check.js'
 import { capturesOf, givenValues, producers, usedValues } from './values.js'
 
 export {
@@ -54,7 +55,13 @@ const defaults = { name: 'graph', opset: 17, removeUnused: true }
 
 /** Makes a node; string and number[] attributes become `string` and `ints` (numbers must say `int` or `float`). */
 export function makeNode(parts: NodeParts): Node {
-  const attributes = Object.entries(parts.attributes ?? {}).map(([name, value]) => [name, toAttribute(value)] as const)
+  checkRecord('parts', parts, 'an object { opType, inputs, outputs }')
+  checkString('parts.opType', parts.opType)
+  checkArray('parts.inputs', parts.inputs, 'names of values', isString)
+  checkArray('parts.outputs', parts.outputs, 'names of values', isString)
+  for (const field of ['name', 'domain', 'docString'] as const) checkString(`parts.${field}`, parts[field] ?? '')
+  if (parts.attributes !== undefined) checkRecord('parts.attributes', parts.attributes, 'an object of attributes by name')
+  const attributes = Object.entries(parts.attributes ?? {}).map(([name, value]) => [name, toAttribute(name, value)] as const)
   return {
     name: parts.name ?? parts.outputs.find((output) => output !== '') ?? parts.opType,
     opType: parts.opType,
@@ -68,27 +75,33 @@ export function makeNode(parts: NodeParts): Node {
 
 /** `{ kind: 'int', value }`: for `makeNode({ attributes: { group: int(1) } })`. */
 export function int(value: number): Attribute {
+  if (!Number.isInteger(value)) throw argumentError('value', 'an integer', value)
   return { kind: 'int', value }
 }
 
 /** `{ kind: 'float', value }`: for `makeNode({ attributes: { alpha: float(0.1) } })`. */
 export function float(value: number): Attribute {
+  if (typeof value !== 'number') throw argumentError('value', 'a number', value)
   return { kind: 'float', value }
 }
 
 /** Makes a graph from scratch (opset 17 unless said otherwise), checked and sorted as by `checkGraph`. */
 export function makeGraph(parts: GraphParts): Graph {
-  return checkGraph({
+  checkRecord('parts', parts, 'an object { inputs, outputs, nodes }')
+  const graph: Graph = {
     name: parts.name ?? defaults.name,
     inputs: parts.inputs,
     outputs: parts.outputs,
     nodes: parts.nodes,
     initializers: parts.initializers ?? new Map<string, Tensor>(),
     valueInfo: parts.valueInfo ?? [],
-    opsets: new Map([['', parts.opset ?? defaults.opset]]),
+    opsets: new Map([['', parts.opset === undefined ? defaults.opset : checkInteger('parts.opset', parts.opset, 1)]]),
     metadata: parts.metadata ?? new Map<string, string>(),
     docString: parts.docString ?? ''
-  })
+  }
+  for (const field of ['name', 'docString'] as const) checkString(`parts.${field}`, graph[field])
+  checkForm(graph, 'parts')
+  return checkGraph(graph)
 }
 
 /**
@@ -182,9 +195,16 @@ export function freshName(taken: Graph | ReadonlySet<string>, base: string): str
   }
 }
 
-function toAttribute(value: AttributeValue): Attribute {
+function toAttribute(name: string, value: AttributeValue): Attribute {
+  const subject = `parts.attributes.${name}`
   if (typeof value === 'string') return { kind: 'string', value }
-  if (Array.isArray(value)) return { kind: 'ints', value: value as readonly number[] }
+  if (Array.isArray(value)) {
+    checkArray(subject, value, 'integers', Number.isInteger)
+    return { kind: 'ints', value: value as readonly number[] }
+  }
+  checkRecord(subject, value, 'an attribute (int(1) or float(0.5), say), a string, an array of integers or a tensor')
   const object = value as Attribute | Tensor
-  return 'kind' in object ? object : { kind: 'tensor', value: object }
+  if ('kind' in object) return object
+  checkTensor(subject, object)
+  return { kind: 'tensor', value: object }
 }

@@ -28,6 +28,42 @@ async function runAbortable<T>(start: () => NativeJob<T>, signal: AbortSignal): 
   }
 }
 
+/**
+ * As `runJob`, of a job that tells `report` how far it is. What `report` throws ends the job, and is what the promise is rejected with, once native
+ * code has let go of every buffer.
+ */
+export async function runReporting<T, A extends readonly unknown[]>(
+  start: (report: ((...progress: A) => void) | undefined) => NativeJob<T>,
+  report: ((...progress: A) => void) | undefined,
+  signal?: AbortSignal
+): Promise<T> {
+  if (report === undefined) return runJob(() => start(undefined), signal)
+  const stop = new AbortController()
+  let failure: { readonly error: unknown } | undefined
+  const guarded = (...progress: A): void => {
+    if (failure !== undefined) return
+    try {
+      report(...progress)
+    } catch (error) {
+      failure = { error }
+      stop.abort()
+    }
+  }
+  signal?.throwIfAborted()
+  const forget = signal === undefined ? (): void => {} : onAbort(signal, () => stop.abort(signal.reason))
+  try {
+    return await runJob(() => start(guarded), stop.signal)
+  } finally {
+    forget()
+    // The job may have been done before it could be stopped.
+    if (failure !== undefined) rethrow(failure)
+  }
+}
+
+function rethrow({ error }: { readonly error: unknown }): never {
+  throw error
+}
+
 /** Calls into native code and gives its errors the public class. */
 export function fromNative<T>(call: () => T): T {
   try {

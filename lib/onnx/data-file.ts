@@ -34,7 +34,8 @@ export class DataFile implements ExternalSink {
  */
 export async function writeWithData(
   path: string,
-  encode: (location: string) => { readonly model: readonly Uint8Array[]; readonly data: readonly Uint8Array[] }
+  encode: (location: string) => { readonly model: readonly Uint8Array[]; readonly data: readonly Uint8Array[] },
+  signal?: AbortSignal
 ): Promise<void> {
   const existing = await realpath(path).catch(() => undefined)
   const target = existing ?? path
@@ -42,9 +43,9 @@ export async function writeWithData(
   const used = (await readdir(folder).catch(() => [])).filter(isDataOf(basename(target)))
   const location = freeName(basename(target), used)
   const { model, data } = encode(location)
-  await writeFileAtomically(join(folder, location), data)
+  await writeFileAtomically(join(folder, location), data, signal)
   try {
-    await writeFileAtomically(path, model)
+    await writeFileAtomically(path, model, signal)
   } catch (error) {
     await unlink(join(folder, location)).catch(() => undefined) // the first error is the one to tell
     throw error

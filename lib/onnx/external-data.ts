@@ -1,6 +1,6 @@
 import { open, realpath, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { isAbsolute, relative, resolve, win32 } from 'node:path'
+import { dirname, isAbsolute, relative, resolve, win32 } from 'node:path'
 import { PolyadicError, show } from '../errors.js'
 import { arrayType } from '../tensor.js'
 import type { Tensor, TensorData } from '../tensor.js'
@@ -54,18 +54,23 @@ export function externalRequest(
 }
 
 /**
- * Reads the data of all requests and puts it into their tensors, which nobody has seen yet: from the model's own file, and from others
- * in `folder`, each of which is opened once. One that is outside of the folder once symbolic links are followed is refused. Holes that
- * no tensor has asked for belong to something that is only carried: they are filled.
+ * Reads the data of all requests of the model at `path` and puts it into their tensors, which nobody has seen yet: from the model's own file,
+ * and from others in its folder, each of which is opened once (`openBeside` says which are refused). Holes that no tensor has asked for belong
+ * to something that is only carried: they are filled.
  */
-export async function loadPendingData(folder: string, model: ModelFile, requests: readonly ExternalRequest[]): Promise<void> {
+export async function loadPendingData(
+  path: string,
+  model: ModelFile,
+  requests: readonly ExternalRequest[],
+  signal?: AbortSignal
+): Promise<void> {
   const unclaimed = new Map(model.holes)
   const byLocation = new Map<string, ExternalRequest[]>()
   for (const request of requests) {
     const { location, offset } = request
     if (location === undefined) {
       unclaimed.delete(offset)
-      ;(request.tensor as { data: TensorData }).data = await readData(model.file, model.bytes.length, request)
+      ;(request.tensor as { data: TensorData }).data = await readData(model.file, model.bytes.length, request, signal)
       continue
     }
     const group = byLocation.get(location)
@@ -73,17 +78,17 @@ export async function loadPendingData(folder: string, model: ModelFile, requests
     else group.push(request)
   }
   for (const [offset, length] of unclaimed)
-    await readExactly(model.file, model.bytes.subarray(offset, offset + length), offset, 'the model')
+    await readExactly(model.file, model.bytes.subarray(offset, offset + length), offset, 'the model', signal)
   for (const [location, group] of byLocation) {
     const first = group[0] as ExternalRequest
-    const file = await openInside(folder, location, first)
+    const file = await openBeside(path, location, first)
     try {
       const { size } = await file.stat()
       checkOverlap(group, size)
       const seen = new Map<string, TensorData>()
       for (const request of group) {
         const region = regionOf(request)
-        const data = seen.get(region) ?? (await readData(file, size, request))
+        const data = seen.get(region) ?? (await readData(file, size, request, signal))
         seen.set(region, data)
         ;(request.tensor as { data: TensorData }).data = data
       }
@@ -110,7 +115,7 @@ function checkOverlap(group: readonly ExternalRequest[], size: number): void {
   }
 }
 
-async function readData(file: FileHandle, size: number, request: ExternalRequest): Promise<TensorData> {
+async function readData(file: FileHandle, size: number, request: ExternalRequest, signal: AbortSignal | undefined): Promise<TensorData> {
   const { offset, byteLength, count, location } = request
   // Before anything is allocated: the file says how much there can be.
   if (offset + byteLength > size) {
@@ -118,7 +123,7 @@ async function readData(file: FileHandle, size: number, request: ExternalRequest
     throw externalError('POLYADIC_FORMAT', request, what)
   }
   const data = newData(request, count)
-  await readExactly(file, new Uint8Array(data.buffer), offset, location === undefined ? 'the model' : show(location))
+  await readExactly(file, new Uint8Array(data.buffer), offset, location === undefined ? 'the model' : show(location), signal)
   return data
 }
 
@@ -130,12 +135,24 @@ function newData(request: ExternalRequest, count: number): TensorData {
   }
 }
 
-async function openInside(folder: string, location: string, request: ExternalRequest): Promise<FileHandle> {
+/**
+ * Opens `location` in the folder of the model at `path`. What the model's file says never leads out of that folder (`isInside`); links that are
+ * there may, but only into the folder where the model's own file really is: the cache of the Hugging Face hub has links to both files, which
+ * lie side by side in another folder. Any other link is refused, as it may have come in an archive with the model: a file of the
+ * user's would be read as weights, and written into the next model. onnxruntime judges by the same two folders (microsoft/onnxruntime#27374).
+ */
+async function openBeside(path: string, location: string, request: ExternalRequest): Promise<FileHandle> {
   try {
-    const root = await realpath(folder)
+    const root = await realpath(dirname(path))
     const target = await realpath(resolve(root, location))
-    if (!isInside(relative(root, target))) {
-      throw externalError('POLYADIC_FORMAT', request, `location ${show(location)} leads out of the model's folder`)
+    const folders = [root, dirname(await realpath(path))]
+    if (!folders.some((folder) => isInside(relative(folder, target)))) {
+      const what = `location ${show(location)} is a link that leads out of the model's folder, to ${show(target)}`
+      throw externalError(
+        'POLYADIC_FORMAT',
+        request,
+        `${what}; if that file is the right one, put a copy or a hard link of it in the link's place`
+      )
     }
     if ((await stat(target)).isFile()) return await open(target, 'r')
     throw externalError('POLYADIC_FORMAT', request, `location ${show(location)} is not a file`)

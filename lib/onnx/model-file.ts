@@ -32,17 +32,19 @@ export interface ModelFile {
 /**
  * Opens a model file and reads it, without the large pieces of raw tensor data: those are read later, straight into the arrays that keep
  * them (where they also are aligned). A model thus takes its own size in memory, not twice that. Throws `POLYADIC_IO` naming the path.
+ * Rejects with `signal.reason` when aborted.
  */
-export async function openModelFile(path: string, limits: ScanLimits = defaults): Promise<ModelFile> {
+export async function openModelFile(path: string, signal?: AbortSignal, limits: ScanLimits = defaults): Promise<ModelFile> {
   let file: FileHandle | undefined
   try {
     // Asked before opening: opening a pipe would wait for somebody to write to it.
     if (!(await stat(path)).isFile()) throw new PolyadicError('POLYADIC_IO', `${JSON.stringify(path)}: not a file`, { subject: path })
     file = await open(path, 'r')
     const bytes = new Uint8Array((await file.stat()).size)
-    return { file, bytes, holes: await new Scanner(file, bytes, limits, JSON.stringify(path)).scan() }
+    return { file, bytes, holes: await new Scanner(file, bytes, limits, JSON.stringify(path), signal).scan() }
   } catch (cause) {
     await file?.close()
+    signal?.throwIfAborted()
     if (cause instanceof PolyadicError) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     const code = cause instanceof RangeError ? 'POLYADIC_MEMORY' : 'POLYADIC_IO'
@@ -72,15 +74,17 @@ class Scanner {
   readonly #bytes: Uint8Array
   readonly #limits: ScanLimits
   readonly #name: string
+  readonly #signal: AbortSignal | undefined
   readonly #holes = new Map<number, number>()
   /** All before it is in memory or a hole. */
   #loaded = 0
 
-  constructor(file: FileHandle, bytes: Uint8Array, limits: ScanLimits, name: string) {
+  constructor(file: FileHandle, bytes: Uint8Array, limits: ScanLimits, name: string, signal: AbortSignal | undefined) {
     this.#file = file
     this.#bytes = bytes
     this.#limits = limits
     this.#name = name
+    this.#signal = signal
   }
 
   async scan(): Promise<ReadonlyMap<number, number>> {
@@ -115,7 +119,7 @@ class Scanner {
   async #load(end: number): Promise<void> {
     const to = Math.min(this.#bytes.length, Math.max(end, this.#loaded + this.#limits.window))
     if (to <= this.#loaded || end <= this.#loaded) return
-    await readExactly(this.#file, this.#bytes.subarray(this.#loaded, to), this.#loaded, this.#name)
+    await readExactly(this.#file, this.#bytes.subarray(this.#loaded, to), this.#loaded, this.#name, this.#signal)
     this.#loaded = to
   }
 

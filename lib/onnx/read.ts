@@ -1,5 +1,6 @@
-import { dirname } from 'node:path'
-import { PolyadicError, argumentError } from '../errors.js'
+import { type AbortOptions, abortOptions } from '../abortable.js'
+import { checkBytes, checkOptions, filePath, isBytes } from '../arguments.js'
+import { PolyadicError } from '../errors.js'
 import { functionKey } from '../graph/body.js'
 import { checkGraph } from '../graph/check.js'
 import type { Graph, GraphFunction, ValueInfo } from '../graph/graph.js'
@@ -21,23 +22,25 @@ import type { RawField } from './wire.js'
  * alignment allows it: do not change them afterwards. Tensor data in other files is read when a path is given, from the model's folder only.
  *
  * Throws `POLYADIC_IO` when a file cannot be read, `POLYADIC_FORMAT` when it is not a model or a broken one,
- * `POLYADIC_GRAPH` when the network is inconsistent; the message begins with the path.
+ * `POLYADIC_GRAPH` when the network is inconsistent; the message begins with the path. Rejects with `signal.reason` when aborted.
  */
-export async function readOnnx(source: string | Uint8Array): Promise<Graph> {
-  if (source instanceof Uint8Array) return decodeOnnx(source)
-  if (typeof source !== 'string' || source === '') throw argumentError('source', 'a path or the bytes of a model', source)
-  return readOnnxWith(source)
+export async function readOnnx(source: string | URL | Uint8Array, options: AbortOptions = {}): Promise<Graph> {
+  checkOptions(options, abortOptions)
+  options.signal?.throwIfAborted()
+  if (isBytes(source)) return decodeOnnx(source)
+  return readOnnxWith(filePath('source', source, 'a path or the bytes of a model'), options)
 }
 
 /** `readOnnx` of a file with limits of one's own on what is read how: for tests, which make gigabytes of a few bytes by it. */
-export async function readOnnxWith(source: string, limits?: ScanLimits): Promise<Graph> {
-  const model = await openModelFile(source, limits)
+export async function readOnnxWith(source: string, { signal }: AbortOptions = {}, limits?: ScanLimits): Promise<Graph> {
+  const model = await openModelFile(source, signal, limits)
   try {
     const pending = { requests: [], holes: model.holes }
     const graph = decode(model.bytes, pending)
-    await loadPendingData(dirname(source), model, pending.requests)
+    await loadPendingData(source, model, pending.requests, signal)
     return graph
   } catch (cause) {
+    signal?.throwIfAborted()
     if (!(cause instanceof PolyadicError)) throw cause
     // The path in full, however long: `show` would cut it off before the file's name.
     throw new PolyadicError(cause.code, `${JSON.stringify(source)}: ${cause.message}`, { subject: cause.subject ?? source, cause })
@@ -48,7 +51,7 @@ export async function readOnnxWith(source: string, limits?: ScanLimits): Promise
 
 /** As `readOnnx` for bytes, at once. Tensor data in other files is `POLYADIC_UNSUPPORTED` here. */
 export function decodeOnnx(bytes: Uint8Array): Graph {
-  if (!(bytes instanceof Uint8Array)) throw argumentError('bytes', 'a Uint8Array', bytes)
+  checkBytes('bytes', bytes)
   return decode(bytes, undefined)
 }
 

@@ -1,5 +1,4 @@
-import { PolyadicError, show } from '../errors.js'
-import { arrayType, elementCount } from '../tensor.js'
+import { checkTensorData } from '../graph/check.js'
 import type { Tensor } from '../tensor.js'
 import type { TensorCarried } from './carried.js'
 import { dataTypeNumbers, stringEntryProto, tensorProto, typedDataFields } from './schema.js'
@@ -29,7 +28,7 @@ export function encodeTensor(
   label: string,
   external?: ExternalSink
 ): MessageWriter {
-  checkTensor(tensor, label)
+  checkTensorData(tensor, label)
   if (external !== undefined && tensor.data.byteLength >= externalLength) return encodeExternal(name, tensor, carried, external)
   const typedField = typedDataFields[tensor.dtype]
   const isKept = carried?.storage === typedField || (carried?.storage === 0 && tensor.data.length === 0)
@@ -74,15 +73,4 @@ function writeTypedData(writer: MessageWriter, field: number, tensor: Tensor): v
 /** Little-endian, as this machine (x86) is. */
 function bytesOf({ data }: Tensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-}
-
-function checkTensor(tensor: Tensor, label: string): void {
-  const fail = (what: string): PolyadicError => new PolyadicError('POLYADIC_GRAPH', `${label}: ${what}`, { subject: label })
-  if (dataTypeNumbers[tensor.dtype] === undefined) throw fail(`unknown data type ${show(tensor.dtype)}`)
-  if (!(tensor.data instanceof arrayType(tensor.dtype))) throw fail(`${tensor.dtype} data cannot be ${show(tensor.data)}`)
-  if (!tensor.dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    throw fail(`dims ${show(tensor.dims)} are not all non-negative integers`)
-  }
-  const count = elementCount(tensor.dims)
-  if (count !== tensor.data.length) throw fail(`dims ${show(tensor.dims)} hold ${count} elements, got ${tensor.data.length}`)
 }

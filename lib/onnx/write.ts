@@ -1,6 +1,7 @@
-import { PolyadicError, argumentError, checkChoice, show } from '../errors.js'
+import { checkOptions, filePath, type Names } from '../arguments.js'
+import { PolyadicError, checkChoice, show } from '../errors.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
-import { checkGraph } from '../graph/check.js'
+import { checkForm, checkGraph } from '../graph/check.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import type { Tensor } from '../tensor.js'
 import { carriedAs } from './carried.js'
@@ -24,29 +25,39 @@ export interface WriteOptions {
    * that is in use). `auto` (default): when the model would not fit into 2 GiB, which is all that an ONNX file may have.
    */
   readonly externalData?: 'auto' | 'always' | 'never'
+  readonly signal?: AbortSignal
 }
 
+const optionNames: Names<WriteOptions> = { externalData: true, signal: true }
+
 /**
- * Writes `graph` to the file `path`, which is replaced as a whole or, when anything fails, left as it was. Tensor data that was
+ * Writes `graph` to the file `location`, which is replaced as a whole or, when anything fails, left as it was. Tensor data that was
  * read from other files is written into this one, unless `externalData` says otherwise; then the data file is complete before the model
  * that refers to it takes its place, and data files of the model that it replaces are removed. Throws `POLYADIC_GRAPH` when the network
- * is inconsistent, `POLYADIC_UNSUPPORTED` when it does not fit into 2 GiB, `POLYADIC_IO` when a file cannot be written.
+ * is inconsistent, `POLYADIC_UNSUPPORTED` when it does not fit into 2 GiB, `POLYADIC_IO` when a file cannot be written; rejects with
+ * `signal.reason` when aborted, with all files as they were.
  */
-export async function writeOnnx(graph: Graph, path: string, options: WriteOptions = {}): Promise<void> {
-  if (typeof path !== 'string' || path === '') throw argumentError('path', 'the path of the file to write', path)
+export async function writeOnnx(graph: Graph, location: string | URL, options: WriteOptions = {}): Promise<void> {
+  checkForm(graph)
+  const path = filePath('path', location)
+  checkOptions(options, optionNames)
+  const { signal } = options
+  signal?.throwIfAborted()
   const externalData = checkChoice('externalData', options.externalData ?? 'auto', ['auto', 'always', 'never'])
   const chunks = externalData === 'always' ? undefined : encodeChunks(graph)
   if (chunks !== undefined && (externalData === 'never' || totalLength(chunks) <= maximumLength)) {
-    return writeFileAtomically(path, checkLength(graph, chunks))
+    return writeFileAtomically(path, checkLength(graph, chunks), signal)
   }
-  await writeWithData(path, (location) => {
+  const encode = (location: string): { model: readonly Uint8Array[]; data: readonly Uint8Array[] } => {
     const data = new DataFile(location)
     return { model: checkLength(graph, encodeChunks(graph, data)), data: data.chunks }
-  })
+  }
+  await writeWithData(path, encode, signal)
 }
 
 /** The bytes of an ONNX file that holds `graph`, with everything that it carries. Errors as of `writeOnnx`. */
 export function encodeOnnx(graph: Graph): Uint8Array {
+  checkForm(graph)
   return joinChunks(checkLength(graph, encodeChunks(graph)))
 }
 

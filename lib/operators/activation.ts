@@ -26,7 +26,7 @@ const clip: Operator = {
   lower(context, plan) {
     const [low, high] = [bound(context, 'min', 1, -largest), bound(context, 'max', 2, largest)]
     if (low !== undefined && high !== undefined) {
-      const kind: PlanActivation = low === 0 && high === largest ? { kind: 'relu' } : { kind: 'clip', alpha: low, beta: high }
+      const kind: PlanActivation = low === 0 && high >= largest ? { kind: 'relu' } : { kind: 'clip', alpha: low, beta: high }
       return [emitEither(plan, (input) => ({ op: 'activation', input, activation: kind }))]
     }
     const bounds = [low ?? plan.dense(1), high ?? plan.dense(2)].map((x) => (typeof x === 'number' ? scalar(plan, x) : x))
@@ -36,18 +36,14 @@ const clip: Operator = {
 
 /** `undefined`: computed. */
 function bound(context: NodeContext, name: string, index: number, fallback: number): number | undefined {
-  if (context.opset < 11) return finite(floatAttribute(context.node, name, fallback))
+  if (context.opset < 11) return floatAttribute(context.node, name, fallback)
   const input = context.inputs[index]
   if (input === undefined) return fallback
   if (input.dims.length > 1 || (input.dims[0] ?? 1) !== 1)
     throw nodeError(context, `${name}: expected a scalar, got a tensor of shape [${input.dims.join(', ')}]`)
   const { constant } = input
   if (constant === undefined || constant.dtype === 'float16' || constant.dtype === 'bfloat16') return undefined
-  return finite(Number(constant.data[0]))
-}
-
-function finite(value: number): number {
-  return Math.min(largest, Math.max(-largest, value))
+  return Math.fround(Number(constant.data[0]))
 }
 
 export const activations: readonly Operator[] = [

@@ -1,4 +1,6 @@
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
+import { isFloating } from '../tensor.js'
 import { analyse, type AnalysedNode, type InputShapes } from './infer.js'
 
 export interface NodeCost {
@@ -20,6 +22,7 @@ export interface Cost {
 
 /** Counts multiply-adds (a convolution's exactly: N·Cout·Ho·Wo·Cin/g·kH·kW) and parameters of every node that is computed at run time. */
 export function cost(graph: Graph, inputShapes: InputShapes = {}): Cost {
+  checkForm(graph)
   const analysis = analyse(graph, inputShapes)
   const nodes = analysis.nodes.map(nodeCost)
   const shared = new Map(analysis.nodes.flatMap(weights))
@@ -46,6 +49,6 @@ function nodeCost(analysed: AnalysedNode): NodeCost {
 function weights({ operator, context }: AnalysedNode): [data: object, count: number][] {
   return (operator.parameters ?? []).flatMap((index): [object, number][] => {
     const tensor = context.inputs[index]?.constant
-    return tensor?.dtype === 'float32' ? [[tensor.data, tensor.data.length]] : []
+    return tensor !== undefined && isFloating(tensor.dtype) ? [[tensor.data, tensor.data.length]] : []
   })
 }

@@ -1,3 +1,4 @@
+import { checkRecord } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { calledFunction, expandNode, type Expansion, expansionLimits } from '../graph/body.js'
 import type { Body, Graph, GraphFunction, Node, ValueInfo } from '../graph/graph.js'
@@ -224,6 +225,7 @@ export function checkInputNames(graph: Graph, names: readonly string[]): void {
 
 /** The dims of every graph input: those given where they fit, else the graph's own. */
 export function resolveInputs(graph: Graph, inputShapes: InputShapes): Map<string, readonly number[]> {
+  checkRecord('inputShapes', inputShapes, 'an object of dims by input name')
   checkInputNames(graph, Object.keys(inputShapes))
   return new Map(
     graph.inputs.map((input) => {
@@ -246,7 +248,8 @@ function checkFit(input: ValueInfo, given: readonly number[]): readonly number[]
   const expected = input.dims
   const fits = expected === undefined || (expected.length === given.length && expected.every((dim, i) => !isFixed(dim) || dim === given[i]))
   if (fits && given.every((dim, i) => dim > 0 || expected?.[i] === 0)) return given
-  const message = `input ${show(input.name)}: expected ${showDims(input)}, got ${given.join('×') || 'a scalar'}`
+  const why = fits ? ', of which none may be 0: there is nothing to compute for an empty batch' : ''
+  const message = `input ${show(input.name)}: expected ${showDims(input)}${why}, got ${given.join('×') || 'a scalar'}`
   throw new PolyadicError('POLYADIC_SHAPE', message, { subject: input.name })
 }
 

@@ -1,3 +1,4 @@
+import { type Names, checkNames } from '../arguments.js'
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { native } from '../native/binding.js'
@@ -5,7 +6,7 @@ import { runJob } from '../native/jobs.js'
 import { type ConvSpec, outputExtent } from '../operators/conv-spec.js'
 import { windowOf } from '../operators/window.js'
 import { Session } from '../runtime/session.js'
-import { elementCount, type FloatTensor, type Tensor } from '../tensor.js'
+import { arrayType, elementCount, type FloatTensor, type Tensor } from '../tensor.js'
 import type { Layer } from './layer.js'
 
 /** Inputs of the network by name, as `Session.run` takes them. */
@@ -13,7 +14,7 @@ export type CalibrationFeeds = Readonly<Record<string, Tensor>>
 
 /**
  * Unlabelled inputs, from which the second moments of the chosen layers' input patches are gathered. One record, which is
- * run in slices of its first axis, or a stream of records, each run as it comes.
+ * run in slices of its first axis (of the network's own batch, where that is fixed), or a stream of records, each run as it comes.
  */
 export interface Calibration {
   readonly inputs: CalibrationFeeds | Iterable<CalibrationFeeds> | AsyncIterable<CalibrationFeeds>
@@ -22,6 +23,8 @@ export interface Calibration {
   /** Default 0. */
   readonly seed?: number
 }
+
+const optionNames: Names<Calibration> = { inputs: true, patches: true, seed: true }
 
 const defaults = { patches: 4096, seed: 0 } as const
 const slice = 32 // examples run at once of a single record
@@ -34,6 +37,7 @@ export type Moments = ReadonlyMap<string, readonly Float64Array[]>
 export function checkCalibration(calibration: Calibration): Required<Calibration> {
   if (typeof calibration !== 'object' || calibration === null || typeof calibration.inputs !== 'object' || calibration.inputs === null)
     throw argumentError('calibration', 'an object with inputs', calibration)
+  checkNames('calibration', calibration, optionNames)
   return {
     inputs: calibration.inputs,
     patches: checkInteger('calibration.patches', calibration.patches ?? defaults.patches, 1),
@@ -59,10 +63,10 @@ export async function gatherMoments(
   const inner = wanted.filter((name) => !given.has(name))
   const session = inner.length > 0 ? await Session.create(upTo(graph, inner), { threads }) : undefined
   try {
-    for await (const feeds of batches(inputs)) {
+    for await (const { feeds, part } of batches(inputs, session && fixedBatch(session))) {
       signal?.throwIfAborted()
       const values = session ? await session.run(neededFeeds(session, feeds), signal ? { signal } : {}) : {}
-      for (const gatherer of gatherers) await gatherer.add({ ...feeds, ...values }, signal)
+      for (const gatherer of gatherers) await gatherer.add({ ...feeds, ...values }, part, signal)
     }
   } finally {
     session?.close()
@@ -95,26 +99,48 @@ function upTo(graph: Graph, names: readonly string[]): Graph {
   }
 }
 
-async function* batches(inputs: Calibration['inputs']): AsyncGenerator<CalibrationFeeds> {
+/** How many examples a run takes, where the network says so of all its inputs. */
+function fixedBatch(session: Session): number | undefined {
+  const [batch, ...others] = new Set(session.inputs.map(({ dims }) => dims?.[0]))
+  return typeof batch === 'number' && batch > 0 && others.length === 0 ? batch : undefined
+}
+
+/** What is run at once. */
+interface Run {
+  readonly feeds: CalibrationFeeds
+  /** How much of it counts; the examples after that fill up a batch that is fixed. */
+  readonly part: number
+}
+
+async function* batches(inputs: Calibration['inputs'], fixed: number | undefined): AsyncGenerator<Run> {
   if (Symbol.iterator in inputs || Symbol.asyncIterator in inputs) {
-    yield* inputs as Iterable<CalibrationFeeds>
+    for await (const feeds of inputs as Iterable<CalibrationFeeds>) yield { feeds, part: 1 }
     return
   }
   const entries = Object.entries(inputs as CalibrationFeeds)
   const count = entries[0]?.[1].dims[0] ?? 1
   if (entries.some(([, tensor]) => tensor.dims[0] !== count)) {
-    yield inputs as CalibrationFeeds
+    yield { feeds: inputs as CalibrationFeeds, part: 1 }
     return
   }
-  for (let begin = 0; begin < count; begin += slice) {
-    const end = Math.min(count, begin + slice)
-    yield Object.fromEntries(entries.map(([name, tensor]) => [name, examples(tensor, begin, end)]))
+  for (let begin = 0; begin < count; begin += fixed ?? slice) {
+    const end = Math.min(count, begin + (fixed ?? slice))
+    const filled = fixed ?? end - begin
+    const feeds = Object.fromEntries(entries.map(([name, tensor]) => [name, examples(tensor, begin, end, filled)]))
+    yield { feeds, part: (end - begin) / filled }
   }
 }
 
-function examples(tensor: Tensor, begin: number, end: number): Tensor {
-  const size = elementCount(tensor.dims.slice(1))
-  return { dtype: tensor.dtype, dims: [end - begin, ...tensor.dims.slice(1)], data: tensor.data.slice(begin * size, end * size) }
+/** `filled` examples: those from `begin` to `end`, and copies of the last where that is not enough. */
+function examples(tensor: Tensor, begin: number, end: number, filled: number): Tensor {
+  const { dtype, dims, data } = tensor
+  const size = elementCount(dims.slice(1))
+  const some = data.slice(begin * size, end * size)
+  if (filled === end - begin) return { dtype, dims: [filled, ...dims.slice(1)], data: some }
+  const whole = new (arrayType(dtype))(filled * size)
+  for (let at = 0; at < filled; at++)
+    whole.set(data.subarray(Math.min(begin + at, end - 1) * size, (Math.min(begin + at, end - 1) + 1) * size) as never, at * size)
+  return { dtype, dims: [filled, ...dims.slice(1)], data: whole }
 }
 
 /** Adds up one layer's moments. */
@@ -136,7 +162,8 @@ class Gatherer {
     this.#random = seed >>> 0
   }
 
-  async add(values: Readonly<Record<string, Tensor>>, signal: AbortSignal | undefined): Promise<void> {
+  /** Of the first `part` of a batch. */
+  async add(values: Readonly<Record<string, Tensor>>, part: number, signal: AbortSignal | undefined): Promise<void> {
     const { node } = this.layer
     const name = node.inputs[0] as string
     const input = values[name] as FloatTensor | undefined
@@ -146,7 +173,7 @@ class Gatherer {
       throw new PolyadicError('POLYADIC_SHAPE', `calibration.inputs: ${show(name)} is ${input.dtype}, expected float32`, { subject: name })
     const spatial = input.dims.slice(2)
     const spec = windowOf({ node }, this.layer.spec.kernel, this.layer.spec.groups, spatial)
-    const positions = this.#choose(input.dims[0] as number, spec, spatial)
+    const positions = this.#choose(Math.round(part * (input.dims[0] as number)), spec, spatial)
     if (positions.length === 0) return
     const { kernel, strides, dilations, groups, padsBegin: pads } = spec
     const geometry = { kernel, strides, pads, dilations, groups, positions }

@@ -1,97 +1,30 @@
 import { performance } from 'node:perf_hooks'
-import { PolyadicError, checkChoice, checkInteger, show } from '../errors.js'
+import { checkOptions } from '../arguments.js'
 import type { Graph } from '../graph/graph.js'
-import { inlineCalls } from '../graph/inline.js'
-import { constantFinder } from '../operators/constants.js'
-import type { InputShapes } from '../operators/infer.js'
-import { checkPrecision, type PrecisionChoice } from '../runtime/precision.js'
-import { elementCount } from '../tensor.js'
+import { gatherMoments, type Moments } from './calibration.js'
 import { denseCost, stagesCost } from './cost.js'
-import {
-  type GroupReport,
-  type LayerDecomposition,
-  type OnSolveProgress,
-  type Solve,
-  decomposeKernel,
-  overallError,
-  overallOutputError,
-  overallTrace
-} from './decompose.js'
+import { type GroupReport, type LayerDecomposition, decomposeKernel, overallError, overallOutputError, overallTrace } from './decompose.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
-import { type KernelShape, type KernelTensor, kernelShape, kernelTensor } from './kernel-tensor.js'
-import { foldBatchNorm } from './batch-norm.js'
-import { fullRank } from './exact.js'
-import { asConvolution } from './flattened.js'
-import { type Layer, checkLayers, findLayer, isLayer, readLayer } from './layer.js'
+import { type KernelTensor, kernelTensor } from './kernel-tensor.js'
 import type { LayerReport } from './layer-report.js'
 import { isFaster, type LayerLatency, measureLayers } from './latency.js'
+import { type CompressOptions, compressOptions } from './options.js'
+import { checkCompression, type Planned, planTasks, type Task } from './plan.js'
+import { progressOf } from './progress.js'
+import { searchRanks, withRanks } from './rank-of-error.js'
 import { replaceLayer } from './rebuild.js'
-import { type SolverOptions, checkSolverOptions, solver } from './solver.js'
-import { type Calibration, checkCalibration, gatherMoments } from './calibration.js'
-import { knownShapes, spatialExtents } from './spatial-extents.js'
+import { type MakeSolve, solver } from './solver.js'
+import { spatialExtents } from './spatial-extents.js'
 
-/** What becomes of a layer besides the decomposition of its kernel. */
-export interface FormOptions {
-  /**
-   * `fold` multiplies a batch normalisation behind a Conv into its weights first: one node less, and the decomposition minds channels by
-   * what they are scaled to. `keep` (default) leaves it, which fine-tuning can make use of. Nothing happens where there is none.
-   */
-  readonly batchNorm?: 'keep' | 'fold'
-}
-
-/** One layer's rank (components a group) and whatever it does differently from the other layers. */
-export interface LayerOptions extends SolverOptions, FormOptions {
-  /** `full`: what an exact decomposition takes, which costs more than the layer: to check that nothing else changes. */
-  readonly rank: number | 'full'
-  /**
-   * Of a Gemm or MatMul: `matrix` (default) makes two of it, by truncated singular value decomposition. `convolution`, for one behind a
-   * flatten of C×H×W maps, makes the chain of small convolutions, by CP decomposition of its outputs×C×H×W tensor.
-   */
-  readonly form?: 'matrix' | 'convolution'
-}
-
-export interface CompressProgress {
-  /** Of the whole call, from 0 to 1. */
-  readonly fraction: number
-  readonly layer: string
-  readonly group: number
-  readonly iteration: number
-  /** Relative error reached in this group. */
-  readonly error: number
-}
-
-export interface CompressOptions extends SolverOptions, FormOptions {
-  /** Rank by layer (a Conv, Gemm or MatMul); a layer is named by its node, its output or its weights. */
-  readonly layers: Readonly<Record<string, LayerOptions['rank'] | LayerOptions>>
-  /** Shapes of graph inputs by name, for exact counts of multiply-adds when the graph leaves dimensions open. */
-  readonly inputShapes?: InputShapes
-  /**
-   * Unlabelled inputs: the error of each convolution's output over them is minimised instead of that of its weights, and
-   * reported. Method `nls` without correction. Matrix products are decomposed by their weights all the same.
-   */
-  readonly calibration?: Calibration
-  /**
-   * What becomes of a layer whose chain is not faster on this CPU than the layer itself, by the kernels that `Session` would take (Winograd's among
-   * them): `keep` (default) leaves it as it is and says so in the result; `replace` replaces it all the same, for fewer parameters or for
-   * another machine, and measures nothing. Measured with one thread and one example before anything is decomposed, where the shape of the
-   * layer's input is known; rank `full` is always replaced.
-   */
-  readonly whenSlower?: 'keep' | 'replace'
-  /**
-   * The precision that the network will run in, as `Session` takes it: layers and chains are measured in it. Which one was used is in
-   * each `latency` of the result. Default: `f32`.
-   */
-  readonly precision?: PrecisionChoice
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: CompressProgress) => void
-}
-
-/** A layer that stayed as it is, as its chain is not faster on this CPU. */
+/** A layer that stayed as it is, as its chain is not faster on this CPU, or as no chain with fewer weights is as near to it as was asked for. */
 export interface KeptLayer {
   readonly name: string
-  /** That was asked for. */
+  /** That was asked for, or found for the error that was; the largest one tried where none has that. */
   readonly rank: number
-  readonly latency: LayerLatency
+  /** Where its chain is not faster. */
+  readonly latency?: LayerLatency
+  /** Where no chain is near enough: the error at `rank`. */
+  readonly error?: number
 }
 
 export interface CompressResult {
@@ -99,23 +32,6 @@ export interface CompressResult {
   /** What was replaced, in the order of `options.layers`. */
   readonly layers: readonly LayerReport[]
   readonly kept: readonly KeptLayer[]
-}
-
-interface Task {
-  readonly layer: Layer
-  readonly shape: KernelShape
-  readonly rank: number
-  readonly solver: SolverOptions
-  readonly folded: string | undefined
-  /** Rank `full` is a check, whatever it costs. */
-  readonly isCheck: boolean
-}
-
-/** A layer found, its options checked, and nothing else done. */
-interface Request {
-  readonly name: string
-  readonly rank: number | 'full'
-  readonly own: Partial<LayerOptions>
 }
 
 /**
@@ -127,41 +43,43 @@ interface Request {
  * POLYADIC_NUMERIC (weights that are not finite); rejects with `signal.reason` when aborted.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<CompressResult> {
+  checkOptions(options, compressOptions)
   const { whenSlower = 'keep' } = options
   return compressWith(graph, { ...options, whenSlower }, (layerOptions, moments) => solver(layerOptions, options.signal, moments))
 }
 
 /** `compress` with a solver of one's own: for tests and exact decompositions. Nothing is measured unless `whenSlower` is `keep`. */
-export async function compressWith(
-  graph: Graph,
-  options: CompressOptions,
-  makeSolve: (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
-): Promise<CompressResult> {
-  const planned = planTasks(graph, options, [])
+export async function compressWith(graph: Graph, options: CompressOptions, makeSolve: MakeSolve): Promise<CompressResult> {
+  const requested = checkCompression(graph, options)
   options.signal?.throwIfAborted()
+  const momentsFor = (tasks: readonly Task[]): Promise<Moments | undefined> => momentsOf(requested.prepared, tasks, options)
+  const searched = await searchRanks(requested, options, momentsFor, makeSolve, progressOf(requested.tasks, options.onProgress))
+  const planned = withRanks(requested, searched)
   const latencies = options.whenSlower === 'keep' ? await measureTasks(planned, options) : new Map<string, LayerLatency>()
-  const kept = planned.tasks.flatMap(({ layer: { node }, rank }) => {
+  const kept = planned.tasks.flatMap(({ layer: { node }, rank }): KeptLayer[] => {
     const latency = latencies.get(node.name)
+    const missed = searched.get(node.name)
+    if (missed?.isReached === false) return [{ name: node.name, rank, error: missed.tried.at(-1)?.error ?? 1 }]
     return latency === undefined || isFaster(latency) ? [] : [{ name: node.name, rank, latency }]
   })
   // Without what stays, whose batch normalisation is not folded either.
-  const { prepared, tasks } = kept.length === 0 ? planned : planTasks(graph, options, kept)
+  const { prepared, tasks } = kept.length === 0 ? planned : withRanks(planTasks(graph, options, kept), searched)
   options.signal?.throwIfAborted()
   const extents = spatialExtents(
     prepared,
     tasks.map((task) => task.layer.node),
     options.inputShapes
   )
-  const moments =
-    options.calibration &&
-    (await gatherMoments(
-      prepared,
-      tasks.map((task) => task.layer).filter(({ kind }) => kind === 'convolution'),
-      options.calibration,
-      options.threads ?? 1,
-      options.signal
-    ))
-  const progress = progressOf(tasks, options.onProgress)
+  const moments = await momentsOf(
+    prepared,
+    tasks.filter(({ bound }) => bound === undefined),
+    options
+  )
+  const names = new Set(tasks.map(({ layer }) => layer.node.name))
+  const progress = progressOf(
+    requested.tasks.filter(({ layer, bound }) => bound !== undefined || names.has(layer.node.name)),
+    options.onProgress
+  )
   let compressed = prepared
   const layers: LayerReport[] = []
   for (const [index, task] of tasks.entries()) {
@@ -169,24 +87,32 @@ export async function compressWith(
     const { layer } = task
     // In float64, of one layer at a time: a network's largest layer may be most of it.
     const kernel = kernelTensor(layer)
+    const search = searched.get(layer.node.name)
     const solve = makeSolve(task.solver, moments?.get(layer.node.name))
-    const found = await decomposeKernel(layer.node.name, kernel, task.rank, solve, (...done) => progress(index, ...done))
+    const found = search?.result ?? (await decomposeKernel(layer.node.name, kernel, task.rank, solve, (...done) => progress(task, ...done)))
     options.signal?.throwIfAborted()
     const last = found.groups.at(-1) as GroupReport
-    progress(index, found.groups.length - 1, 1, last.iterations, last.relativeError)
+    if (search === undefined) progress(task, found.groups.length - 1, 1, last.iterations, last.relativeError)
     const stages = factorsToConvs(layer, kernel.modes, found.factors, found.rank)
     const replaced = replaceLayer(compressed, { layer, stages })
     compressed = replaced.graph
-    const seconds = (performance.now() - started) / 1000
+    const seconds = (search?.seconds ?? 0) + (performance.now() - started) / 1000
     const latency = latencies.get(layer.node.name)
     layers.push({
       ...layerReport(task, kernel, found, stages, extents[index]),
+      ...(task.bound !== undefined && search !== undefined && { requestedError: task.bound, ranksTried: search.tried }),
       ...(latency !== undefined && { latency }),
       nodes: replaced.nodes,
       seconds
     })
   }
   return { graph: compressed, layers, kept }
+}
+
+/** Second moments of the inputs of convolutions, where there is something to calibrate by. */
+async function momentsOf(graph: Graph, tasks: readonly Task[], options: CompressOptions): Promise<Moments | undefined> {
+  const convolutions = tasks.map(({ layer }) => layer).filter(({ kind }) => kind === 'convolution')
+  return options.calibration && gatherMoments(graph, convolutions, options.calibration, options.threads ?? 1, options.signal)
 }
 
 /** By layer, where it can be told. */
@@ -198,64 +124,6 @@ async function measureTasks({ prepared, tasks }: Planned, options: CompressOptio
       latency === undefined ? [] : [[(measured[i] as Task).layer.node.name, latency]]
     )
   )
-}
-
-interface Planned {
-  readonly prepared: Graph
-  readonly tasks: readonly Task[]
-}
-
-/** Checks all that was asked for, and brings the graph into the form in which its layers, but for those `kept`, are decomposed. */
-function planTasks(model: Graph, options: CompressOptions, kept: readonly KeptLayer[]): Planned {
-  const graph = inlineCalls(model, isLayer)
-  const requests = checkRequests(graph, options).filter(({ name }) => !kept.some((layer) => layer.name === name))
-  let prepared = graph
-  const folded = requests.map(({ name, own }) => {
-    if ((own.batchNorm ?? options.batchNorm) !== 'fold') return undefined
-    const result = foldBatchNorm(prepared, findLayer(prepared, name))
-    prepared = result.graph
-    return result.folded
-  })
-  if (requests.some(({ own }) => own.form === 'convolution')) {
-    const shapes = knownShapes(prepared, options.inputShapes)
-    for (const { name, own } of requests)
-      if (own.form === 'convolution') prepared = asConvolution(prepared, findLayer(prepared, name), shapes)
-  }
-  const constant = constantFinder(prepared)
-  const tasks = requests.map(({ name, rank, own }, index): Task => {
-    const layer = readLayer(prepared, findLayer(prepared, name), constant)
-    const shape = kernelShape(layer)
-    const isCheck = rank === 'full'
-    return { layer, shape, rank: isCheck ? fullRank(shape.dims) : rank, solver: { ...options, ...own }, folded: folded[index], isCheck }
-  })
-  return { prepared, tasks }
-}
-
-function checkRequests(graph: Graph, options: CompressOptions): readonly Request[] {
-  checkLayers(options.layers)
-  checkSolverOptions('', options)
-  if (options.calibration !== undefined) checkCalibration(options.calibration)
-  checkForm('', options)
-  if (options.whenSlower !== undefined) checkChoice('whenSlower', options.whenSlower, ['keep', 'replace'])
-  if (options.precision !== undefined) checkPrecision(options.precision)
-  const seen = new Map<string, string>()
-  return Object.entries(options.layers).map(([key, value]) => {
-    const { name } = findLayer(graph, key)
-    const before = seen.get(name)
-    if (before !== undefined)
-      throw new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} and ${show(before)} name the same layer`, { subject: key })
-    seen.set(name, key)
-    const own: Partial<LayerOptions> = typeof value === 'object' && value !== null ? value : { rank: value }
-    const rank = own.rank === 'full' ? 'full' : checkInteger(`layers[${show(key)}].rank`, own.rank, 1)
-    checkSolverOptions(`layers[${show(key)}].`, own)
-    checkForm(`layers[${show(key)}].`, own)
-    return { name, rank, own }
-  })
-}
-
-function checkForm(prefix: string, { batchNorm, form }: Partial<LayerOptions>): void {
-  if (batchNorm !== undefined) checkChoice(`${prefix}batchNorm`, batchNorm, ['keep', 'fold'])
-  if (form !== undefined) checkChoice(`${prefix}form`, form, ['matrix', 'convolution'])
 }
 
 function layerReport(
@@ -296,26 +164,5 @@ function layerReport(
     macsBefore: before.macs,
     macsAfter: after.macs,
     saves: (after.macs ?? after.parameters) < (before.macs ?? before.parameters)
-  }
-}
-
-// Layers count by the work of a sweep over their tensor.
-function progressOf(
-  tasks: readonly Task[],
-  report: CompressOptions['onProgress']
-): (task: number, group: number, ...progress: Parameters<OnSolveProgress>) => void {
-  const work = tasks.map(({ layer, shape, rank }) => elementCount(shape.dims) * rank * layer.spec.groups)
-  const total = work.reduce((sum, value) => sum + value, 0)
-  return (index, group, done, iteration, error) => {
-    const { layer } = tasks[index] as Task
-    const before = work.slice(0, index).reduce((sum, value) => sum + value, 0)
-    const within = (group + done) / layer.spec.groups
-    report?.({
-      fraction: Math.min(1, (before + within * (work[index] as number)) / total),
-      layer: layer.node.name,
-      group,
-      iteration,
-      error
-    })
   }
 }

@@ -6,6 +6,12 @@ export function fullRank(dims: readonly number[]): number {
   return elementCount(dims) / Math.max(...dims)
 }
 
+/** The largest rank at which a chain has fewer weights than the kernel of these extents; at least 1. */
+export function mostSaving(dims: readonly number[]): number {
+  const most = Math.ceil(elementCount(dims) / dims.reduce((sum, dim) => sum + dim, 0)) - 1
+  return Math.max(1, Math.min(most, fullRank(dims)))
+}
+
 /**
  * The exact decomposition of a row-major tensor into `fullRank(dims)` components: each is one fibre along the largest mode, with a unit
  * vector in every other mode. Nothing has to be solved, and nothing is lost but float32 rounding.

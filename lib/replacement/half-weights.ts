@@ -1,9 +1,9 @@
-import { argumentError, PolyadicError, show } from '../errors.js'
-import { checkGraph } from '../graph/check.js'
+import { checkChoice, PolyadicError, show } from '../errors.js'
+import { checkForm, checkGraph } from '../graph/check.js'
 import type { Graph, Node } from '../graph/graph.js'
-import { int, makeNode } from '../graph/rewrite.js'
+import { consumers, int, intAttribute, makeNode } from '../graph/rewrite.js'
 import { givenValues } from '../graph/values.js'
-import { fromFloat32, type Tensor } from '../tensor.js'
+import { asFloatTensor, fromFloat32, type Tensor } from '../tensor.js'
 
 export type HalfType = 'bfloat16' | 'float16'
 
@@ -20,8 +20,8 @@ const float16Limit = 65520
  * `POLYADIC_UNSUPPORTED` where the opset's Cast does not know the type, or a weight is too large for float16.
  */
 export function halfWeights(graph: Graph, type: HalfType): Graph {
-  const cast = casts[type]
-  if (cast === undefined) throw argumentError('type', "'bfloat16' or 'float16'", type)
+  checkForm(graph)
+  const cast = casts[checkChoice('type', type, ['bfloat16', 'float16'])]
   const opset = graph.opsets.get('') ?? 1
   if (opset < cast.opset)
     throw new PolyadicError('POLYADIC_UNSUPPORTED', `${type} weights need opset ${cast.opset}, graph ${show(graph.name)} has ${opset}`, {
@@ -40,6 +40,32 @@ export function halfWeights(graph: Graph, type: HalfType): Graph {
     nodes.push(makeNode({ ...node, attributes: { to: int(float32) } }))
   }
   return checkGraph({ ...graph, initializers, nodes: [...nodes, ...graph.nodes] })
+}
+
+/**
+ * The inverse, but for what rounding has lost: the 16-bit initializers that only a Cast to float32 stands behind become float32 ones of the
+ * Cast's output's name. The graph itself where there are none.
+ */
+export function fullWeights(graph: Graph): Graph {
+  const outputs = new Set(graph.outputs.map(({ name }) => name))
+  const users = consumers(graph)
+  const initializers = new Map(graph.initializers)
+  const folded = new Set<Node>()
+  for (const node of graph.nodes) {
+    const [stored = ''] = node.inputs
+    const [name = ''] = node.outputs
+    const tensor = graph.initializers.get(stored)
+    const isCast = node.opType === 'Cast' && node.domain === '' && intAttribute(node, 'to', 0) === float32
+    if (!isCast || (tensor?.dtype !== 'float16' && tensor?.dtype !== 'bfloat16') || name === '' || outputs.has(name)) continue
+    initializers.set(name, asFloatTensor(tensor) as Tensor)
+    folded.add(node)
+  }
+  if (folded.size === 0) return graph
+  for (const node of folded) {
+    const [stored = ''] = node.inputs
+    if (!outputs.has(stored) && users.get(stored)?.every((user) => folded.has(user))) initializers.delete(stored)
+  }
+  return checkGraph({ ...graph, initializers, nodes: graph.nodes.filter((node) => !folded.has(node)) })
 }
 
 function weightNames(graph: Graph): Set<string> {

@@ -7,7 +7,12 @@ export interface LayerReport {
   readonly name: string
   /** Components a group; below `requestedRank` when some vanished, or fewer are exact. */
   readonly rank: number
+  /** What was asked for, or found for `requestedError`. */
   readonly requestedRank: number
+  /** With rank `{ error }`: the bound on the error. */
+  readonly requestedError?: number
+  /** With rank `{ error }`: what was tried, in order. */
+  readonly ranksTried?: readonly { readonly rank: number; readonly error: number }[]
   readonly groups: number
   /** Cout × Cin/groups × spatial extents. */
   readonly kernel: readonly number[]

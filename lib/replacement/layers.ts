@@ -1,4 +1,5 @@
 import { PolyadicError } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import { inlineCalls } from '../graph/inline.js'
 import { constantFinder } from '../operators/constants.js'
@@ -25,6 +26,7 @@ export interface CompressibleLayer {
  * Those in functions of the model's own are named after the call: `block1/conv`.
  */
 export function compressibleLayers(model: Graph): readonly CompressibleLayer[] {
+  checkForm(model, 'model')
   const graph = inlineCalls(model, isLayer)
   const constant = constantFinder(graph)
   return graph.nodes.filter(isLayer).flatMap((node) => {

@@ -1,3 +1,4 @@
+import type { Names } from '../arguments.js'
 import { cpd, type CpdOptions } from '../decomposition/cpd.js'
 import { checkedOptions, type CpdInit } from '../decomposition/options.js'
 import type { Solve } from './decompose.js'
@@ -10,6 +11,22 @@ export type SolverOptions = Pick<
   /** `gevd` is not among them: it asks for ranks that few kernels are replaced at. */
   readonly init?: Exclude<CpdInit, 'gevd'>
 }
+
+export const solverOptions: Names<SolverOptions> = {
+  method: true,
+  init: true,
+  restarts: true,
+  seed: true,
+  maxIterations: true,
+  tolerance: true,
+  ridge: true,
+  maxWeight: true,
+  correction: true,
+  threads: true
+}
+
+/** How `compress` makes the solver of a layer: of its options and, where there are such, the moments of its inputs. */
+export type MakeSolve = (options: SolverOptions, moments?: readonly Float64Array[]) => Solve
 
 const inits: readonly CpdInit[] = ['random', 'svd']
 

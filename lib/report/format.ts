@@ -23,6 +23,21 @@ export function formatRatio(value: number): string {
   return Number.isFinite(value) ? `${significant(value, 3)}×` : '-'
 }
 
+/** How many fewer there are than before, or more: `9.64× fewer`, `1.03× more`, `243 more` where that is next to nothing, `as many as before`. */
+export function formatChange(before: number, after: number): string {
+  if (!(before > 0 && after > 0)) return '-'
+  if (before === after) return 'as many as before'
+  const word = before > after ? 'fewer' : 'more'
+  const ratio = Math.max(before / after, after / before)
+  return ratio < 1.005 ? `${formatCount(Math.abs(after - before))} ${word}` : `${formatRatio(ratio)} ${word}`
+}
+
+/** The same of a time: `9.64× faster`, `1.03× slower`. */
+export function formatSpeed(beforeMs: number, afterMs: number): string {
+  if (!(Number.isFinite(beforeMs) && Number.isFinite(afterMs))) return '-'
+  return beforeMs >= afterMs ? `${formatRatio(beforeMs / afterMs)} faster` : `${formatRatio(afterMs / beforeMs)} slower`
+}
+
 /** `value` with at least `digits` significant digits and no exponent; whole digits are never dropped. */
 export function significant(value: number, digits: number): string {
   if (value === 0) return '0'

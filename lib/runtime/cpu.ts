@@ -1,3 +1,4 @@
+import { checkString } from '../arguments.js'
 import { native } from '../native/binding.js'
 import { fromNative } from '../native/jobs.js'
 
@@ -25,5 +26,6 @@ export function cpu(): Cpu {
 
 /** Forces kernels by name, before anything has run. Throws `POLYADIC_UNSUPPORTED` or `POLYADIC_ARGUMENT` when that cannot be. */
 export function setIsa(name: string): void {
+  checkString('name', name, 'the name of an ISA, such as avx2')
   fromNative(() => native().setIsa(name))
 }

@@ -1,3 +1,4 @@
+import { checkRecord } from '../arguments.js'
 import { PolyadicError, argumentError, show } from '../errors.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import { checkInputNames, showDims } from '../operators/infer.js'
@@ -44,8 +45,8 @@ export function checkFeeds(graph: Graph, feeds: Feeds): CheckedFeed[] {
 }
 
 function byName(graph: Graph, feeds: Feeds): Readonly<Record<string, Tensor>> {
-  if (typeof feeds !== 'object' || feeds === null) throw argumentError('feeds', 'a tensor, or an object of tensors by input name', feeds)
-  if (!isTensor(feeds)) return feeds as Readonly<Record<string, Tensor>>
+  checkRecord('feeds', feeds, 'a tensor, or an object of tensors by input name')
+  if (!isTensor(feeds)) return feeds
   const [input, ...others] = graph.inputs
   if (input !== undefined && others.length === 0) return { [input.name]: feeds }
   throw argumentError(
@@ -62,7 +63,8 @@ function isTensor(value: object): value is Tensor {
 function checkFeed({ name, dtype }: ValueInfo, tensor: Tensor): CheckedFeed {
   // Texts for errors are made only where there is one: this is on the way of every run.
   const subject = (): string => `input ${show(name)}`
-  if (typeof tensor !== 'object' || tensor === null) throw argumentError(subject(), 'a tensor { dtype, dims, data }', tensor)
+  if (typeof tensor !== 'object' || tensor === null || tensor.dtype === undefined)
+    throw argumentError(subject(), 'a tensor { dtype, dims, data }, as floatTensor(data, dims) makes one', tensor)
   if (tensor.dtype !== dtype)
     throw new PolyadicError('POLYADIC_SHAPE', `${subject()}: expected ${dtype}, got ${show(tensor.dtype)}`, { subject: name })
   if (!areDims(tensor.dims)) checkDims(`${subject()}: dims`, tensor.dims)

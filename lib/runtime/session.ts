@@ -1,10 +1,12 @@
-import { PolyadicError, argumentError, checkInteger } from '../errors.js'
+import { checkOptions, checkRecord, type Names } from '../arguments.js'
+import { PolyadicError, checkInteger } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph, ValueInfo } from '../graph/graph.js'
 import { native } from '../native/binding.js'
 import { fromNative, runJob } from '../native/jobs.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { type InputShapes, type InputValues, isFixed, resolveInputs } from '../operators/infer.js'
-import type { Tensor } from '../tensor.js'
+import { checkTensor, type Tensor } from '../tensor.js'
 import { own } from '../own.js'
 import { type CompiledValue, compile } from './compile.js'
 import { type CheckedFeed, checkFeeds, type Feeds } from './feeds.js'
@@ -26,7 +28,11 @@ export interface SessionOptions {
    * runs faster, measured when a plan is made: at the first run of each input shape. Default: `f32`.
    */
   readonly precision?: PrecisionChoice
+  /** Of `create` alone: aborting rejects with its reason. */
+  readonly signal?: AbortSignal
 }
+
+const sessionOptions: Names<SessionOptions> = { threads: true, maxPlans: true, precision: true, signal: true }
 
 export interface RunSyncOptions {
   /**
@@ -41,6 +47,9 @@ export interface RunOptions extends RunSyncOptions {
   /** Aborting rejects with its reason, once native code has let go of the tensors. */
   readonly signal?: AbortSignal
 }
+
+const runSyncOptions: Names<RunSyncOptions> = { outputs: true }
+const runOptions: Names<RunOptions> = { ...runSyncOptions, signal: true }
 
 /** What runs as one. */
 export interface StepDescription {
@@ -107,7 +116,7 @@ export class Session {
   readonly #waiting: (() => void)[] = []
   #isClosed = false
 
-  private constructor(graph: Graph, options: Required<SessionOptions>) {
+  private constructor(graph: Graph, options: Required<Omit<SessionOptions, 'signal'>>) {
     this.#graph = graph
     this.#outputNames = graph.outputs.map(({ name }) => name)
     this.#constantInputs = constantInputs(graph)
@@ -122,8 +131,10 @@ export class Session {
    * the shapes of its inputs; when it says all of them, the plan is made here as well.
    */
   static async create(model: Graph, options: SessionOptions = {}): Promise<Session> {
-    if (typeof model !== 'object' || model === null || !Array.isArray(model.nodes))
-      throw argumentError('model', 'a Graph, as readOnnx gives', model)
+    checkForm(model, 'model')
+    checkOptions(options, sessionOptions)
+    const { signal } = options
+    signal?.throwIfAborted()
     const session = new Session(model, {
       threads: checkThreads(options.threads ?? defaults.threads),
       maxPlans: checkInteger('maxPlans', options.maxPlans ?? defaults.maxPlans, 1),
@@ -133,13 +144,14 @@ export class Session {
     if (session.#constantInputs.size > 0) return session
     const everyDim = (test: (dim: number | string | null, axis: number) => boolean): boolean =>
       model.inputs.every((input) => input.dims?.every(test))
-    if (everyDim(isFixed)) await session.#plans.whenMade(session.#request({}, {}), async () => {})
+    if (everyDim(isFixed)) await session.#makeFirst(signal)
     else if (everyDim((dim, axis) => isFixed(dim) || axis === 0)) compile(model)
     return session
   }
 
   /** Runs the network: one tensor an output, by name. */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
+    checkOptions(options, runOptions)
     options.signal?.throwIfAborted()
     const checked = this.#checked(feeds)
     let plan = this.#latestFor(checked)
@@ -155,6 +167,7 @@ export class Session {
 
   /** As `run`, on the calling thread, which it blocks: for scripts and worker threads. */
   runSync(feeds: Feeds, options: RunSyncOptions = {}): Record<string, Tensor> {
+    checkOptions(options, runSyncOptions)
     const checked = this.#checked(feeds)
     const plan = this.#latestFor(checked) ?? this.#plans.get(this.#requestFor(checked))
     const { inputs, results } = this.#prepare(plan, checked, options.outputs)
@@ -167,8 +180,10 @@ export class Session {
    * inputs whose contents determine shapes; others are not looked at.
    */
   describe(inputShapes: InputShapes = {}, inputValues: InputValues = {}): SessionDescription {
+    checkRecord('inputValues', inputValues, 'an object of tensors by input name')
     const known = [...this.#constantInputs].filter((name) => own(inputValues, name) !== undefined)
     const values = Object.fromEntries(known.map((name) => [name, inputValues[name] as Tensor]))
+    for (const [name, value] of Object.entries(values)) checkTensor(`inputValues: ${name}`, value)
     this.#checkOpen()
     const { compiled, native, used } = this.#plans.get(this.#request(inputShapes, values))
     const described = fromNative(() => native.describe())
@@ -198,6 +213,16 @@ export class Session {
     if (this.#running > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     // Those whom all who waited have given up as well.
     await this.#plans.idle()
+  }
+
+  /** The plan for the shapes of the graph. Nobody has a session that failed here: what it holds is given back. */
+  async #makeFirst(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#plans.whenMade(this.#request({}, {}), async () => {}, signal)
+    } catch (error) {
+      this.close()
+      throw error
+    }
   }
 
   #checked(feeds: Feeds): readonly CheckedFeed[] {

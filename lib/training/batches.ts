@@ -1,12 +1,16 @@
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
-import { type Tensor, asFloat32 } from '../tensor.js'
+import { type Tensor, type TensorData, asFloat32, checkTensor, elementCount } from '../tensor.js'
 import { permutation, type Random, random } from '../random.js'
 
-/** What every example of a batch should lead to: a class index, or the output's values (row-major) for `mean-squared`. */
-export type Targets = Int32Array | Uint8Array | Float32Array | readonly number[]
+/**
+ * What every example of a batch should lead to: a class index (any integers, such as the int64 that NumPy makes by default), or the
+ * output's values (row-major, no integers) for `mean-squared`.
+ */
+export type Targets = TensorData | Uint8ClampedArray | readonly number[]
 
-/** Some examples: `input` is N×C×H×W row-major. */
+/** Some examples. */
 export interface Batch {
+  /** N×C×H×W row-major, float32; the dims of a tensor are checked against the network's input. */
   readonly input: Float32Array | Tensor
   /** Left out where a teacher says what is right. */
   readonly target?: Targets
@@ -14,9 +18,10 @@ export interface Batch {
   readonly count?: number
 }
 
-/** A whole set in memory, which training shuffles anew every epoch: `images` is count×C×H×W row-major. */
-export interface ExampleSet {
-  readonly images: Float32Array
+/** A whole set in memory, which training shuffles anew every epoch. */
+export interface ExampleSet<Images extends Float32Array | Tensor = Float32Array> {
+  /** count×C×H×W row-major, float32; the dims of a tensor are checked against the network's input. */
+  readonly images: Images
   readonly labels?: Targets
   readonly count: number
 }
@@ -35,7 +40,7 @@ export interface BatchSource {
   readonly dims?: readonly number[]
 }
 
-export type Batches = BatchSource | ExampleSet
+export type Batches = BatchSource | ExampleSet<Float32Array | Tensor>
 
 /**
  * Changes one example in place before it is trained on. `random` depends on the seed, the epoch and the example's place in it only, so
@@ -53,8 +58,8 @@ export interface FullBatch {
 
 export interface BatchLayout {
   readonly batchSize: number
-  /** C·H·W. */
-  readonly exampleSize: number
+  /** C×H×W. */
+  readonly example: readonly number[]
   readonly classes: number
   /** Values an example of a `mean-squared` target; 0: targets are classes. */
   readonly targetSize?: number
@@ -77,33 +82,67 @@ export function checkSource(name: string, batches: Batches, example: readonly nu
   throw argumentError(name, `${classes} classes, one an output of the network`, batches.classes)
 }
 
-/** An ExampleSet, checked and made a source: shuffled by seed and epoch, or in order without a seed. */
-export function sourceOf(name: string, batches: Batches, exampleSize: number, chunk: number, seed?: number): BatchSource {
+/** An ExampleSet of examples of the dims `example`, checked and made a source: shuffled by seed and epoch, or in order without a seed. */
+export function sourceOf(name: string, batches: Batches, example: readonly number[], chunk: number, seed?: number): BatchSource {
   if (typeof batches === 'function') return batches
-  if (typeof batches !== 'object' || batches === null || !(batches.images instanceof Float32Array)) {
-    throw argumentError(name, 'a function of the epoch that gives batches, or { images: Float32Array, labels, count }', batches)
-  }
-  const { images, labels, count } = batches
+  if (typeof batches !== 'object' || batches === null) throw argumentError(name, expectedSource, batches)
+  const { labels, count } = batches
   checkInteger(`${name}.count`, count, 1)
-  if (images.length !== count * exampleSize) throw sizeError(`${name}.images`, `${count} examples of ${exampleSize} values`, images.length)
-  if (labels !== undefined && labels.length % count !== 0) throw sizeError(`${name}.labels`, `${count} class indices`, labels.length)
-  return (epoch) => chunks(batches, exampleSize, chunk, seed === undefined ? undefined : permutation(count, random(seed, epoch)))
+  const set = { images: imagesOf(name, batches, example), count, ...(labels !== undefined && { labels }) }
+  if (labels !== undefined) {
+    checkTargetArray(`${name}.labels`, labels)
+    if (labels.length % count !== 0) throw sizeError(`${name}.labels`, `${count} class indices`, labels.length)
+  }
+  return (epoch) => chunks(set, elementCount(example), chunk, seed === undefined ? undefined : permutation(count, random(seed, epoch)))
+}
+
+const expectedSource = 'a function of the epoch that gives batches, or { images: Float32Array or tensor, labels, count }'
+
+/** The values of a set's images, which hold `count` examples. */
+function imagesOf(name: string, set: ExampleSet<Float32Array | Tensor>, example: readonly number[]): Float32Array {
+  const { images, count } = set
+  if (images instanceof Float32Array) {
+    const size = elementCount(example)
+    if (images.length === count * size) return images
+    throw sizeError(`${name}.images`, `${count} examples of ${size} values`, images.length)
+  }
+  if (typeof images !== 'object' || images === null) throw argumentError(name, expectedSource, set)
+  const values = valuesOf(`${name}.images`, images, example)
+  if (images.dims[0] !== count) throw sizeError(`${name}.images`, `as many examples as count says, ${count}`, images.dims)
+  return values
+}
+
+/** A tensor's values. Throws POLYADIC_SHAPE unless its dims are those of some examples. */
+function valuesOf(name: string, tensor: Tensor, example: readonly number[]): Float32Array {
+  if (ArrayBuffer.isView(tensor) || Array.isArray(tensor))
+    throw argumentError(name, 'a Float32Array or a tensor { dtype, dims, data }', tensor)
+  checkTensor(name, tensor)
+  const { dims } = tensor
+  if (dims.length !== example.length + 1 || example.some((dim, axis) => dim !== dims[axis + 1]))
+    throw sizeError(name, `N×${example.join('×')}, examples as the network's input has them`, dims)
+  return asFloat32(tensor, name)
 }
 
 function* chunks(set: ExampleSet, exampleSize: number, chunk: number, order: Uint32Array | undefined): Generator<Batch> {
   const input = new Float32Array(chunk * exampleSize)
   const { labels } = set
   const width = labels === undefined ? 0 : labels.length / set.count
-  const target = labels === undefined ? undefined : new (labels instanceof Float32Array ? Float32Array : Int32Array)(chunk * width)
+  const target = labels === undefined ? undefined : likewise(labels, chunk * width)
   for (let start = 0; start < set.count; start += chunk) {
     const count = Math.min(chunk, set.count - start)
     for (let i = 0; i < count; i++) {
       const from = order?.[start + i] ?? start + i
       input.set(set.images.subarray(from * exampleSize, (from + 1) * exampleSize), i * exampleSize)
-      for (let k = 0; k < width; k++) (target as Float32Array)[i * width + k] = labels?.[from * width + k] as number
+      for (let k = 0; k < width; k++) (target as number[])[i * width + k] = labels?.[from * width + k] as number
     }
-    yield { input, count, ...(target && { target: target.subarray(0, count * width) }) }
+    yield { input, count, ...(target && { target: target.slice(0, count * width) }) }
   }
+}
+
+/** An array of the same kind, for some of its elements. */
+function likewise(targets: Targets, length: number): Targets {
+  if (Array.isArray(targets)) return new Array<number>(length).fill(0)
+  return new (targets.constructor as Int32ArrayConstructor)(length)
 }
 
 interface Buffers {
@@ -121,7 +160,8 @@ export async function* fullBatches(
   batches: Iterable<Batch> | AsyncIterable<Batch>,
   layout: BatchLayout
 ): AsyncGenerator<FullBatch> {
-  const { batchSize, exampleSize, targetSize = 0, augment } = layout
+  const { batchSize, example, targetSize = 0, augment } = layout
+  const exampleSize = elementCount(example)
   const width = targetSize || 1
   const make = (): Buffers => ({
     input: new Float32Array(batchSize * exampleSize),
@@ -134,6 +174,7 @@ export async function* fullBatches(
     target: labelled ? buffers[turn].target : new Int32Array(0),
     count
   })
+  checkIterable(name, batches)
   for await (const batch of batches) {
     const { input, target, count } = checkBatch(name, batch, layout)
     labelled = target !== undefined
@@ -141,7 +182,7 @@ export async function* fullBatches(
       const buffer = buffers[turn]
       const some = Math.min(batchSize - filled, count - taken)
       buffer.input.set(input.subarray(taken * exampleSize, (taken + some) * exampleSize), filled * exampleSize)
-      for (let i = 0; target !== undefined && i < some * width; i++) buffer.target[filled * width + i] = target[taken * width + i] as number
+      for (let i = 0; target !== undefined && i < some * width; i++) buffer.target[filled * width + i] = Number(target[taken * width + i])
       for (let i = filled; augment !== undefined && i < filled + some; i++)
         augment(buffer.input.subarray(i * exampleSize, (i + 1) * exampleSize), place++)
       taken += some
@@ -161,6 +202,11 @@ export async function* fullBatches(
   yield full(filled)
 }
 
+function checkIterable(name: string, batches: unknown): void {
+  if (typeof batches === 'object' && batches !== null && (Symbol.iterator in batches || Symbol.asyncIterator in batches)) return
+  throw argumentError(name, 'a function that gives an iterable of batches', batches)
+}
+
 function checkBatch(
   name: string,
   batch: Batch,
@@ -169,21 +215,27 @@ function checkBatch(
   if (typeof batch !== 'object' || batch === null || batch.input === undefined)
     throw argumentError(name, 'batches { input, target }', batch)
   const { input: given, target } = batch
-  const { exampleSize, targetSize = 0 } = layout
-  const input = given instanceof Float32Array ? given : asFloat32(given, `${name} batch`)
+  const { example, targetSize = 0 } = layout
+  const exampleSize = elementCount(example)
+  if (target !== undefined) checkTargetArray(`${name} batch target`, target)
+  const input = given instanceof Float32Array ? given : valuesOf(`${name} batch input`, given, example)
   const held = Math.floor(input.length / exampleSize)
   const count = checkInteger(`${name} batch count`, batch.count ?? (target === undefined ? held : target.length / (targetSize || 1)), 0)
   if (input.length < count * exampleSize)
     throw sizeError(`${name} batch input`, `at least ${count} examples of ${exampleSize} values`, input.length)
-  if (!(given instanceof Float32Array) && given.dims[0] !== undefined && given.dims[0] < count)
-    throw sizeError(`${name} batch input`, `at least ${count} examples`, given.dims[0])
   if (target !== undefined) checkTargets(name, target, count, layout)
   return { input, target, count }
 }
 
+function checkTargetArray(name: string, targets: unknown): asserts targets is Targets {
+  if (Array.isArray(targets) || (ArrayBuffer.isView(targets) && 'length' in targets)) return
+  throw argumentError(name, 'class indices or values, as a typed array or an array of numbers', targets)
+}
+
 function checkTargets(name: string, target: Targets, count: number, { classes, targetSize = 0 }: BatchLayout): void {
   if (targetSize > 0) {
-    if (!(target instanceof Float32Array)) throw argumentError(`${name} batch target`, 'a Float32Array of values', target)
+    if (!(target instanceof Float32Array || target instanceof Float64Array || Array.isArray(target)))
+      throw argumentError(`${name} batch target`, 'values, as a Float32Array', target)
     if (target.length < count * targetSize)
       throw sizeError(`${name} batch target`, `at least ${count} times ${targetSize} values`, target.length)
     return
@@ -193,7 +245,8 @@ function checkTargets(name: string, target: Targets, count: number, { classes, t
 }
 
 function checkClass(name: string, value: unknown, classes: number): void {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < classes) return
+  const index = typeof value === 'bigint' ? Number(value) : value
+  if (typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < classes) return
   throw argumentError(`${name} target`, `a class index from 0 to ${classes - 1}`, value)
 }
 

@@ -4,7 +4,9 @@ import { endianness } from 'node:os'
 import { PolyadicError, show } from '../errors.js'
 import { writeFileAtomically } from '../formats/atomic-write.js'
 
-const magic = 'polyadic training checkpoint 1\n'
+const magic = 'polyadic training checkpoint 2\n'
+/** Of version 1, which did not say which network's weights it began with. */
+const formerMagic = 'polyadic training checkpoint 1\n'
 
 /** Any JSON-like value with float32 arrays in it; one array in several places is stored once. */
 export type Saved = null | boolean | number | string | Float32Array | readonly Saved[] | { readonly [key: string]: Saved | undefined }
@@ -45,7 +47,10 @@ export async function readCheckpoint(path: string): Promise<unknown> {
     throw new PolyadicError('POLYADIC_FORMAT', `${show(path)}: ${what}`, { subject: path })
   }
   const start = magic.length + 16
-  if (data.subarray(0, magic.length).toString('latin1') !== magic) fail('not a training checkpoint of this version')
+  const found = data.subarray(0, magic.length).toString('latin1')
+  if (found === formerMagic)
+    fail('a training checkpoint of an earlier version, which this one cannot go on from; begin again without resume')
+  if (found !== magic) fail('not a training checkpoint of this version')
   if (data.length < start + 32) fail('the checkpoint is cut short')
   const content = data.subarray(0, data.length - 32)
   if (!createHash('sha256').update(content).digest().equals(data.subarray(content.length)))

@@ -1,7 +1,9 @@
+import { checkOptions, type Names } from '../arguments.js'
 import { checkInteger, PolyadicError } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import { Session } from '../runtime/session.js'
-import { type FloatTensor, elementCount, floatTensor } from '../tensor.js'
+import { type FloatTensor, floatTensor } from '../tensor.js'
 import { type Batches, checkSource, type FullBatch, fullBatches, sourceOf } from './batches.js'
 import type { Evaluation } from './loop.js'
 import { exampleDims, singleInput, withLogits } from './network.js'
@@ -19,20 +21,23 @@ export interface EvaluateOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames: Names<EvaluateOptions> = { threads: true, batchSize: true, logits: true, inputShape: true, signal: true }
+
 /**
  * Top-1 accuracy and mean softmax cross-entropy of a network over labelled examples, on the plan that inference uses.
  * Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE for data that do not fit, POLYADIC_NUMERIC for logits that are not finite;
  * rejects with `signal.reason` when aborted.
  */
 export async function evaluate(graph: Graph, batches: Batches, options: EvaluateOptions = {}): Promise<Evaluation> {
+  checkForm(graph)
+  checkOptions(options, optionNames)
   const { threads = 1, logits, inputShape, signal } = options
   const input = singleInput(graph)
   const example = exampleDims(input, inputShape)
   const fixed = input.dims?.[0]
   const batchSize = checkInteger('batchSize', options.batchSize ?? (typeof fixed === 'number' ? fixed : 64), 1)
-  const exampleSize = elementCount(example)
   checkSource('batches', batches, example)
-  const source = sourceOf('batches', batches, exampleSize, batchSize)
+  const source = sourceOf('batches', batches, example, batchSize)
   await using session = await Session.create(withLogits(graph, logits), { threads })
   const run = async (batch: FullBatch): Promise<FloatTensor> => {
     const outputs = await session.run(
@@ -42,7 +47,7 @@ export async function evaluate(graph: Graph, batches: Batches, options: Evaluate
     return Object.values(outputs)[0] as FloatTensor
   }
   // How many classes there are is only known after the first run.
-  const layout = { batchSize, exampleSize, classes: Infinity, last: 'pad' } as const
+  const layout = { batchSize, example, classes: Infinity, last: 'pad' } as const
   let [loss, correct, count] = [0, 0, 0]
   for await (const batch of prefetched(fullBatches('batches', source(0), layout), signal)) {
     const scored = score(await run(batch), batch)

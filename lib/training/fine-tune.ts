@@ -1,16 +1,19 @@
-import { PolyadicError } from '../errors.js'
+import { PolyadicError, show } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import type { NativeOptimiser } from '../native/binding.js'
 import { defaultThreads } from '../runtime/threads.js'
-import { elementCount } from '../tensor.js'
-import { batchesPerEpoch, checkSource, sourceOf } from './batches.js'
+import { type Batches, batchesPerEpoch, checkSource, sourceOf } from './batches.js'
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { DivergenceGuard, type Rollback } from './guard.js'
+import { differences, type Identity, identityOf } from './identity.js'
 import { type EpochRecord, type Evaluation, type LoopSettings, type Progress, TrainingLoop } from './loop.js'
+import { exampleDims, singleInput, withLogits } from './network.js'
 import { Objective } from './objective.js'
 import { checkOptions, type FineTuneOptions, fineTuneDefaults, withDefaults } from './options.js'
-import { type ParameterSources, weightDecays, writeParameters } from './parameters.js'
+import { weightDecays, writeParameters } from './parameters.js'
 import { random } from '../random.js'
+import { fullWeights } from '../replacement/half-weights.js'
 import { makeSchedule, type Plateau } from './schedule.js'
 import { balanceFactors } from './sensitivity.js'
 import { type PrepareTraining, prepareTraining, type Training } from './trainer.js'
@@ -32,12 +35,18 @@ export interface FineTuneResult {
   readonly rollbacks: readonly Rollback[]
   /** Whether an abort ended it (with `onAbort: 'keep'`). */
   readonly aborted: boolean
-  /** Initializers that look like weights but were not trained, as the network only uses values computed from them. */
+  /**
+   * Initializers that look like weights but were not trained: those of another type than float32, and those of which the network only uses values
+   * computed from them.
+   */
   readonly untrained: readonly string[]
+  /** With `checkpoint.resume`: the step that the checkpoint was at; `undefined` where there was none and training began at the start. */
+  readonly resumedFrom: number | undefined
 }
 
 /**
- * Trains a network further. The graph given is not changed. Same data, options and ISA give the same bits, whatever the number of
+ * Trains a network further. The graph given is not changed; weights that it has in 16 bits behind a Cast (`halfWeights`) are float32 in the one
+ * that comes out. Same data, options and ISA give the same bits, whatever the number of
  * threads, and whether or not the run was killed and resumed in between.
  *
  * Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE for options or data that do not fit, POLYADIC_UNSUPPORTED for an operator
@@ -48,13 +57,32 @@ export async function fineTune(graph: Graph, options: FineTuneOptions): Promise<
   return fineTuneWith(prepareTraining, graph, options)
 }
 
+/**
+ * What `fineTune` checks of its options and data before it compiles the network, whose layers may have other names by then (`frozen`, `groups` and
+ * features of a distillation are not looked up). For who is to call it later, after hours of something else.
+ */
+export function checkTuning(graph: Graph, options: FineTuneOptions): void {
+  checkForm(graph)
+  checkOptions(options)
+  const example = exampleDims(singleInput(graph), options.inputShape)
+  withLogits(graph, options.logits)
+  for (const name of ['train', 'validation'] as const) {
+    const batches = options[name]
+    if (name === 'validation' && batches === undefined) continue
+    checkSource(name, batches as Batches, example)
+    sourceOf(name, batches as Batches, example, withDefaults(options).batchSize)
+  }
+}
+
 /** `fineTune` on a trainer made by `prepare`: for tests. */
 export async function fineTuneWith(prepare: PrepareTraining, given: Graph, options: FineTuneOptions): Promise<FineTuneResult> {
+  checkForm(given)
   checkOptions(options)
   options.signal?.throwIfAborted()
   const { batchSize, maxRollbacks, spikeFactor, balance, batchNorm, ...rest } = withDefaults(options)
   const { threads = defaultThreads(), logits, inputShape, frozen, groups, dropout, sensitivity } = rest
-  const graph = balance ? balanceFactors(given) : given
+  const full = fullWeights(given)
+  const graph = balance ? balanceFactors(full) : full
   const features = options.distillation?.features?.map(({ teacher, student = teacher }) => student) ?? []
   const batchStatistics = batchNorm === 'batch'
   const shape = { batchSize, threads, logits, inputShape, frozen, groups, batchStatistics, dropout, features, sensitivity }
@@ -63,19 +91,23 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
   let objective: Objective | undefined
   try {
     const { loss, distillation, labelSmoothing } = withDefaults(options)
-    objective = await Objective.create({ loss, distillation, labelSmoothing, example, batchSize, threads })
+    objective = await Objective.create({ loss, distillation, labelSmoothing, example, batchSize, threads, student: training.outputs })
     const guard = new DivergenceGuard(trainer, { classes: objective.isRegression ? 2 : classes, maxRollbacks, spikeFactor })
-    const identity = identityOf(parameters, training, options)
-    const loop = new TrainingLoop(
-      trainer,
-      objective,
-      loopData(training, options, objective),
-      loopSettings(training, options, identity),
-      guard
-    )
-    const { weights, ...result } = await loop.run(await resumed(options, identity))
+    const data = loopData(training, options, objective)
+    const identity = options.checkpoint && identityOf(graph, training, options)
+    const loop = new TrainingLoop(trainer, objective, data, loopSettings(training, options, identity), guard)
+    const saved = identity && (await resumed(options, identity))
+    const { weights, ...result } = await loop.run(saved)
     const tuned = writeParameters(graph, parameters, weights, training.rateScale)
-    return { graph: tuned, ...result, diverged: guard.rollbacks.length > 0, rollbacks: guard.rollbacks, untrained: training.untrained }
+    const { rollbacks } = guard
+    return {
+      graph: tuned,
+      ...result,
+      diverged: rollbacks.length > 0,
+      rollbacks,
+      untrained: training.untrained,
+      resumedFrom: saved?.step
+    }
   } finally {
     objective?.close()
     trainer.close()
@@ -84,15 +116,14 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
 
 function loopData({ example, classes, outputSize, planInputs }: Training, options: FineTuneOptions, { isRegression }: Objective) {
   const { batchSize, seed, augment } = withDefaults(options)
-  const exampleSize = elementCount(example)
   for (const name of ['train', 'validation'] as const) {
     const batches = options[name]
     if (batches !== undefined) checkSource(name, batches, example, isRegression ? undefined : classes)
   }
   return {
-    train: sourceOf('train', options.train, exampleSize, batchSize, seed),
-    validation: options.validation && sourceOf('validation', options.validation, exampleSize, batchSize),
-    layout: { batchSize, exampleSize, classes, planInputs, ...(isRegression && { targetSize: outputSize }) },
+    train: sourceOf('train', options.train, example, batchSize, seed),
+    validation: options.validation === undefined ? undefined : sourceOf('validation', options.validation, example, batchSize),
+    layout: { batchSize, example, classes, planInputs, ...(isRegression && { targetSize: outputSize }) },
     augment:
       augment &&
       ((epoch: number) => (values: Float32Array, place: number) =>
@@ -100,7 +131,7 @@ function loopData({ example, classes, outputSize, planInputs }: Training, option
   }
 }
 
-function loopSettings({ parameters, rateScale }: Training, options: FineTuneOptions, identity: string): LoopSettings {
+function loopSettings({ parameters, rateScale }: Training, options: FineTuneOptions, identity: Identity | undefined): LoopSettings {
   const all = withDefaults(options)
   const plateau = typeof all.schedule === 'object' ? plateauOf(all.schedule) : undefined
   const schedule = typeof all.schedule === 'object' ? 'constant' : all.schedule
@@ -128,7 +159,7 @@ function loopSettings({ parameters, rateScale }: Training, options: FineTuneOpti
     optimiser,
     seed: all.seed,
     snapshotEvery: fineTuneDefaults.snapshotEvery,
-    checkpoint: path === '' ? undefined : { everySteps, write: (progress) => writeCheckpoint(path, { identity, progress }) },
+    checkpoint: identity && { everySteps, write: (progress) => writeCheckpoint(path, { identity, progress }) },
     signal: options.signal,
     keepOnAbort: options.onAbort === 'keep',
     onProgress: options.onProgress
@@ -139,22 +170,17 @@ function plateauOf({ factor = 0.1, patience = 2 }: Partial<Plateau>): Plateau {
   return { factor, patience }
 }
 
-/** What must be the same for a checkpoint to be continued. */
-function identityOf(parameters: ParameterSources, { trainer }: Training, options: FineTuneOptions): string {
-  const { batchSize, seed, optimiser, averageDecay } = withDefaults(options)
-  const lengths = trainer.getParameters('weights').map(({ length }) => length)
-  const shapes = parameters.map((parameter, i) => `${parameter?.initializers.join('+') ?? '-'}:${lengths[i]}`)
-  return JSON.stringify({ batchSize, seed, optimiser, averageDecay, shapes })
-}
-
-async function resumed({ checkpoint }: FineTuneOptions, identity: string): Promise<Progress | undefined> {
+/** Where the checkpoint was; `undefined` where none is asked for, or there is none yet. */
+async function resumed({ checkpoint }: FineTuneOptions, identity: Identity): Promise<Progress | undefined> {
   if (checkpoint?.resume !== true) return undefined
-  const saved = (await readCheckpoint(checkpoint.path)) as { readonly identity: string; readonly progress: Progress } | undefined
+  const { path } = checkpoint
+  const saved = (await readCheckpoint(path)) as { readonly identity: Identity; readonly progress: Progress } | undefined
   if (saved === undefined) return undefined
-  if (saved.identity === identity) return saved.progress
+  const other = differences(saved.identity, identity)
+  if (other.length === 0) return saved.progress
   throw new PolyadicError(
     'POLYADIC_FORMAT',
-    `checkpoint.path: ${JSON.stringify(checkpoint.path)} was made by another training (network, batchSize, seed, optimiser or averageDecay differ)`,
-    { subject: checkpoint.path }
+    `checkpoint.path: ${show(path)} was made by another training: ${other.join(', ')} ${other.length > 1 ? 'differ' : 'differs'}; begin again without resume, or elsewhere`,
+    { subject: path }
   )
 }

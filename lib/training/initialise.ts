@@ -1,7 +1,10 @@
+import { checkOptions, type Names } from '../arguments.js'
 import { checkInteger } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { type Tensor, asIntegers, elementCount, floatTensor } from '../tensor.js'
 import { random } from '../random.js'
+import { fullWeights } from '../replacement/half-weights.js'
 
 export interface InitialiseOptions {
   /** Default 0. */
@@ -14,21 +17,25 @@ const maxoutPower = [1, 1, 1, 1.2757, 1.5513, 1.8, 2.0217, 2.2203, 2.3995] as co
 /**
  * New weights to train a network from scratch: normal with variance gain / fan-in for every Conv, Gemm and MatMul (He et al.),
  * zero biases. The gain keeps the power of the signal through what follows: 2 for relu and its kin, 1 / E[max²] for a
- * maxout of k pieces, 1 otherwise. Other initializers stay. The stream of a weight depends on the seed and its place only.
+ * maxout of k pieces, 1 otherwise. Other initializers stay; weights in 16 bits behind a Cast (`halfWeights`) become float32. The stream of
+ * a weight depends on the seed and its place only.
  */
 export function initialise(graph: Graph, options: InitialiseOptions = {}): Graph {
+  checkForm(graph)
+  checkOptions(options, { seed: true } satisfies Names<InitialiseOptions>)
   const seed = checkInteger('seed', options.seed ?? 0, 0, 0xffffffff)
-  const initializers = new Map(graph.initializers)
-  graph.nodes.forEach((node, index) => {
+  const full = fullWeights(graph)
+  const initializers = new Map(full.initializers)
+  full.nodes.forEach((node, index) => {
     if (!['Conv', 'Gemm', 'MatMul'].includes(node.opType) || node.domain !== '') return
     const [, weightName = '', biasName = ''] = node.inputs
-    const weight = graph.initializers.get(weightName)
-    const bias = graph.initializers.get(biasName)
+    const weight = full.initializers.get(weightName)
+    const bias = full.initializers.get(biasName)
     if (weight?.dtype === 'float32')
-      initializers.set(weightName, normal(weight.dims, gainAfter(graph, node) / fanIn(node, weight), seed, index))
+      initializers.set(weightName, normal(weight.dims, gainAfter(full, node) / fanIn(node, weight), seed, index))
     if (bias?.dtype === 'float32') initializers.set(biasName, floatTensor(new Float32Array(bias.data.length), bias.dims))
   })
-  return { ...graph, initializers }
+  return { ...full, initializers }
 }
 
 function normal(dims: readonly number[], variance: number, seed: number, stream: number): Tensor {

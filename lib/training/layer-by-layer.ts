@@ -1,8 +1,11 @@
-import { PolyadicError } from '../errors.js'
+import { checkFunction, checkOptions, type Names } from '../arguments.js'
 import type { Graph } from '../graph/graph.js'
-import { compress, type CompressOptions, type KeptLayer } from '../replacement/compress.js'
+import { compress, type KeptLayer } from '../replacement/compress.js'
+import { compressOptions, type CompressOptions } from '../replacement/options.js'
+import { checkCompression } from '../replacement/plan.js'
 import type { LayerReport } from '../replacement/layer-report.js'
-import { fineTune, type FineTuneOptions, type FineTuneResult } from './fine-tune.js'
+import { fineTuneOptions } from './options.js'
+import { checkTuning, fineTune, type FineTuneOptions, type FineTuneResult } from './fine-tune.js'
 
 export interface LayerByLayerOptions {
   /** What becomes of which layer, as for `compress`; they are taken in this order. */
@@ -12,6 +15,8 @@ export interface LayerByLayerOptions {
   /** Called when a layer has been replaced and the network tuned. */
   readonly onLayer?: (report: LayerReport, tuned: FineTuneResult) => void
 }
+
+const optionNames: Names<LayerByLayerOptions> = { compress: true, tune: true, onLayer: true }
 
 export interface LayerByLayerResult {
   readonly graph: Graph
@@ -26,13 +31,17 @@ export interface LayerByLayerResult {
 /**
  * Decomposes one layer, tunes the whole network, and goes on with the next: each decomposition starts from weights that have already made
  * up for the layers before it. For networks that lose too much at once; `compress` and `fineTune` do all at once. Throws and rejects as
- * the two do; a stage whose checkpoint is finished is not trained again with `resume`.
+ * the two do, for the requests of all layers and the options of tuning before anything is computed; a stage whose checkpoint is finished is not trained again with `resume`.
  */
 export async function compressLayerByLayer(graph: Graph, options: LayerByLayerOptions): Promise<LayerByLayerResult> {
+  checkOptions(options, optionNames)
   const { compress: solving, tune, onLayer } = options
+  checkOptions(solving, compressOptions, 'compress')
+  checkOptions(tune, fineTuneOptions, 'tune')
+  if (onLayer !== undefined) checkFunction('onLayer', onLayer)
+  checkCompression(graph, solving)
+  checkTuning(graph, tune)
   const requests = Object.entries(solving.layers)
-  if (requests.length === 0)
-    throw new PolyadicError('POLYADIC_ARGUMENT', 'compress.layers: expected at least one layer', { subject: 'layers' })
   const layers: LayerReport[] = []
   const kept: KeptLayer[] = []
   const tuned: FineTuneResult[] = []

@@ -12,7 +12,7 @@ import { finalWeights, giveState, takeState, type TrainerState } from './state.j
 
 /** How well a network does on examples. */
 export interface Evaluation {
-  /** Part of the examples whose largest logit is the target (without labels: the teacher's largest); 0 for `mean-squared`. */
+  /** Part of the examples whose largest logit is the target (without labels: the teacher's largest); NaN for `mean-squared`, where nothing is right or wrong. */
   readonly accuracy: number
   /** Mean loss, without label smoothing: cross-entropy, squared error or the divergence from the teacher. */
   readonly loss: number
@@ -239,7 +239,10 @@ export class TrainingLoop {
     this.#history.push(record)
     const { accuracy, loss } = validation ?? record
     const best = this.#best
-    if (validation === undefined || accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss)) {
+    const isBetter = this.objective.isRegression
+      ? loss < best.loss
+      : accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss)
+    if (validation === undefined || isBetter) {
       this.#best = { epoch: this.#epoch, accuracy, loss }
       this.#weights = finalWeights(this.trainer)
     }
@@ -337,7 +340,7 @@ export class TrainingLoop {
       step: this.#step,
       steps: this.#total(),
       loss: last,
-      accuracy: correct / Math.max(1, examples),
+      accuracy: this.#accuracy(correct, examples),
       learningRate,
       ...extra
     })
@@ -349,7 +352,7 @@ export class TrainingLoop {
       epoch: this.#epoch,
       steps: this.#step,
       loss: loss / Math.max(1, counted),
-      accuracy: correct / Math.max(1, examples),
+      accuracy: this.#accuracy(correct, examples),
       learningRate,
       validation,
       rollbacks: this.guard.rollbacks.slice(rollbacks),
@@ -359,6 +362,10 @@ export class TrainingLoop {
 
   #result(aborted: boolean): LoopResult {
     return { initial: this.#initial, history: this.#history, best: this.#best, steps: this.#step, aborted, weights: this.#weights }
+  }
+
+  #accuracy(correct: number, examples: number): number {
+    return this.objective.isRegression ? Number.NaN : correct / Math.max(1, examples)
   }
 
   #seconds(): number {
@@ -399,7 +406,7 @@ export async function evaluateTrainer(
   }
   if (count === 0)
     throw new PolyadicError('POLYADIC_ARGUMENT', 'validation: expected at least one example, got none', { subject: 'validation' })
-  return { accuracy: correct / count, loss: loss / count, count }
+  return { accuracy: objective.isRegression ? Number.NaN : correct / count, loss: loss / count, count }
 }
 
 function planInputs(batch: FullBatch, layout: TrainingLayout): Float32Array[] {

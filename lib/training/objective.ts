@@ -1,10 +1,12 @@
-import { argumentError, checkChoice, checkNumber, PolyadicError } from '../errors.js'
+import { checkArray, checkNames, checkRecord, isRecord, isString, type Names } from '../arguments.js'
+import { checkChoice, checkNumber, PolyadicError, show } from '../errors.js'
+import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
 import type { NativeLoss } from '../native/binding.js'
 import { Session } from '../runtime/session.js'
-import { floatTensor } from '../tensor.js'
+import { elementCount, floatTensor } from '../tensor.js'
 import type { FullBatch } from './batches.js'
-import { singleInput, withOutputs } from './network.js'
+import { singleInput, withOpenBatch, withOutputs } from './network.js'
 
 /** A pair of values that should agree, by name: mean squared error, times `weight` (default 1). */
 export interface FeaturePair {
@@ -22,7 +24,7 @@ export interface FeaturePair {
 export interface Distillation {
   /** Usually the network before it was decomposed. */
   readonly teacher: Graph
-  /** The teacher's logits; default: its first output, before a softmax there. */
+  /** The value that holds the teacher's logits; default: its first output, before a softmax there, whatever `logits` of the student is. */
   readonly logits?: string
   /** Default 2. */
   readonly temperature?: number
@@ -33,12 +35,30 @@ export interface Distillation {
   readonly features?: readonly FeaturePair[]
 }
 
+const distillationOptions: Names<Distillation> = {
+  teacher: true,
+  logits: true,
+  temperature: true,
+  weight: true,
+  labels: true,
+  features: true
+}
+const pairOptions: Names<FeaturePair> = { teacher: true, student: true, weight: true }
+
 export type LossName = 'cross-entropy' | 'mean-squared'
+
+/** A value of the network that is trained, of a batch. */
+export interface StudentOutput {
+  readonly name: string
+  readonly dims: readonly number[]
+}
 
 export interface ObjectiveOptions {
   readonly loss?: LossName | undefined
   readonly labelSmoothing: number
   readonly distillation?: Distillation | undefined
+  /** The logits, then the student's values of `distillation.features`. */
+  readonly student: readonly StudentOutput[]
   /** C×H×W. */
   readonly example: readonly number[]
   readonly batchSize: number
@@ -57,7 +77,7 @@ export class Objective {
 
   private constructor(options: ObjectiveOptions) {
     this.#options = options
-    this.#distillation = options.distillation && checked(options.distillation)
+    this.#distillation = options.distillation && checkDistillation(options.distillation)
     checkChoice('loss', options.loss ?? 'cross-entropy', ['cross-entropy', 'mean-squared'])
   }
 
@@ -66,11 +86,36 @@ export class Objective {
     const distillation = objective.#distillation
     if (distillation === undefined) return objective
     const names = distillation.features.map(({ teacher }) => teacher)
-    const graph = withOutputs(distillation.teacher, options.distillation?.logits, names)
+    const graph = withOpenBatch(withOutputs(distillation.teacher, options.distillation?.logits, names))
     objective.#input = singleInput(graph).name
     objective.#outputs = graph.outputs.map(({ name }) => name)
     objective.#teacher = await Session.create(graph, { threads: options.threads })
+    try {
+      await objective.#checkTeacher()
+    } catch (error) {
+      objective.close()
+      throw error
+    }
     return objective
+  }
+
+  /** Throws POLYADIC_SHAPE naming both values when one of the teacher's does not have as many elements as the student's. */
+  async #checkTeacher(): Promise<void> {
+    const { example, batchSize, student } = this.#options
+    const found = await this.#run(new Float32Array(batchSize * elementCount(example)))
+    for (const [i, name] of this.#outputs.entries()) {
+      const [own, dims] = [student[i], found[name]?.dims ?? []]
+      if (own === undefined || elementCount(own.dims) === elementCount(dims)) continue
+      const [what, choice] =
+        i === 0
+          ? ['logits', "distillation.logits names the teacher's, logits the student's"]
+          : ['features', '{ teacher, student } name them']
+      throw new PolyadicError(
+        'POLYADIC_SHAPE',
+        `distillation.${what}: the student's ${show(own.name)} is ${own.dims.join('×')}, the teacher's ${show(name)} ${dims.join('×')}, which it cannot be compared with; ${choice}`,
+        { subject: `distillation.${what}` }
+      )
+    }
   }
 
   /** Whether targets are values and not classes. */
@@ -122,18 +167,26 @@ export class Objective {
 
   /** The teacher's logits and feature maps. */
   async #ask(batch: FullBatch): Promise<Float32Array[]> {
-    const { example, batchSize } = this.#options
-    const outputs = await (this.#teacher as Session).run({ [this.#input]: floatTensor(batch.input, [batchSize, ...example]) })
+    const outputs = await this.#run(batch.input)
     return this.#outputs.map((name) => outputs[name]?.data as Float32Array)
+  }
+
+  #run(input: Float32Array): ReturnType<Session['run']> {
+    const { example, batchSize } = this.#options
+    return (this.#teacher as Session).run({ [this.#input]: floatTensor(input, [batchSize, ...example]) })
   }
 }
 
-function checked(distillation: Distillation): Exclude<ReturnType<typeof withDefaults>, undefined> {
+/** Defaults filled in. Throws POLYADIC_ARGUMENT for what is missing or out of range. */
+export function checkDistillation(distillation: Distillation): ReturnType<typeof withDefaults> {
+  checkRecord('distillation', distillation, 'an object with a teacher')
+  checkNames('distillation', distillation, distillationOptions)
   const { features = [] } = distillation
-  if (typeof distillation.teacher !== 'object' || distillation.teacher === null)
-    throw argumentError('distillation.teacher', 'a Graph', distillation.teacher)
-  if (!Array.isArray(features)) throw argumentError('distillation.features', 'an array of { teacher, student, weight }', features)
-  return withDefaults(distillation, features as readonly FeaturePair[])
+  checkForm(distillation.teacher, 'distillation.teacher')
+  const isPair = (pair: unknown): boolean => isRecord(pair) && isString(pair.teacher) && isString(pair.student ?? '')
+  checkArray('distillation.features', features, '{ teacher, student, weight }', isPair)
+  for (const pair of features) checkNames('distillation.features', pair, pairOptions)
+  return withDefaults(distillation, features)
 }
 
 function withDefaults(distillation: Distillation, features: readonly FeaturePair[]) {

@@ -1,7 +1,17 @@
+import {
+  checkArray,
+  checkFunction,
+  checkNames,
+  checkOptions as checkRecordOfOptions,
+  checkPath,
+  checkRecord,
+  isRecord,
+  type Names
+} from '../arguments.js'
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
 import type { Augment, Batches } from './batches.js'
 import type { TrainingEvent } from './loop.js'
-import type { Distillation, LossName } from './objective.js'
+import { checkDistillation, type Distillation, type LossName } from './objective.js'
 import type { NamePattern, ParameterGroup } from './parameters.js'
 import type { Plateau, Schedule, ScheduleName } from './schedule.js'
 
@@ -10,7 +20,11 @@ export interface CheckpointOptions {
   readonly path: string
   /** Steps between two of them; default 500. One more is written at every epoch's end and on an abort. */
   readonly everySteps?: number
-  /** Goes on from the file where there is one; with other data or options than it was made with, the result means nothing. Default false. */
+  /**
+   * Goes on from the file where there is one (`resumedFrom` in the result says where), and begins at the start where there is none. One made with another
+   * network, other first weights, data (as far as can be told without going through it), losses or teacher, or another `batchSize`, `seed` or
+   * `optimiser` is refused; rates, schedule, decay, `epochs` and the like may differ. Default false.
+   */
   readonly resume?: boolean
 }
 
@@ -89,6 +103,52 @@ export interface FineTuneOptions {
   readonly onAbort?: 'reject' | 'keep'
 }
 
+/** The names of all options. */
+export const fineTuneOptions: Names<FineTuneOptions> = {
+  train: true,
+  validation: true,
+  epochs: true,
+  steps: true,
+  stepsPerEpoch: true,
+  batchSize: true,
+  loss: true,
+  distillation: true,
+  optimiser: true,
+  learningRate: true,
+  momentum: true,
+  nesterov: true,
+  betas: true,
+  epsilon: true,
+  weightDecay: true,
+  decayBiases: true,
+  groups: true,
+  averageDecay: true,
+  clipNorm: true,
+  labelSmoothing: true,
+  schedule: true,
+  warmUp: true,
+  frozen: true,
+  batchNorm: true,
+  dropout: true,
+  sensitivity: true,
+  balance: true,
+  augment: true,
+  threads: true,
+  seed: true,
+  logits: true,
+  inputShape: true,
+  maxRollbacks: true,
+  spikeFactor: true,
+  checkpoint: true,
+  onProgress: true,
+  signal: true,
+  onAbort: true
+}
+
+const checkpointOptions: Names<CheckpointOptions> = { path: true, everySteps: true, resume: true }
+const groupOptions: Names<ParameterGroup> = { match: true, learningRate: true, weightDecay: true }
+const plateauOptions: Names<Plateau> = { factor: true, patience: true }
+
 export const fineTuneDefaults = {
   batchSize: 64,
   optimiser: 'sgd',
@@ -124,46 +184,58 @@ export function withDefaults(options: FineTuneOptions): WithDefaults {
 
 /** Throws POLYADIC_ARGUMENT for the first option that is wrong. */
 export function checkOptions(options: FineTuneOptions): void {
-  if (typeof options !== 'object' || options === null) throw argumentError('options', 'an object', options)
+  checkRecordOfOptions(options, fineTuneOptions)
   if (options.epochs === undefined && options.steps === undefined) throw argumentError('epochs', 'epochs or steps', undefined)
   for (const name of ['epochs', 'steps', 'stepsPerEpoch', 'batchSize', 'threads'] as const) {
     if (options[name] !== undefined) checkInteger(name, options[name], 1)
   }
-  for (const name of ['learningRate', 'weightDecay', 'clipNorm', 'epsilon', 'sensitivity'] as const) {
-    if (options[name] !== undefined) checkNumber(name, options[name], 0)
+  const all = withDefaults(options)
+  for (const name of ['learningRate', 'weightDecay', 'clipNorm', 'epsilon', 'sensitivity'] as const) checkNumber(name, all[name], 0)
+  for (const name of ['momentum', 'labelSmoothing'] as const) checkNumber(name, all[name], 0, 1)
+  for (const name of ['nesterov', 'decayBiases', 'dropout', 'balance'] as const) {
+    if (typeof all[name] !== 'boolean') throw argumentError(name, 'true or false', all[name])
   }
-  for (const name of ['momentum', 'labelSmoothing'] as const) checkNumber(name, options[name] ?? 0, 0, 1)
-  checkNumber('averageDecay', options.averageDecay ?? 0, 0, 1 - Number.EPSILON)
-  checkInteger('seed', options.seed ?? 0, 0, 0xffffffff)
-  checkInteger('maxRollbacks', options.maxRollbacks ?? 0, 0)
-  checkChoice('optimiser', options.optimiser ?? 'sgd', ['sgd', 'adamw'])
-  checkChoice('batchNorm', options.batchNorm ?? 'frozen', ['frozen', 'batch'])
-  checkChoice('onAbort', options.onAbort ?? 'reject', ['reject', 'keep'])
-  checkLists(options)
+  checkNumber('averageDecay', all.averageDecay, 0, 1 - Number.EPSILON)
+  checkInteger('seed', all.seed, 0, 0xffffffff)
+  checkInteger('maxRollbacks', all.maxRollbacks, 0)
+  checkChoice('optimiser', all.optimiser, ['sgd', 'adamw'])
+  checkChoice('batchNorm', all.batchNorm, ['frozen', 'batch'])
+  checkChoice('onAbort', all.onAbort ?? 'reject', ['reject', 'keep'])
+  checkStructured(all)
 }
 
-function checkLists({
-  spikeFactor = 2,
+function checkStructured({
+  spikeFactor,
   frozen = [],
   groups = [],
-  betas = [0, 0],
+  betas,
   checkpoint,
   augment,
   loss,
-  distillation
-}: FineTuneOptions): void {
+  distillation,
+  schedule
+}: WithDefaults): void {
   if (!(typeof spikeFactor === 'number' && spikeFactor >= 1)) throw argumentError('spikeFactor', 'a number of at least 1', spikeFactor)
   if (!Array.isArray(frozen)) throw argumentError('frozen', 'an array of names and regular expressions', frozen)
-  if (!Array.isArray(groups)) throw argumentError('groups', 'an array of { match, learningRate, weightDecay }', groups)
-  for (const group of groups as readonly ParameterGroup[]) {
+  checkArray('groups', groups, '{ match, learningRate, weightDecay }', isRecord)
+  for (const group of groups) {
+    checkNames('groups', group, groupOptions)
     if (!Array.isArray(group.match)) throw argumentError('groups.match', 'an array of names and regular expressions', group.match)
     checkNumber('groups.learningRate', group.learningRate ?? 1, 0)
     checkNumber('groups.weightDecay', group.weightDecay ?? 0, 0)
   }
+  if (!Array.isArray(betas) || betas.length !== 2) throw argumentError('betas', 'two numbers', betas)
   for (const beta of betas) checkNumber('betas', beta, 0, 1 - Number.EPSILON)
-  if (augment !== undefined && typeof augment !== 'function') throw argumentError('augment', 'a function of an example', augment)
+  if (typeof schedule !== 'string' && typeof schedule !== 'function') {
+    checkRecord('schedule', schedule, 'a name, a function or { factor, patience }')
+    checkNames('schedule', schedule, plateauOptions)
+  }
+  if (augment !== undefined) checkFunction('augment', augment)
+  if (distillation !== undefined) checkDistillation(distillation)
   if (loss === 'mean-squared' && distillation !== undefined) throw argumentError('loss', 'cross-entropy with distillation', loss)
   if (checkpoint === undefined) return
-  if (typeof checkpoint.path !== 'string' || checkpoint.path === '') throw argumentError('checkpoint.path', 'a path', checkpoint.path)
+  checkRecord('checkpoint', checkpoint, 'an object with a path')
+  checkNames('checkpoint', checkpoint, checkpointOptions)
+  checkPath('checkpoint.path', checkpoint.path)
   checkInteger('checkpoint.everySteps', checkpoint.everySteps ?? 1, 1)
 }

@@ -38,6 +38,8 @@ export function rateScales(
   groups: readonly ParameterGroup[] = []
 ): Float32Array {
   const scales = Float32Array.from(parameters, (parameter) => (parameter === undefined || parameter.role === 'statistics' ? 0 : 1))
+  if (scales.every((scale) => scale === 0))
+    throw new PolyadicError('POLYADIC_UNSUPPORTED', 'graph: there are no float32 weights in it to train', { subject: 'graph' })
   for (const { match, learningRate = 1 } of groups) {
     for (const index of matching('groups', match, parameters)) scales[index] = (scales[index] as number) * learningRate
   }

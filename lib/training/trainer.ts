@@ -9,9 +9,10 @@ import { type CompiledParameter, compile } from '../runtime/compile.js'
 import { firstWithoutGradient } from '../runtime/learning.js'
 import type { PlanSpec } from '../runtime/plan-spec.js'
 import { defaultThreads } from '../runtime/threads.js'
-import { elementCount, type Tensor } from '../tensor.js'
+import { elementCount, isFloating } from '../tensor.js'
 import { exampleDims, singleInput, withOpenBatch, withOutputs } from './network.js'
 import { type NamePattern, type ParameterGroup, type ParameterSource, type ParameterSources, rateScales } from './parameters.js'
+import type { StudentOutput } from './objective.js'
 import { sensitivities } from './sensitivity.js'
 
 /** What has to be said to make a network trainable. */
@@ -41,11 +42,13 @@ export interface Training {
   /** C×H×W. */
   readonly example: readonly number[]
   readonly classes: number
+  /** The logits, then `features`. */
+  readonly outputs: readonly StudentOutput[]
   /** Elements of an example's output 0. */
   readonly outputSize: number
   /** How many inputs the plan has: all are the same batch (read in several shapes). */
   readonly planInputs: number
-  /** Initializers that hold weights but keep their values, because the plan only has values computed from them. */
+  /** Initializers that hold weights but keep their values: of another type than float32, or such that the plan only has values computed from them. */
   readonly untrained: readonly string[]
 }
 
@@ -60,6 +63,8 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
   const inputShapes = { [input.name]: [batchSize, ...example] }
   const compiled = compile(network, { training: true, threads, inputShapes, batchStatistics, dropout })
   const parameters = parameterSources(graph, compiled)
+  const untrained = untrainedWeights(network, parameters)
+  checkTypes(network, parameters, untrained)
   const rateScale = rateScales(parameters, shape.frozen, shape.groups)
   const spec = {
     ...compiled.spec,
@@ -75,9 +80,10 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
     rateScale,
     example,
     classes: outputDims[1] ?? 0,
+    outputs: compiled.outputs,
     outputSize: elementCount(outputDims.slice(1)),
     planInputs: spec.inputs.length,
-    untrained: untrainedWeights(network, parameters)
+    untrained
   }
 }
 
@@ -114,15 +120,43 @@ function parameterSources(
 
 function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] {
   const trained = new Set(parameters.flatMap((parameter) => parameter?.initializers ?? []))
+  const sources = constantSources(graph)
   const weights = graph.nodes.flatMap((node) => {
     if (calledFunction(graph, node) !== undefined) return []
     const { operator } = operatorOf(node, graph.opsets)
-    return (operator.parameters ?? []).map((index) => node.inputs[index] ?? '')
+    return (operator.parameters ?? []).flatMap((index) => sources.get(node.inputs[index] ?? '') ?? [])
   })
   // A number without dimensions is a constant of a formula.
-  const isWeight = ({ dtype, dims }: Tensor): boolean => dtype === 'float32' && dims.length > 0
-  return [...new Set(weights)].filter((name) => {
-    const tensor = graph.initializers.get(name)
-    return tensor !== undefined && isWeight(tensor) && !trained.has(name)
-  })
+  const hasDims = (name: string): boolean => (graph.initializers.get(name)?.dims.length ?? 0) > 0
+  return [...new Set(weights)].filter((name) => hasDims(name) && !trained.has(name))
+}
+
+/**
+ * By value that follows from initializers alone: those among them that look like weights, which it is or is computed from (by a Cast, a Transpose, a
+ * DequantizeLinear).
+ */
+function constantSources(graph: Graph): ReadonlyMap<string, readonly string[]> {
+  const sources = new Map<string, readonly string[]>()
+  for (const [name, { dtype, data }] of graph.initializers) {
+    const isQuantised = (dtype === 'int8' || dtype === 'uint8') && data.length > 1
+    sources.set(name, isFloating(dtype) || isQuantised ? [name] : [])
+  }
+  for (const { opType, inputs, outputs } of graph.nodes) {
+    const found = inputs.filter((name) => name !== '').map((name) => sources.get(name))
+    if (found.some((some) => some === undefined) || (found.length === 0 && opType !== 'Constant')) continue
+    // A scalar on the way, such as an epsilon or a scale, is no weight.
+    const weights = found.flatMap((some) => some ?? []).filter((name) => (graph.initializers.get(name)?.data.length ?? 0) > 1)
+    for (const name of outputs) sources.set(name, weights)
+  }
+  return sources
+}
+
+/** Throws POLYADIC_UNSUPPORTED for a network whose weights are all of another type than training computes in. */
+function checkTypes(graph: Graph, parameters: ParameterSources, untrained: readonly string[]): void {
+  if (parameters.some((parameter) => parameter !== undefined && parameter.role !== 'statistics')) return
+  const types = new Set(untrained.map((name) => graph.initializers.get(name)?.dtype).filter((dtype) => dtype !== 'float32'))
+  if (types.size === 0) return
+  const what = `there are no float32 weights in it to train: ${untrained.slice(0, 3).map(show).join(', ')}${untrained.length > 3 ? ' and others' : ''}`
+  const message = `graph: ${what} ${untrained.length > 1 ? 'are' : 'is'} ${[...types].join(', ')}, and training is in float32; export the network in float32`
+  throw new PolyadicError('POLYADIC_UNSUPPORTED', message, { subject: 'graph' })
 }

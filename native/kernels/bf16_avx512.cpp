@@ -151,7 +151,7 @@ void pool(const Bf16PoolArgs& given) {
     for (std::int64_t r = 0; r < args.rows; ++r) {
       const From* in = src + r * args.src_row;
       for (std::int64_t c = 0; c < args.columns; ++c, in += args.src_column)
-        value = args.maximum ? _mm512_max_ps(load(in), value) : _mm512_add_ps(value, load(in));
+        value = args.maximum ? max_or_nan(load(in), value) : _mm512_add_ps(value, load(in));
     }
     store(dst, args.maximum ? value : _mm512_div_ps(value, count));
   }

@@ -31,6 +31,11 @@ inline void store(Bf16* to, __m512 value) {
 // The sum comes second: where it is NaN, the vector maximum gives it back.
 inline __m512 relu(__m512 sum) { return _mm512_max_ps(_mm512_setzero_ps(), sum); }
 
+// NaN where either is.
+inline __m512 max_or_nan(__m512 a, __m512 b) {
+  return _mm512_mask_max_ps(a, _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a, b);
+}
+
 template <class T>
 inline void tile_store(const Bf16Target& args, int pixel, int block, __m512 sum) {
   T* dst = static_cast<T*>(args.dst[pixel]) + args.dst_offset + block * args.dst_block;

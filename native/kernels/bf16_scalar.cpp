@@ -45,6 +45,7 @@ inline float dot(float sum, const Bf16* a, const Bf16* b) {
 
 // As the vector maximum: where one is NaN, the second.
 inline float larger(float a, float b) { return a > b ? a : b; }
+inline float larger_or_nan(float a, float b) { return a > b || a != a ? a : b; }
 
 inline float load(const void* from, std::ptrdiff_t at, bool half) {
   return half ? widened(static_cast<const Bf16*>(from)[at]) : static_cast<const float*>(from)[at];
@@ -128,7 +129,7 @@ void pool(const Bf16PoolArgs& args) {
       for (std::int64_t r = 0; r < args.rows; ++r) {
         for (std::int64_t c = 0; c < args.columns; ++c) {
           const float one = load(args.src, x * args.src_step + r * args.src_row + c * args.src_column + lane, FromHalf);
-          value = args.maximum ? larger(one, value) : value + one;
+          value = args.maximum ? larger_or_nan(one, value) : value + one;
         }
       }
       store(args.dst, x * args.block + lane, ToHalf, args.maximum ? value : value / args.count);

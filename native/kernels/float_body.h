@@ -18,8 +18,8 @@ inline Vec tile_begin(const TileArgs& args, int pixel, int block, int blocks) {
 // Stores a finished block.
 inline void tile_store(const TileArgs& args, int pixel, int block, Vec sum) {
   float* dst = args.dst[pixel] + args.dst_offset + block * args.dst_block;
-  // The sum comes second: where it is NaN, the vector maximum gives it back.
   if (args.flags & polyadic::kMaxDst) sum = max(Vec::load(dst), sum);
+  // The sum comes second: where it is NaN, the vector maximum gives it back.
   if (args.flags & polyadic::kRelu) sum = max(Vec::zero(), sum);
   sum.store(dst);
 }

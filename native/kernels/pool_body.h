@@ -22,10 +22,9 @@ void pool_windows(const polyadic::PoolArgs& given) {
   const polyadic::PoolArgs args = given;
   const float* x = args.x;
   for (std::int64_t w = 0; w < args.windows; ++w, x += args.x_window) {
-    // The new one comes first: where it is NaN, the vector maximum gives back the other.
     Vec result = Maximum ? Vec::broadcast(-INFINITY) : Vec::zero();
     each_of_window<Size>(args, [&](std::ptrdiff_t at, std::ptrdiff_t) {
-      result = Maximum ? max(Vec::load(x + at), result) : result + Vec::load(x + at);
+      result = Maximum ? max_or_nan(Vec::load(x + at), result) : result + Vec::load(x + at);
     });
     (Maximum ? result : result * Vec::broadcast(args.scale)).store(args.y + w * Vec::kLanes);
   }

@@ -22,7 +22,7 @@ struct PoolArgs {
 };
 
 struct PoolKernels {
-  // y[w][l] = max over the window, −∞ of none and NaN never; or scale·Σ over it
+  // y[w][l] = max over the window, −∞ of none and NaN of any NaN; or scale·Σ over it
   void (*maximum)(const PoolArgs& args);
   void (*average)(const PoolArgs& args);
   // To the window's first maximum, and to all of it evenly.

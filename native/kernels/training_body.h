@@ -98,7 +98,7 @@ void maxout(const polyadic::MaxoutArgs& args) {
       float best = x[args.pieces[l]];
       for (std::int64_t j = 1; j < args.count; ++j) {
         const float other = x[args.pieces[j * kLanes + l]];
-        best = best < other ? other : best;
+        best = other > best || other != other ? other : best;
       }
       y[l] = best;
     }
@@ -154,8 +154,7 @@ void maxout_blocks(const polyadic::MaxoutBlocksArgs& given) {
   const polyadic::MaxoutBlocksArgs args = given;
   for (std::int64_t p = 0; p < args.pixels * kLanes; p += kLanes) {
     Vec best = Vec::load(args.x + p);
-    // What comes second is kept where it is NaN.
-    for (std::int64_t j = 1; j < args.count; ++j) best = max(best, Vec::load(args.x + p + j * args.x_piece));
+    for (std::int64_t j = 1; j < args.count; ++j) best = max_or_nan(best, Vec::load(args.x + p + j * args.x_piece));
     best.store(args.y + p);
   }
 }

@@ -22,8 +22,14 @@ inline Vec fma(Vec a, Vec b, Vec c) {
   return c;
 }
 
+// Where one is NaN or both are equal: b, as vector instructions have it.
 inline Vec max(Vec a, Vec b) {
   for (int i = 0; i < Vec::kLanes; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+// NaN where either is.
+inline Vec max_or_nan(Vec a, Vec b) {
+  for (int i = 0; i < Vec::kLanes; ++i) a.v[i] = a.v[i] > b.v[i] || a.v[i] != a.v[i] ? a.v[i] : b.v[i];
   return a;
 }
 

@@ -25,7 +25,8 @@ void map_gradient(const float* x, const float* y, const float* dy, float* dx, st
 
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
-float hard_sigmoid(float x, float alpha, float beta) { return std::min(1.0f, std::max(0.0f, alpha * x + beta)); }
+// Of min and max the first argument stays where it is NaN.
+float hard_sigmoid(float x, float alpha, float beta) { return std::min(std::max(alpha * x + beta, 0.0f), 1.0f); }
 
 float elu(float x, float alpha) { return x < 0 ? alpha * std::expm1(x) : x; }
 

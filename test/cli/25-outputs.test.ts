@@ -4,6 +4,7 @@ import { link, open, readFile, symlink } from 'node:fs/promises'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { readNpy, writeNpy } from '../../lib/formats/npy.js'
+import { readNpz, writeNpz } from '../../lib/formats/npz.js'
 import type { Graph } from '../../lib/graph/graph.js'
 import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
@@ -55,6 +56,49 @@ t.test('run: outputs of any numeric type', async (t) => {
     t.match(text.stdout, /y: 2×3/)
     t.equal((await readNpy(file('y.npy'))).dtype, name)
   }
+})
+
+/** Gives the sum and the difference of its inputs. */
+const twoEach: Graph = makeGraph({
+  name: 'two',
+  inputs: ['a', 'b'].map((name) => ({ name, dtype: 'float32', dims: ['N', 2] })),
+  outputs: ['sum', 'difference'].map((name) => ({ name, dtype: 'float32', dims: ['N', 2] })),
+  nodes: [
+    makeNode({ name: 'add', opType: 'Add', inputs: ['a', 'b'], outputs: ['sum'] }),
+    makeNode({ name: 'sub', opType: 'Sub', inputs: ['a', 'b'], outputs: ['difference'] })
+  ]
+})
+
+t.test('run: all outputs by their names, inputs of one file', async (t) => {
+  const two = file('two.onnx')
+  await writeOnnx(twoEach, two)
+  const [a, b] = [floatTensor(Float32Array.of(5, 7), [1, 2]), floatTensor(Float32Array.of(2, 3), [1, 2])]
+  await writeNpz(file('both.npz'), { a, b, other: a })
+  const { code, stderr, stdout } = await polyadic('run', two, '--input', file('both.npz'), '-o', file('out.npz'))
+  t.equal(code, 0, stderr)
+  t.match(stdout, /sum: 1×2\n\ndifference: 1×2/)
+  t.same(await readNpz(file('out.npz')), {
+    sum: floatTensor(Float32Array.of(7, 10), [1, 2]),
+    difference: floatTensor(Float32Array.of(3, 4), [1, 2])
+  })
+  const one = await polyadic('run', two, '--input', file('both.npz'), '-o', file('out.npy'))
+  t.equal(one.code, 2)
+  t.match(one.stderr, /2 outputs \("sum", "difference"\): give a file name that ends in \.npz/)
+  await writeNpz(file('one.npz'), { anything: floatTensor(new Float32Array(64), [1, 1, 8, 8]) })
+  for (const input of [file('one.npz'), `image=${file('one.npz')}`])
+    t.equal((await polyadic('run', file('model.onnx'), '--input', input, '-o', file('out.npy'))).code, 0, input)
+  await writeNpz(file('strange.npz'), { c: a, d: b })
+  const strange = await polyadic('run', two, '--input', file('strange.npz'))
+  t.equal(strange.code, 2)
+  t.match(strange.stderr, /strange\.npz" holds "c", "d", expected an array for "a", "b"/)
+})
+
+t.test('run: doubles are what NumPy makes, and are converted', async (t) => {
+  await writeNpy(file('doubles.npy'), { dtype: 'float64', dims: [1, 1, 8, 8], data: new Float64Array(64) })
+  const { code, stderr, stdout } = await polyadic('run', file('model.onnx'), '--input', file('doubles.npy'))
+  t.equal(code, 0, stderr)
+  t.match(stderr, /doubles\.npy": float64, converted to float32\n/)
+  t.match(stdout, /probabilities: 1×4/)
 })
 
 /** Refused at once, as a mistake in the command line, and nothing is touched. */

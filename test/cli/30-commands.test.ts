@@ -114,11 +114,15 @@ t.test('finetune towards a teacher, with options of all kinds; a checkpoint give
   const run = (...rest: string[]) => polyadic(...all, ...others, '--checkpoint', file('checkpoint'), '--json', ...rest)
   const relu1 = (await readOnnx(file('small.onnx'))).nodes.find(({ name }) => name === 'relu1')?.outputs[0] as string
   others[3] = `${relu1}=${relu1}`
-  const first = await run('-o', file('distilled.onnx'))
+  const first = await run('-o', file('distilled.onnx'), '--resume')
   t.equal(first.code, 0, first.stderr)
+  t.match(first.stderr, /there is no checkpoint ".*checkpoint" yet: training begins at the start/)
+  t.equal(JSON.parse(first.stdout).resumed_from_step, null)
   const again = await run('-o', file('resumed.onnx'), '--resume')
   t.equal(again.code, 0, again.stderr)
+  t.match(again.stderr, /going on from the checkpoint ".*checkpoint"/)
   t.equal(JSON.parse(again.stdout).steps, JSON.parse(first.stdout).steps)
+  t.equal(JSON.parse(again.stdout).resumed_from_step, JSON.parse(first.stdout).steps)
   t.strictSame(await readFile(file('resumed.onnx')), await readFile(file('distilled.onnx')))
   const frozen = await polyadic(
     'finetune',
@@ -214,4 +218,12 @@ t.test('--precision: what was used is told, weights are stored as asked', async 
   t.equal(code, 0, stderr)
   const { initializers } = await readOnnx(file('half.onnx'))
   t.equal([...initializers.values()].filter(({ dtype }) => dtype === 'bfloat16').length, 5)
+  const tune = ['finetune', file('half.onnx'), '--data', file('data'), '--steps', '2', '--batch', '16', '-o', file('again.onnx')]
+  const halves = async (...more: string[]): Promise<number> => {
+    const done = await polyadic(...tune, ...more)
+    t.equal(done.code, 0, done.stderr)
+    return [...(await readOnnx(file('again.onnx'))).initializers.values()].filter(({ dtype }) => dtype === 'bfloat16').length
+  }
+  t.equal(await halves(), 0, 'what was trained is float32')
+  t.equal(await halves('--weights', 'bfloat16'), 5, 'unless it is asked for')
 })

@@ -7,6 +7,7 @@ import { makeNode } from '../../lib/graph/rewrite.js'
 import type { Graph } from '../../lib/graph/graph.js'
 import { int, NetworkBuilder } from '../helpers/network-builder.js'
 import { polyadic } from '../helpers/cli.js'
+import { openNetwork, smallNetwork } from '../helpers/networks.js'
 
 /** block/conv1 → BatchNormalization → an operator of another domain → block/conv2 → Flatten → head, with a weight in a Constant node. */
 function network(): Graph {
@@ -90,7 +91,14 @@ t.test('compress: patterns, parts of the outputs, full rank, folded normalisatio
   )
   const blocks = await run('--rank', 'block/*=4')
   t.strictSame(blocks.layers.map(({ name }) => name).sort(), ['block/conv1', 'block/conv2'])
+  const bounded = await run('--rank', 'head=error=0.7', '--rank', 'block/*=error=0.8', '--when-slower', 'keep')
+  t.equal(bounded.code, 0, bounded.stderr)
+  const head = bounded.layers.find(({ name }) => name === 'head') as { requestedError?: number; relativeError: number } | undefined
+  t.equal(head?.requestedError, 0.7)
+  t.ok((head?.relativeError ?? 1) <= 0.7)
   for (const [args, message] of [
+    [['--rank', 'head=error=0'], /error=0\.2 and full will do too/],
+    [['--rank', 'head=error='], /positive integer/],
     [['--rank', 'nothing*=4'], /no layer fits "nothing\*"/],
     [['--rank', '*=1000000'], /gets smaller/],
     [['--rank', 'nope=C/2'], /needs the name of a layer/],
@@ -102,4 +110,52 @@ t.test('compress: patterns, parts of the outputs, full rank, folded normalisatio
     t.equal(code, 2, args.join(' '))
     t.match(stderr, message)
   }
+})
+
+/** Compresses a network, without keeping any layer. */
+async function compressed(network: Graph, ...args: string[]) {
+  const folder = t.testdir()
+  const file = join(folder, 'm.onnx')
+  await writeFile(file, encodeOnnx(network))
+  return polyadic('compress', file, '-o', join(folder, 'out.onnx'), '--max-iterations', '3', ...args)
+}
+
+t.test('a name of no layer: those like it', async (t) => {
+  const swapped = await compressed(smallNetwork(), '--rank', 'cnov2=4')
+  t.equal(swapped.code, 1)
+  t.match(swapped.stderr, /--rank: "cnov2" names no layer; did you mean "conv2"\?.*POLYADIC_ARGUMENT/)
+  const far = await compressed(smallNetwork(), '--rank', 'head=4')
+  t.match(far.stderr, /"head" names no layer: there are "conv1", "conv2" \(POLYADIC_ARGUMENT\)/)
+  t.match(await compressed(smallNetwork(), '--rank', 'c2=4', '--when-slower', 'replace'), { code: 0 }, 'by its output')
+})
+
+t.test('compress says what somebody may not expect', async (t) => {
+  const open = await compressed(openNetwork(), '--rank', 'conv2=2')
+  t.equal(open.code, 0, open.stderr)
+  t.match(
+    open.stdout,
+    /not timed, and replaced whether that is faster on this CPU or not: conv2; input "image" .*--shape image=1x3x224x224/
+  )
+  const asked = await compressed(openNetwork(), '--rank', 'conv2=2', '--when-slower', 'replace')
+  t.notMatch(asked.stdout, /not timed/)
+  const large = await compressed(smallNetwork(), '--rank', 'conv1=500', '--when-slower', 'replace')
+  t.match(large.stdout, /parameters +1228 → 1282 \(1\.04× more\)/)
+  t.match(large.stdout, /multiply-adds .* more\)/)
+  t.match(large.stdout, /conv1: rank 9 instead of 500, which is exact/)
+  t.match(large.stdout, /conv1: more multiply-adds than before at this rank/)
+  t.match(large.stdout, /conv1: more parameters than before at this rank/)
+})
+
+t.test('compress says who else uses the weights of a layer', async (t) => {
+  const { nodes, ...rest } = openNetwork()
+  const conv = (name: string, output: string): Graph['nodes'][number] =>
+    makeNode({ name, opType: 'Conv', inputs: ['image', 'w1'], outputs: [output], attributes: { kernel_shape: [3, 3] } })
+  const sum = makeNode({ name: 'sum', opType: 'Add', inputs: ['c1', 'd1'], outputs: ['both'] })
+  const relu = makeNode({ name: 'relu1', opType: 'Relu', inputs: ['both'], outputs: ['r1'] })
+  const shared = { ...rest, nodes: [conv('conv1', 'c1'), conv('again', 'd1'), sum, relu, ...nodes.slice(2)] }
+  const one = await compressed(shared, '--rank', 'conv1=2', '--when-slower', 'replace')
+  t.match(one.stdout, /conv1: its weights "w1" are those of again, too, and stay in the network for it/)
+  t.match(one.stdout, /parameters .* more\)/)
+  const both = await compressed(shared, '--rank', 'conv1=2', '--rank', 'again=2', '--when-slower', 'replace')
+  t.match(both.stdout, /conv1 shared its weights "w1" with again: now each has its own/)
 })

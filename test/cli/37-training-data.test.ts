@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { readNpy, writeNpy } from '../../lib/formats/npy.js'
@@ -83,10 +83,18 @@ t.test('images in a folder a class', async (t) => {
   t.ok(result.validation_accuracy_after > 90, JSON.stringify(result))
   t.ok(result.test_accuracy > 90, JSON.stringify(result))
   t.strictSame((await run()).result.validation_loss_after, result.validation_loss_after, 'shuffled by the seed')
+  await rename(file('images', 'validation'), file('images', 'val'))
+  const renamed = await run()
+  t.equal(renamed.code, 0, renamed.stderr)
+  t.match(renamed.stderr, /48 examples to train on, 16 for validation \(".*images\/val"\), 16 for the test/)
+  await rename(file('images', 'val'), file('images', 'validation'))
   t.match((await finetune('images', '--std', '0')).stderr, /std.*positive/)
   t.match((await finetune('images', '--mean', '1,2')).stderr, /mean.*one a channel/)
   await rm(file('images', 'validation', 'quadrant 3'), { recursive: true })
   t.match((await finetune('images')).stderr, /validation.*expected the classes of the training set/)
+  for (const part of ['train', 'test']) await rm(file('images', part, 'quadrant 3'), { recursive: true })
+  const fewer = await finetune('images')
+  t.match(fewer, { code: 1, stderr: /images": 3 folders of classes \(quadrant 0, quadrant 1, quadrant 2\), the network has 4 classes/ })
   await rm(file('images', 'validation'), { recursive: true })
   t.match((await finetune('images')).stderr, /validation.*cannot be read/)
 })

@@ -91,3 +91,14 @@ register('data:text/javascript,' + encodeURIComponent(\`export function resolve(
   t.match(hidden.stderr, /a chart as PNG needs the package sharp: npm install sharp, or a name that ends in \.svg/)
   t.notOk(existsSync(file('none.npz')), 'nothing was written')
 })
+
+t.test('an output never takes the place of a file that is read', async (t) => {
+  await writeNpz(file('start.npz'), Object.fromEntries(known.map(({ data, dims }, n) => [`factor_${n}`, { dtype: 'float64', dims, data }])))
+  const before = await readFile(file('start.npz'))
+  const { code, stderr } = await polyadic(
+    ...['cpd', file('tensor.npy'), '--rank', '2', '--factors', file('start.npz'), '-o', file('start.npz')]
+  )
+  t.equal(code, 2)
+  t.match(stderr, /--output: expected a file of its own, got .*start.npz", which is also an input/)
+  t.ok((await readFile(file('start.npz'))).equals(before))
+})

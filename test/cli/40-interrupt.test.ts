@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
@@ -12,8 +13,14 @@ await writeOnnx(smallNetwork(128), file('model.onnx'))
 await writeQuadrants(file('data'), 2000)
 
 const longRuns = {
-  compress: ['--rank', 'conv2=60', '--tolerance', '0', '--max-iterations', '1000000'],
+  compress: ['--rank', 'conv2=60', '--when-slower', 'replace', '--tolerance', '0', '--max-iterations', '1000000'],
   finetune: ['--data', file('data'), '--epochs', '100000']
+}
+
+/** Until it is in the middle of its work: it has told its progress. */
+async function working({ stderr }: ChildProcess): Promise<void> {
+  let text = ''
+  while (stderr !== null && !/fine-tuning|decomposing/.test(text)) text += (await once(stderr, 'data')).join('')
 }
 
 for (const [command, args] of Object.entries(longRuns)) {
@@ -23,8 +30,7 @@ for (const [command, args] of Object.entries(longRuns)) {
   ] as const) {
     t.test(`${signal} ends ${command} with ${code} and leaves nothing`, async (t) => {
       const { child, finished } = start([command, file('model.onnx'), ...args, '-o', file('out.onnx')])
-      // The first progress line: it is in the middle of its work.
-      if (child.stderr) await once(child.stderr, 'data')
+      await working(child)
       child.kill(signal)
       const run = await finished
       t.equal(run.code, code, run.stderr)
@@ -38,7 +44,7 @@ t.test('an interruption names the checkpoint that it has left', async (t) => {
   const checkpoint = file('ck')
   const args = ['finetune', file('model.onnx'), ...longRuns.finetune, '-o', file('out.onnx'), '--checkpoint', checkpoint]
   const { child, finished } = start(args)
-  if (child.stderr) await once(child.stderr, 'data')
+  await working(child)
   child.kill('SIGTERM')
   const run = await finished
   t.equal(run.code, 143, run.stderr)

@@ -420,3 +420,21 @@ t.test('bad arguments are named', async (t) => {
   await t.rejects(cpd(tensor, null as unknown as CpdOptions), { code: 'POLYADIC_ARGUMENT', subject: 'options' })
   t.throws(() => reconstruct([]), { code: 'POLYADIC_ARGUMENT' })
 })
+
+t.test('what onProgress throws ends the decomposition', async (t) => {
+  const tensor = { dtype: 'float64', dims: [12, 12, 12], data: randomArray(12 ** 3, 1) } as const
+  const mine = { reason: 'mine' }
+  let calls = 0
+  const onProgress = (): void => {
+    calls++
+    throw mine
+  }
+  const before = performance.now()
+  const endless = { rank: 20, maxIterations: 10_000_000, tolerance: 0, onProgress }
+  t.equal(await cpd(tensor, endless).catch((error: unknown) => error), mine)
+  t.equal(calls, 1, 'it is not called again')
+  t.ok(performance.now() - before < 60_000, 'and nothing is computed to its end')
+  const signal = new AbortController().signal
+  t.equal(await cpd(tensor, { ...endless, signal }).catch((error: unknown) => error), mine)
+  t.equal(await cpd(tensor, { ...endless, rank: { error: 0.01 } }).catch((error: unknown) => error), mine)
+})

@@ -1,6 +1,8 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { deflateRawSync } from 'node:zlib'
 import t from 'tap'
-import { decodeNpz, encodeNpz } from '../../lib/formats/npz.js'
+import { decodeNpz, encodeNpz, readNpz, writeNpz } from '../../lib/formats/npz.js'
 import { floatTensor, type Tensor } from '../../lib/tensor.js'
 
 const arrays: Record<string, Tensor> = {
@@ -48,3 +50,40 @@ t.test('every truncation and every damaged byte is an error or the same arrays, 
   }
   t.ok(refused > 100, 'the checksum sees what the structure does not')
 })
+
+t.test('files: the same arrays, the same errors, and turns of the event loop between', async (t) => {
+  const folder = t.testdir()
+  const file = path.join(folder, 'a.npz')
+  await writeNpz(file, arrays)
+  t.ok((await readFile(file)).equals(encodeNpz(arrays)))
+  t.strictSame(await readNpz(file), arrays)
+  await writeFile(file, compressed())
+  t.strictSame(await readNpz(file), { a: arrays.factor_0 })
+  const whole = Buffer.from(encodeNpz({ a: arrays.factor_0 as Tensor }))
+  for (let i = 0; i < whole.length; i += 3) {
+    const damaged = Buffer.from(whole)
+    damaged[i]! ^= 0xff
+    const expected = outcome(() => decodeNpz(damaged, file))
+    await writeFile(file, damaged)
+    t.strictSame(await readNpz(file).catch((error: Error) => error.message), expected, `byte ${i}`)
+    await writeFile(file, whole.subarray(0, i))
+    t.match(await readNpz(file).catch((error: unknown) => error), { code: 'POLYADIC_FORMAT' }, `cut at ${i}`)
+  }
+  // 96 MiB, summed up in pieces.
+  const large = { large: floatTensor(new Float32Array(3 * 2 ** 23), [3 * 2 ** 23]) }
+  for (const work of [() => writeNpz(file, large), () => readNpz(file)]) {
+    let turns = 0
+    const counting = setInterval(() => turns++, 0)
+    await work()
+    clearInterval(counting)
+    t.ok(turns >= 3, `${turns} turns`)
+  }
+})
+
+function outcome(call: () => unknown): unknown {
+  try {
+    return call()
+  } catch (error) {
+    return (error as Error).message
+  }
+}

@@ -48,6 +48,26 @@ export function smallNetwork(channels = 8): Graph {
   })
 }
 
+/** Two convolutions over N×3×h×w, of any height and width, and their mean: four classes. */
+export function openNetwork(input = 'image'): Graph {
+  return makeGraph({
+    name: 'open',
+    inputs: [{ name: input, dtype: 'float32', dims: ['N', 3, 'h', 'w'] }],
+    outputs: [{ name: 'logits', dtype: 'float32', dims: ['N', 4] }],
+    initializers: new Map([
+      ['w1', weights([8, 3, 3, 3], 1)],
+      ['w2', weights([4, 8, 3, 3], 2)]
+    ]),
+    nodes: [
+      makeNode({ name: 'conv1', opType: 'Conv', inputs: [input, 'w1'], outputs: ['c1'], attributes: { kernel_shape: [3, 3] } }),
+      makeNode({ name: 'relu1', opType: 'Relu', inputs: ['c1'], outputs: ['r1'] }),
+      makeNode({ name: 'conv2', opType: 'Conv', inputs: ['r1', 'w2'], outputs: ['c2'], attributes: { kernel_shape: [3, 3] } }),
+      makeNode({ name: 'mean', opType: 'GlobalAveragePool', inputs: ['c2'], outputs: ['m'] }),
+      makeNode({ name: 'flatten', opType: 'Flatten', inputs: ['m'], outputs: ['logits'], attributes: { axis: int(1) } })
+    ]
+  })
+}
+
 /** conv1, conv2 and conv3 over N×1×8×8 with four classes, named as in the README. */
 export function threeLayerNetwork(): Graph {
   const conv = (name: string, input: string, size: number): Node =>

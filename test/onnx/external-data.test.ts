@@ -84,6 +84,22 @@ t.test('nothing outside of the folder is read', async (t) => {
   }
 })
 
+t.test('a cache of links to files that lie side by side elsewhere, as the Hugging Face hub makes it', async (t) => {
+  const root = t.testdir({ blobs: {}, snapshots: { one: { onnx: {} } }, secret: '12345678' })
+  const [blobs, snapshot] = [join(root, 'blobs'), join(root, 'snapshots', 'one', 'onnx')]
+  await writeFile(join(blobs, 'a1'), model(external({ location: 'model.onnx_data' })))
+  await writeFile(join(blobs, 'b2'), rawFloats(3, 4))
+  await symlink(join('..', '..', '..', 'blobs', 'a1'), join(snapshot, 'model.onnx'))
+  await symlink(join('..', '..', '..', 'blobs', 'b2'), join(snapshot, 'model.onnx_data'))
+  t.same((await readOnnx(join(snapshot, 'model.onnx'))).initializers.get('b')?.data, Float32Array.of(3, 4))
+  await writeFile(join(blobs, 'a1'), model(external({ location: 'other' })))
+  await symlink(join('..', '..', '..', 'secret'), join(snapshot, 'other'))
+  t.match(await rejectionOf(readOnnx(join(snapshot, 'model.onnx'))), {
+    code: 'POLYADIC_FORMAT',
+    message: /leads out.*a copy or a hard link/
+  })
+})
+
 t.test('symbolic links out of the folder are refused, those within are followed', async (t) => {
   const folder = await makeFolder(t, external({ location: 'link.bin' }))
   await symlink(join('..', 'secret.bin'), join(folder, 'link.bin'))

@@ -1,6 +1,9 @@
 import t from 'tap'
 import { int } from '../../lib/graph/rewrite.js'
 import { cost } from '../../lib/operators/cost.js'
+import type { ValueInfo } from '../../lib/graph/graph.js'
+import { halfWeights } from '../../lib/replacement/half-weights.js'
+import { fromFloat32 } from '../../lib/tensor.js'
 import { charNet } from '../helpers/charnet.js'
 import { NetworkBuilder } from '../helpers/network-builder.js'
 
@@ -23,6 +26,24 @@ void t.test("CharNet costs what the paper's architecture does", (t) => {
   t.equal(macs, 35_956_736)
   t.equal(parameters, 2_621_024 + 96 + 128 + 512 + 144)
   t.equal(cost(charNet(), { patches: [64, 1, 24, 24] }).macs, 64 * macs)
+  t.end()
+})
+
+void t.test('weights of every floating-point type count, those behind a Cast as well', (t) => {
+  const float32 = charNet()
+  const { macs, parameters } = cost(float32)
+  for (const type of ['float64', 'float16', 'bfloat16'] as const) {
+    const initializers = new Map(
+      [...float32.initializers].map(([name, tensor]) => [
+        name,
+        tensor.dtype === 'float32' ? fromFloat32(tensor.data as Float32Array, tensor.dims, type) : tensor
+      ])
+    )
+    const typed = ({ dtype, ...value }: ValueInfo) => ({ ...value, dtype: dtype === 'float32' ? type : dtype })
+    const graph = { ...float32, initializers, inputs: float32.inputs.map(typed), outputs: float32.outputs.map(typed) }
+    t.match(cost({ ...graph, valueInfo: [] }), { macs, parameters }, type)
+  }
+  t.match(cost(halfWeights(float32, 'float16')), { macs, parameters })
   t.end()
 })
 

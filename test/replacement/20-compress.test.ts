@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
-import { type CompressOptions, type CompressProgress, compressWith } from '../../lib/replacement/compress.js'
+import { compress, compressWith } from '../../lib/replacement/compress.js'
+import type { CompressOptions, CompressProgress } from '../../lib/replacement/options.js'
 import type { Decomposition, Solve } from '../../lib/replacement/decompose.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { runConvChain } from '../helpers/reference-conv.js'
@@ -154,7 +155,7 @@ t.test('errors name the layer, and nothing is computed before all are checked', 
       { code: 'POLYADIC_ARGUMENT', message: /"nope" names no layer; the network's Conv, Gemm and MatMul layers are conv/ }
     ],
     [base, {}, { code: 'POLYADIC_ARGUMENT', subject: 'layers' }],
-    [base, { conv: 0 }, { code: 'POLYADIC_ARGUMENT', message: /conv.*at least 1, got 0/ }],
+    [base, { conv: 0 }, { code: 'POLYADIC_ARGUMENT', message: /conv.*at least 1.*got 0/ }],
     [base, { conv: NaN }, { code: 'POLYADIC_ARGUMENT', message: /got NaN/ }],
     [base, { conv: { rank: 1.5 } }, { code: 'POLYADIC_ARGUMENT', message: /conv.*got 1.5/ }],
     [base, { conv: null as unknown as number }, { code: 'POLYADIC_ARGUMENT', message: /got null/ }],
@@ -199,4 +200,11 @@ t.test('progress covers the whole call, an abort ends it with the reason', async
   const controller = new AbortController()
   const stopped = run(two, { layers: { conv: 2, second: 2 }, signal: controller.signal, onProgress: () => controller.abort(reason) })
   await t.rejects(stopped, reason)
+  // By the solver itself, which tells how far it is from native code.
+  const mine = new Error('mine')
+  const onProgress = (): never => {
+    throw mine
+  }
+  const endless = { maxIterations: 10_000_000, tolerance: 0, whenSlower: 'replace', onProgress } as const
+  t.equal(await compress(two, { ...endless, layers: { conv: 2, second: 3 } }).catch((error: unknown) => error), mine)
 })

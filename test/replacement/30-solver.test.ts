@@ -1,5 +1,6 @@
 import t from 'tap'
-import { type CompressProgress, compress } from '../../lib/replacement/compress.js'
+import { compress } from '../../lib/replacement/compress.js'
+import type { CompressProgress } from '../../lib/replacement/options.js'
 import { runConvChain } from '../helpers/reference-conv.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { type ConvCase, convGraph, maps, normals } from './helpers.js'

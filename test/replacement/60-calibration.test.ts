@@ -29,6 +29,25 @@ t.test('moments of a first layer are those of its patches, whatever the batches'
   t.ok(Math.abs(trace(a!) / (81 * power) - 1) < 0.2, `the mean square of the pixels: ${trace(a!) / 81}, ${power}`)
 })
 
+t.test('a network of a fixed batch is run by it, and what fills the last one up does not count', async (t) => {
+  const open = await readOnnx(charnetFile)
+  const fixed = { ...open, inputs: open.inputs.map((input) => ({ ...input, dims: [4, 1, 24, 24] })) }
+  const layer = readLayer(open, findLayer(open, 'conv2'))
+  for (const count of [64, 6, 3]) {
+    const calibration = { inputs: { image: images(count, 1) }, patches: 16 * count }
+    const [expected, found] = await Promise.all([open, fixed].map((graph) => gatherMoments(graph, [layer], calibration, 1, undefined)))
+    const [a, b] = [expected, found].map((moments) => moments?.get('conv2')?.[0] as Float64Array) as [Float64Array, Float64Array]
+    const largest = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    t.ok(
+      a.every((value, i) => Math.abs(value - (b[i] as number)) < 1e-5 * largest),
+      `${count} examples`
+    )
+  }
+  const options = { whenSlower: 'replace', layers: { conv2: 4 }, maxIterations: 5 } as const
+  const { layers } = await compress(fixed, { ...options, calibration: { inputs: { image: images(64, 1) }, patches: 64 } })
+  t.ok((layers[0]?.outputError ?? 1) < 1)
+})
+
 t.test('compress with calibration lowers the error of the output', async (t) => {
   const graph = await readOnnx(charnetFile)
   const calibration = { inputs: { image: images(16, 2) }, patches: 256 }

@@ -1,12 +1,24 @@
 import t from 'tap'
 import { createPeer } from '../../bench/onnxruntime.js'
 import { decodeBfloat16, decodeFloat16 } from '../../lib/float16.js'
-import { compress, compressibleLayers, encodeOnnx, halfWeights, readOnnx, Session } from '../../lib/index.js'
+import {
+  compress,
+  compressibleLayers,
+  decodeOnnx,
+  encodeOnnx,
+  fineTune,
+  halfWeights,
+  initialise,
+  readOnnx,
+  Session
+} from '../../lib/index.js'
+import { fullWeights } from '../../lib/replacement/half-weights.js'
 import { floatTensor } from '../../lib/tensor.js'
 import { charNet } from '../helpers/charnet.js'
-import { throwsError } from '../helpers/expect-error.js'
-import { NetworkBuilder } from '../helpers/network-builder.js'
+import { rejectsError, throwsError } from '../helpers/expect-error.js'
+import { int, NetworkBuilder } from '../helpers/network-builder.js'
 import { generator } from '../helpers/plan-builder.js'
+import { bars, bits, toyNetwork } from '../training/toy.js'
 
 const decoders = { bfloat16: decodeBfloat16, float16: decodeFloat16 }
 const input = floatTensor(generator(1).normal(2 * 576), [2, 1, 24, 24])
@@ -72,4 +84,48 @@ t.test('what cannot be', async (t) => {
   throwsError(t, () => halfWeights(graph, 'bfloat16'), 'POLYADIC_UNSUPPORTED', 'opset 13', '12')
   throwsError(t, () => halfWeights(graph, 'float16'), 'POLYADIC_UNSUPPORTED', '"big"', '100000')
   throwsError(t, () => halfWeights(graph, 'float8' as 'float16'), 'POLYADIC_ARGUMENT', 'type', 'float8')
+})
+
+t.test('a network with half weights is tuned as the one with the same weights in float32', async (t) => {
+  const rate = { train: bars(120, 1), validation: bars(60, 2), epochs: 2, batchSize: 20, learningRate: 0.02, threads: 1 }
+  for (const type of ['bfloat16', 'float16'] as const) {
+    const half = halfWeights(toyNetwork(1), type)
+    const read = await readOnnx(encodeOnnx(half))
+    const rounded = new Map(toyNetwork(1).initializers)
+    for (const [name, { dims, data, dtype }] of half.initializers)
+      if (dtype === type)
+        rounded.set(name.slice(0, -type.length - 1), floatTensor(Float32Array.from(data as Uint16Array, decoders[type]), dims))
+    const expected = await fineTune({ ...toyNetwork(1), initializers: rounded }, rate)
+    const tuned = await fineTune(read, rate)
+    t.equal(tuned.best.loss, expected.best.loss)
+    t.strictSame(new Set(tuned.graph.initializers.keys()), new Set(rounded.keys()), 'there is no half weight left')
+    for (const name of rounded.keys()) t.equal(bits(tuned.graph, name), bits(expected.graph, name), name)
+    t.notOk(tuned.graph.nodes.some(({ opType }) => opType === 'Cast'))
+    t.ok(decodeOnnx(encodeOnnx(tuned.graph)))
+    t.ok(
+      read.nodes.some(({ opType }) => opType === 'Cast'),
+      'the graph given is as it was'
+    )
+    const fresh = initialise(read, { seed: 3 })
+    for (const name of rounded.keys()) t.equal(bits(fresh, name), bits(initialise(toyNetwork(1), { seed: 3 }), name), name)
+  }
+})
+
+t.test('a half weight that something else reads stays beside its float32 copy', async (t) => {
+  const b = new NetworkBuilder()
+  const stored = b.constant({ dtype: 'float16', dims: [2, 2], data: Uint16Array.of(0x3c00, 0, 0, 0x3c00) }, 'w16')
+  const cast = (): string => b.node('Cast', [stored], { to: int(1) })
+  const product = b.node('MatMul', [b.input([3, 2]), cast()])
+  const full = fullWeights(b.graph(product, b.node('Identity', [stored])))
+  t.same(new Set(full.initializers.keys()), new Set(['w16', full.nodes.find(({ opType }) => opType === 'MatMul')?.inputs[1]]))
+  const plain = toyNetwork(1)
+  t.equal(fullWeights(plain), plain)
+})
+
+t.test('a network without any float32 weights says so', async (t) => {
+  const b = new NetworkBuilder()
+  const weight = b.constant({ dtype: 'float64', dims: [2, 2], data: Float64Array.of(1, 0, 0, 1) })
+  const graph = b.graph(b.node('MatMul', [b.input(['n', 2]), b.node('Cast', [weight], { to: int(1) })]))
+  const train = { images: new Float32Array(8), labels: new Int32Array(4), count: 4 }
+  await rejectsError(t, fineTune(graph, { train, epochs: 1, batchSize: 2 }), 'POLYADIC_UNSUPPORTED', 'no float32 weights')
 })

@@ -1,10 +1,19 @@
 import t from 'tap'
-import { type Batch, type FullBatch, batchesPerEpoch, fullBatches, sourceOf } from '../../lib/training/batches.js'
+import {
+  type Batch,
+  batchesPerEpoch,
+  type ExampleSet,
+  type FullBatch,
+  fullBatches,
+  sourceOf,
+  type Targets
+} from '../../lib/training/batches.js'
 import { prefetched } from '../../lib/training/prefetch.js'
 import { permutation, random } from '../../lib/random.js'
-import { floatTensor } from '../../lib/tensor.js'
+import { floatTensor, type Tensor } from '../../lib/tensor.js'
+import { rejectsError, throwsError } from '../helpers/expect-error.js'
 
-const layout = { batchSize: 4, exampleSize: 2, classes: 10, last: 'drop' } as const
+const layout = { batchSize: 4, example: [2], classes: 10, last: 'drop' } as const
 
 async function collect(batches: AsyncIterable<FullBatch>): Promise<{ input: number[]; target: number[]; count: number }[]> {
   const result = []
@@ -61,7 +70,7 @@ t.test('a set is shuffled by seed and epoch; every example comes once', async (t
     count
   }
   const order = async (seed: number | undefined, epoch: number): Promise<number[]> =>
-    (await collect(fullBatches('train', sourceOf('train', set, 2, 5, seed)(epoch), layout))).flatMap((batch) =>
+    (await collect(fullBatches('train', sourceOf('train', set, [2], 5, seed)(epoch), layout))).flatMap((batch) =>
       batch.input.filter((_, i) => i % 2 === 0)
     )
   t.strictSame(
@@ -90,6 +99,79 @@ t.test('tensors and async sources', async (t) => {
   t.equal((await collect(fullBatches('train', source(), layout))).length, 1)
 })
 
+t.test("the dims of tensors are those of the network's examples", async (t) => {
+  const images = { batchSize: 2, example: [3, 2, 2], classes: 10, last: 'drop' } as const
+  const some = (...dims: number[]) =>
+    floatTensor(
+      Float32Array.from({ length: 24 }, (_, i) => i),
+      dims
+    )
+  const take = (input: Batch['input']) => collect(fullBatches('train', [{ input, target: [0, 1] }], images))
+  t.strictSame((await take(some(2, 3, 2, 2)))[0]?.input, [...some(24).data])
+  const made = (set: ExampleSet<Float32Array | Tensor>) => collect(fullBatches('train', sourceOf('train', set, [3, 2, 2], 2)(0), images))
+  t.strictSame((await made({ images: some(2, 3, 2, 2), labels: [0, 1], count: 2 }))[0]?.input, [...some(24).data])
+  for (const dims of [[2, 2, 2, 3], [2, 12], [24], [1, 2, 3, 2, 2], [2, 3, 4, 1]]) {
+    await rejectsError(t, take(some(...dims)), 'POLYADIC_SHAPE', 'train batch input', 'N×3×2×2', dims.join(', '))
+    throwsError(
+      t,
+      () => sourceOf('train', { images: some(...dims), labels: [0, 1], count: 2 }, [3, 2, 2], 2),
+      'POLYADIC_SHAPE',
+      'train.images'
+    )
+  }
+  throwsError(t, () => made({ images: some(2, 3, 2, 2), labels: [0], count: 1 }), 'POLYADIC_SHAPE', 'train.images', 'count says, 1')
+  const doubles = { dtype: 'float64', dims: [2, 3, 2, 2], data: new Float64Array(24) } as const
+  await rejectsError(t, take(doubles), 'POLYADIC_SHAPE', 'expected float32, got float64')
+  await rejectsError(t, take(new Float64Array(24) as never), 'POLYADIC_ARGUMENT', 'a Float32Array or a tensor', 'Float64Array(24)')
+})
+
+t.test('targets of any type that holds them', async (t) => {
+  const classes = [3, 0, 9, 1]
+  const integers = [Int8Array, Int16Array, Int32Array, Uint8Array, Uint8ClampedArray, Uint16Array, Uint32Array, Float64Array, Float32Array]
+  const labels: readonly Targets[] = [
+    classes,
+    BigInt64Array.from(classes, BigInt),
+    BigUint64Array.from(classes, BigInt),
+    ...integers.map((type) => type.from(classes))
+  ]
+  const images = new Float32Array(8)
+  for (const some of labels) {
+    t.strictSame((await collect(fullBatches('train', [{ input: images, target: some }], layout)))[0]?.target, classes)
+    t.strictSame(
+      (await collect(fullBatches('train', sourceOf('train', { images, labels: some, count: 4 }, [2], 3)(0), layout)))[0]?.target,
+      classes
+    )
+  }
+  for (const wrong of [[0.5, 0, 0, 0], Float64Array.of(0.5, 0, 0, 0), BigInt64Array.of(1n << 33n, 0n, 0n, 0n), Int8Array.of(-1, 0, 0, 0)])
+    await rejectsError(
+      t,
+      collect(fullBatches('train', sourceOf('train', { images, labels: wrong, count: 4 }, [2], 4)(0), layout)),
+      'POLYADIC_ARGUMENT',
+      'a class index from 0 to 9'
+    )
+  const values = { ...layout, targetSize: 1 }
+  for (const some of [[0.5, 1, 2, 3], Float64Array.of(0.5, 1, 2, 3), Float32Array.of(0.5, 1, 2, 3)])
+    t.strictSame(
+      (await collect(fullBatches('train', sourceOf('train', { images, labels: some, count: 4 }, [2], 4)(0), values)))[0]?.target,
+      [0.5, 1, 2, 3]
+    )
+  await rejectsError(
+    t,
+    collect(fullBatches('train', [{ input: images, target: Int32Array.of(0, 1, 2, 3) }], values)),
+    'POLYADIC_ARGUMENT',
+    'values'
+  )
+  for (const junk of [{}, 'labels', new DataView(new ArrayBuffer(4)), floatTensor(new Float32Array(4), [4])]) {
+    throwsError(t, () => sourceOf('train', { images, labels: junk as never, count: 4 }, [2], 4), 'POLYADIC_ARGUMENT', 'train.labels')
+    await rejectsError(
+      t,
+      collect(fullBatches('train', [{ input: images, target: junk as never }], layout)),
+      'POLYADIC_ARGUMENT',
+      'batch target'
+    )
+  }
+})
+
 t.test('data that does not fit', async (t) => {
   const reject = async (batch: Batch, expected: { code: string; message?: RegExp }): Promise<unknown> =>
     t.rejects(collect(fullBatches('train', [batch], layout)), expected)
@@ -97,15 +179,15 @@ t.test('data that does not fit', async (t) => {
   await reject({ input: new Float32Array(4), target: [0, 10] }, { code: 'POLYADIC_ARGUMENT', message: /0 to 9, got 10/ })
   await reject({ input: new Float32Array(4), target: [0], count: 2 }, { code: 'POLYADIC_SHAPE', message: /2 class indices, got 1/ })
   await reject(undefined as unknown as Batch, { code: 'POLYADIC_ARGUMENT' })
-  t.throws(() => sourceOf('train', { images: new Float32Array(5), labels: [0, 1], count: 2 }, 2, 4), {
+  t.throws(() => sourceOf('train', { images: new Float32Array(5), labels: [0, 1], count: 2 }, [2], 4), {
     code: 'POLYADIC_SHAPE',
     message: /train.images/
   })
-  t.throws(() => sourceOf('train', { images: new Float32Array(4), labels: [0], count: 2 }, 2, 4), {
+  t.throws(() => sourceOf('train', { images: new Float32Array(4), labels: [0], count: 2 }, [2], 4), {
     code: 'POLYADIC_SHAPE',
     message: /train.labels/
   })
-  t.throws(() => sourceOf('train', 5 as never, 2, 4), { code: 'POLYADIC_ARGUMENT' })
+  t.throws(() => sourceOf('train', 5 as never, [2], 4), { code: 'POLYADIC_ARGUMENT' })
 })
 
 t.test('prefetch asks for one item ahead, ends with the source, passes its errors on', async (t) => {

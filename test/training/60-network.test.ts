@@ -7,6 +7,9 @@ import { evaluate } from '../../lib/training/evaluate.js'
 import { type FineTuneOptions, type FineTuneResult, fineTune } from '../../lib/training/fine-tune.js'
 import { initialise } from '../../lib/training/initialise.js'
 import { withLogits } from '../../lib/training/network.js'
+import { rejectsError } from '../helpers/expect-error.js'
+import { NetworkBuilder } from '../helpers/network-builder.js'
+import { generator } from '../helpers/plan-builder.js'
 import { bars, bits, toyClasses, toyNetwork, toySize } from './toy.js'
 
 const train = bars(600, 1)
@@ -124,4 +127,35 @@ t.test('a network of maxouts, with a matrix product that is stored transposed', 
   const result = await tune(graph, { learningRate: 0.02, epochs: 8 })
   t.ok(result.best.accuracy > 0.95, `accuracy ${result.best.accuracy}`)
   t.equal((await evaluate(result.graph, validation)).accuracy, result.best.accuracy)
+})
+
+t.test('weights that are not trained are listed: of another type, or behind nodes that compute from them', async (t) => {
+  const b = new NetworkBuilder()
+  const random = generator(1)
+  const values = (...dims: number[]) => floatTensor(random.normal(elementCount(dims)), dims)
+  const doubles = (...dims: number[]): Tensor => ({ ...values(...dims), dtype: 'float64', data: Float64Array.from(values(...dims).data) })
+  const x = b.input(['N', 6], 'x')
+  const float32 = (name: string) => b.node('Cast', [name], { to: int(1) })
+  let y = b.node('MatMul', [x, b.constant(values(6, 5), 'trained')])
+  y = b.node('MatMul', [y, float32(b.constant(doubles(5, 5), 'doubles'))])
+  y = float32(b.node('MatMul', [b.node('Cast', [y], { to: int(11) }), b.constant(doubles(5, 5), 'wide')]))
+  const quantised = b.constant({ dtype: 'int8', dims: [5, 4], data: Int8Array.from({ length: 20 }, (_, i) => i - 9) }, 'quantised')
+  y = b.node('MatMul', [y, b.node('DequantizeLinear', [quantised, b.constant(floatTensor(Float32Array.of(0.1), []), 'scale')])])
+  y = b.node('MatMul', [y, b.node('Transpose', [b.node('Mul', [b.constant(values(3, 4), 'v'), b.constant(values(3, 1), 'g')])])])
+  const graph = b.graph(y)
+  const train = { images: random.normal(8 * 6), labels: Int32Array.from({ length: 8 }, (_, i) => i % 3), count: 8 }
+  const { untrained, graph: tuned } = await fineTune(graph, { train, epochs: 1, batchSize: 4, threads: 1 })
+  t.same(new Set(untrained), new Set(['doubles', 'wide', 'quantised', 'v', 'g']))
+  for (const name of graph.initializers.keys()) t.equal(bits(tuned, name) === bits(graph, name), name !== 'trained', name)
+})
+
+t.test('a network of another type says which weights are of what type', async (t) => {
+  const toy = toyNetwork(1)
+  const float64 = <V extends { readonly dtype: Tensor['dtype'] | undefined }>(value: V) => ({ ...value, dtype: 'float64' as const })
+  const initializers = new Map(
+    [...toy.initializers].map(([name, tensor]) => [name, float64({ ...tensor, data: Float64Array.from(tensor.data as Float32Array) })])
+  )
+  const graph = { ...toy, initializers, inputs: toy.inputs.map(float64), outputs: toy.outputs.map(float64), valueInfo: [] }
+  const run = fineTune(graph, { train: bars(20, 1), epochs: 1, batchSize: 10, threads: 1 })
+  await rejectsError(t, run, 'POLYADIC_UNSUPPORTED', '"conv1.weight", ', 'are float64', 'training is in float32')
 })

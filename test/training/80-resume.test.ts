@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { writeNpy } from '../../lib/formats/npy.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
-import { floatTensor } from '../../lib/tensor.js'
+import type { Graph } from '../../lib/graph/graph.js'
+import { type FloatTensor, floatTensor } from '../../lib/tensor.js'
 import type { ExampleSet } from '../../lib/training/batches.js'
 import { readCheckpoint, writeCheckpoint } from '../../lib/training/checkpoint.js'
-import { fineTune } from '../../lib/training/fine-tune.js'
+import { fineTune, type FineTuneOptions } from '../../lib/training/fine-tune.js'
 import { random } from '../../lib/random.js'
+import { rejectsError } from '../helpers/expect-error.js'
 import { resumableNetwork, resumableOptions } from './resumable-training.js'
 import { bits, toySize } from './toy.js'
 
@@ -147,7 +149,80 @@ t.test('checkpoint files: any value comes back, damage and strangers are refused
 
 t.test('a checkpoint of another training is refused', async (t) => {
   const file = path.join(t.testdir(), 'checkpoint')
-  await fineTune(resumableNetwork(), { ...resumableOptions(), epochs: 1, checkpoint: { path: file } })
-  const other = { ...resumableOptions(), seed: 6, checkpoint: { path: file, resume: true } }
-  await t.rejects(fineTune(resumableNetwork(), other), { code: 'POLYADIC_FORMAT', subject: file, message: /another training/ })
+  const graph = resumableNetwork()
+  const { validation: _, ...options } = resumableOptions()
+  await fineTune(graph, { ...options, epochs: 1, checkpoint: { path: file } })
+  const [first = ''] = names
+  const weights = graph.initializers.get(first) as FloatTensor
+  const retrained = {
+    ...graph,
+    initializers: new Map(graph.initializers).set(
+      first,
+      floatTensor(
+        weights.data.map((x) => x * 1.5),
+        weights.dims
+      )
+    )
+  }
+  const sigmoid = { ...graph, nodes: graph.nodes.map((node) => (node.opType === 'Relu' ? { ...node, opType: 'Sigmoid' } : node)) }
+  const { images, labels, count } = options.train as ExampleSet
+  const part = {
+    images: images.subarray(0, (images.length / count) * (count - 1)),
+    labels: (labels as Int32Array).subarray(1),
+    count: count - 1
+  }
+  const darker = { images: images.map((x) => x / 2), count, labels: labels as Int32Array }
+  const towards = (teacher: Graph) => ({ distillation: { teacher, labels: 1 } })
+  const cases: readonly (readonly [graph: Graph, options: Partial<FineTuneOptions>, what: string])[] = [
+    [graph, { seed: 6 }, 'seed'],
+    [retrained, {}, 'first weights'],
+    [sigmoid, {}, 'network'],
+    [graph, { frozen: [first] }, 'frozen'],
+    [graph, { loss: 'mean-squared', train: { ...darker, labels: new Float32Array(count * 3) } }, 'loss, train'],
+    [graph, { train: part }, 'train'],
+    [graph, { train: darker }, 'train'],
+    [graph, { train: { images, labels: (labels as Int32Array).toReversed(), count } }, 'train'],
+    [graph, { validation: darker }, 'validation'],
+    [graph, towards(graph), 'distillation']
+  ]
+  for (const [network, changed, what] of cases) {
+    const other = { ...options, ...changed, checkpoint: { path: file, resume: true } }
+    const before = readFileSync(file)
+    const error = await fineTune(network, other).catch((reason: unknown) => reason)
+    t.match(error, { code: 'POLYADIC_FORMAT', subject: file, message: new RegExp(`another training: [^:]*${what}`) }, what)
+    t.ok(readFileSync(file).equals(before), 'the checkpoint stays')
+  }
+  await fineTune(graph, { ...options, ...towards(graph), epochs: 1, checkpoint: { path: file } })
+  await rejectsError(
+    t,
+    fineTune(graph, { ...options, ...towards(retrained), checkpoint: { path: file, resume: true } }),
+    'POLYADIC_FORMAT',
+    'distillation differs'
+  )
+})
+
+t.test('what is trained more, or at another rate, goes on; without a file it begins, and says so', async (t) => {
+  const file = path.join(t.testdir(), 'checkpoint')
+  const checkpoint = { path: file, resume: true }
+  t.equal((await fineTune(resumableNetwork(), { ...resumableOptions(), epochs: 1, checkpoint })).resumedFrom, undefined)
+  const more = await fineTune(resumableNetwork(), {
+    ...resumableOptions(),
+    epochs: 2,
+    learningRate: 0.001,
+    weightDecay: 0,
+    clipNorm: 2,
+    threads: 2,
+    checkpoint
+  })
+  t.equal(more.resumedFrom, more.history[0]?.steps)
+  t.equal(more.history.length, 2)
+  t.equal((await fineTune(resumableNetwork(), { ...resumableOptions(), epochs: 1 })).resumedFrom, undefined)
+})
+
+t.test('a checkpoint of the former version is told from one that is broken', async (t) => {
+  const file = path.join(t.testdir(), 'checkpoint')
+  await writeCheckpoint(file, {})
+  writeFileSync(file, Buffer.concat([Buffer.from('polyadic training checkpoint 1\n'), readFileSync(file).subarray(31)]))
+  const checkpoint = { path: file, resume: true }
+  await rejectsError(t, fineTune(resumableNetwork(), { ...resumableOptions(), checkpoint }), 'POLYADIC_FORMAT', 'an earlier version')
 })

@@ -62,11 +62,49 @@ t.test('after a layer that stays nothing is tuned', async (t) => {
   const conv = b.conv(b.input(['n', 64, 14, 14], 'x'), [64, 64, 3, 3])
   const graph = b.graph(conv)
   const [{ name }] = graph.nodes as [Node]
-  const result = await compressLayerByLayer(graph, { compress: { layers: { [name]: 2000 }, maxIterations: 1 }, tune })
+  const set = { images: new Float32Array(20 * 64 * 14 * 14), labels: new Int32Array(20), count: 20 }
+  const result = await compressLayerByLayer(graph, {
+    compress: { layers: { [name]: 2000 }, maxIterations: 1 },
+    tune: { ...tune, train: set, validation: set }
+  })
   t.match(result, { layers: [], tuned: [], kept: [{ name, rank: 2000 }] })
   t.equal(result.graph, graph)
 })
 
 t.test('without layers there is nothing to do', async (t) => {
-  await rejectsError(t, compressLayerByLayer(toyNetwork(1), { compress: { layers: {} }, tune }), 'POLYADIC_ARGUMENT', 'at least one layer')
+  await rejectsError(t, compressLayerByLayer(toyNetwork(1), { compress: { layers: {} }, tune }), 'POLYADIC_ARGUMENT', 'at least one entry')
+})
+
+t.test('the requests of all layers, and the options of tuning, are checked before anything is computed', async (t) => {
+  let events = 0
+  const compressWith = (options: object) => ({ ...solving, onProgress: () => events++, ...options })
+  const tuneWith = (options: object) => ({ ...tune, onProgress: () => events++, ...options })
+  const cases: readonly (readonly [compress: object, tune: object, ...parts: string[]])[] = [
+    [{ layers: { conv2: 6, conv7: 3 } }, {}, 'conv7'],
+    [{ layers: { conv2: 6, conv1: 0 } }, {}, 'conv1', 'rank'],
+    [{ layers: { conv2: 6, conv1: { rank: 3, method: 'fast' } } }, {}, 'conv1', 'method'],
+    [{ layers: { conv2: 6, 'conv2.weight': 3 } }, {}, 'the same layer'],
+    [{}, { learningRate: -1 }, 'learningRate'],
+    [{}, { checkpoint: { path: '' } }, 'checkpoint.path'],
+    [{}, { validation: null }, 'validation'],
+    [{}, { logits: 'nowhere' }, 'logits']
+  ]
+  for (const [solver, tuner, ...parts] of cases) {
+    const run = compressLayerByLayer(toyNetwork(1), { compress: compressWith(solver), tune: tuneWith(tuner) } as never)
+    await rejectsError(t, run, 'POLYADIC_ARGUMENT', ...parts)
+    t.equal(events, 0, parts.join())
+  }
+  const short = { images: new Float32Array(7), count: 1 }
+  const run = compressLayerByLayer(toyNetwork(1), { compress: compressWith({}), tune: tuneWith({ train: short }) } as never)
+  await rejectsError(t, run, 'POLYADIC_SHAPE', 'train.images')
+  t.equal(events, 0)
+})
+
+t.test('what a listener throws is what the promise is rejected with', async (t) => {
+  const mine = new Error('mine')
+  const fail = (): never => {
+    throw mine
+  }
+  t.equal(await compressLayerByLayer(toyNetwork(1), { compress: { ...solving, onProgress: fail }, tune }).catch((error) => error), mine)
+  t.equal(await compressLayerByLayer(toyNetwork(1), { compress: solving, tune, onLayer: fail }).catch((error) => error), mine)
 })

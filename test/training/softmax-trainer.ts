@@ -157,6 +157,7 @@ export function prepareWith(trainer: SoftmaxTrainer): PrepareTraining {
   return (_graph, { frozen }) => ({
     trainer,
     example: [size],
+    outputs: [],
     outputSize: classes,
     untrained: [],
     classes,

@@ -3,6 +3,7 @@
 
 #include "../../core/status.h"
 #include "dense.h"
+#include "larger.h"
 
 namespace polyadic {
 namespace {
@@ -98,7 +99,7 @@ class Along : public DenseStep {
   void normalise(const float* x, float* y) const {
     std::int64_t best = 0;
     for (std::int64_t i = 1; i < size_; ++i) {
-      if (x[i * inner_] > x[best * inner_]) best = i;
+      if (is_larger(x[i * inner_], x[best * inner_])) best = i;
     }
     const float largest = x[best * inner_];
     if (kind_ == Kind::hardmax) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "larger.h"
+
 namespace polyadic {
 namespace {
 
@@ -54,7 +56,7 @@ struct Truncate {
 struct Sign {
   template <class T>
   static T of(T x, const Numbers&) {
-    return static_cast<T>((x > 0) - (x < 0));
+    return std::isnan(x) ? x : static_cast<T>((x > 0) - (x < 0));
   }
 };
 struct Sqrt {
@@ -210,7 +212,7 @@ struct Celu {
   template <class T>
   static T of(T x, const Numbers& n) {
     const T a = static_cast<T>(n.a);
-    return std::max(T{0}, x) + std::min(T{0}, a * std::expm1(x / a));
+    return std::max(T{0}, x) + std::min(a * std::expm1(x / a), T{0});  // the second one keeps NaN
   }
 };
 
@@ -270,17 +272,16 @@ struct Modulo {
     return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest;
   }
 };
-// NaN in either is NaN, as NumPy has it.
 struct Minimum {
   template <class T>
   static T of(T x, T y, const Numbers&) {
-    return x < y || std::isnan(x) ? x : y;
+    return smaller(x, y);
   }
 };
 struct Maximum {
   template <class T>
   static T of(T x, T y, const Numbers&) {
-    return x > y || std::isnan(x) ? x : y;
+    return larger(x, y);
   }
 };
 struct Equal {

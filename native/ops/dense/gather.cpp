@@ -6,6 +6,7 @@
 
 #include "../../core/status.h"
 #include "dense.h"
+#include "larger.h"
 #include "nest.h"
 
 namespace polyadic {
@@ -24,9 +25,9 @@ void combine(float& to, float value, const std::string& how) {
   } else if (how == "multiply") {
     to *= value;
   } else if (how == "minimum") {
-    to = std::min(to, value);
+    to = smaller(value, to);
   } else if (how == "maximum") {
-    to = std::max(to, value);
+    to = larger(value, to);
   } else {
     to = value;
   }

@@ -7,6 +7,7 @@
 
 #include "../../core/status.h"
 #include "dense.h"
+#include "larger.h"
 #include "nest.h"
 
 namespace polyadic {
@@ -129,7 +130,7 @@ class DensePool : public DenseStep {
   Largest largest(const float* x, const Window& window) const {
     Largest best{-std::numeric_limits<float>::infinity(), -1};
     each_element(window, [&](std::int64_t offset) {
-      if (best.place < 0 || x[offset] > best.value) best = {x[offset], offset};
+      if (best.place < 0 || is_larger(x[offset], best.value)) best = {x[offset], offset};
     });
     return best;
   }

@@ -23,7 +23,7 @@ struct CellActivation {
     if (name == "LeakyRelu") return x < 0 ? alpha * x : x;
     if (name == "ThresholdedRelu") return x > alpha ? x : 0.0f;
     if (name == "ScaledTanh") return alpha * std::tanh(beta * x);
-    if (name == "HardSigmoid") return std::min(1.0f, std::max(0.0f, alpha * x + beta));
+    if (name == "HardSigmoid") return std::min(std::max(alpha * x + beta, 0.0f), 1.0f);
     if (name == "Elu") return x < 0 ? alpha * std::expm1(x) : x;
     if (name == "Softsign") return x / (1.0f + std::abs(x));
     return std::log1p(std::exp(x));  // Softplus
@@ -184,7 +184,7 @@ class Recurrent : public DenseStep {
 
   void clip(float* x, std::int64_t count) const {
     const float limit = spec_.numbers[0];
-    for (std::int64_t i = 0; limit > 0 && i < count; ++i) x[i] = std::min(limit, std::max(-limit, x[i]));
+    for (std::int64_t i = 0; limit > 0 && i < count; ++i) x[i] = std::min(std::max(x[i], -limit), limit);
   }
 
   void step(const Context& context, std::int64_t d, std::int64_t t, float* h, float* c) {

@@ -5,6 +5,7 @@
 
 #include "../../core/status.h"
 #include "dense.h"
+#include "larger.h"
 #include "nest.h"
 #include "view_sum.h"
 
@@ -164,9 +165,9 @@ class Reduce : public DenseStep {
     each_reduced([&](std::int64_t offset, std::int64_t index) {
       for (std::int64_t lane = 0; lane < lanes; ++lane) {
         const float value = x[offset + lane * step];
-        const bool better =
-            index == 0 || (largest ? value > best[lane] : value < best[lane]) || (last && value == best[lane]);
-        if (!better) continue;
+        const bool better = largest ? is_larger(value, best[lane]) : is_smaller(value, best[lane]);
+        const bool alike = value == best[lane] || (std::isnan(value) && std::isnan(best[lane]));
+        if (index > 0 && !better && !(last && alike)) continue;
         best[lane] = value;
         out[lane] = static_cast<float>(index);
       }
@@ -201,12 +202,12 @@ class Reduce : public DenseStep {
         break;
       case Kind::minimum:
         start(infinity);
-        accumulate(x, step, lanes, sums, [](double best, double value) { return value >= best ? best : value; });
+        accumulate(x, step, lanes, sums, [](double best, double value) { return smaller(value, best); });
         break;
       case Kind::maximum:
       case Kind::log_sum_exp:
         start(-infinity);
-        accumulate(x, step, lanes, sums, [](double best, double value) { return value <= best ? best : value; });
+        accumulate(x, step, lanes, sums, [](double best, double value) { return larger(value, best); });
         break;
       default:
         break;

@@ -1,5 +1,6 @@
 // The k largest or smallest elements along an axis, ordered, then their indices.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "../../core/status.h"
@@ -31,10 +32,11 @@ class TopK : public DenseStep {
       const float* x = in().data + outer * size_ * inner_ + column;
       std::vector<std::int64_t>& order = orders_[static_cast<std::size_t>(thread)];
       std::iota(order.begin(), order.end(), std::int64_t{0});
-      // Of equal elements the first one comes first.
+      // NaN is larger than anything, as NumPy sorts; of equal elements the first one comes first.
       std::partial_sort(order.begin(), order.begin() + k_, order.end(), [&](std::int64_t a, std::int64_t b) {
         const float left = x[a * inner_], right = x[b * inner_];
-        if (left != right) return spec_.flags[0] ? left > right : left < right;
+        if (std::isnan(left) != std::isnan(right)) return std::isnan(left) == spec_.flags[0];
+        if (left < right || left > right) return spec_.flags[0] == (left > right);
         return a < b;
       });
       for (std::int64_t i = 0; i < k_; ++i) {

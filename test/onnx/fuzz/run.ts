@@ -109,7 +109,7 @@ async function readMutant(mutant: Uint8Array): Promise<string> {
 async function compareFile(mutant: Uint8Array, path: string): Promise<string> {
   await writeFile(path, mutant)
   const [file, bytes] = [
-    await outcomeOf(() => readOnnxWith(path, { whole: 16, hole: 8, window: 1 })),
+    await outcomeOf(() => readOnnxWith(path, {}, { whole: 16, hole: 8, window: 1 })),
     await outcomeOf(() => decodeOnnx(mutant))
   ]
   const values = [...(file.graph?.initializers.values() ?? [])].filter(({ dtype }) => dtype === 'float32')
