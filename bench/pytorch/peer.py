@@ -19,17 +19,27 @@ import torch
 import torch.nn.functional as F
 
 
-def pads_of(node):
-    top, left, bottom, right = node["attributes"].get("pads", [0, 0, 0, 0])
-    return top, left, bottom, right
+def around(pads):
+    """ONNX has all beginnings, then all ends; F.pad begins and ends of each axis, the last one first."""
+    axes = len(pads) // 2
+    return [size for axis in reversed(range(axes)) for size in (pads[axis], pads[axis + axes])]
 
 
 def padded(x, node, value=0.0):
     """The input with its pads where PyTorch has no option for them, and the pads that it has one for."""
-    top, left, bottom, right = pads_of(node)
-    if top == bottom and left == right:
-        return x, (top, left)
-    return F.pad(x, (left, right, top, bottom), value=value), (0, 0)
+    axes = x.dim() - 2
+    pads = node["attributes"].get("pads", [0, 0] * axes)
+    if pads[:axes] == pads[axes:]:
+        return x, tuple(pads[:axes])
+    return F.pad(x, around(pads), value=value), (0,) * axes
+
+
+def resized(x, scales, attributes):
+    """Nearest in ONNX's asymmetric coordinates rounded down, or linear in those of half a pixel."""
+    scale = [float(s) for s in scales[2:]]
+    if attributes["mode"] == "nearest":
+        return F.interpolate(x, scale_factor=scale, mode="nearest")
+    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 class Network:
@@ -38,7 +48,7 @@ class Network:
         self.input = graph["input"]
         self.output = graph["output"]
         self.batch_norm = batch_norm
-        self.ends_in_softmax = any(node["opType"] == "Softmax" for node in self.nodes)
+        self.ends_in_softmax = any(node["opType"] == "Softmax" and node["outputs"][0] == self.output for node in self.nodes)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         data = np.fromfile(weights, dtype="<f4")
         self.parameters, self.constants, at = {}, {}, 0
@@ -65,10 +75,14 @@ class Network:
     def run(self, node, inputs):
         kind, a = node["opType"], node["attributes"]
         x = inputs[0]
+        ones = [1] * (x.dim() - 2)
         if kind == "Conv":
             x, pads = padded(x, node)
-            return F.conv2d(x, inputs[1], inputs[2] if len(inputs) > 2 else None, a.get("strides", [1, 1]), pads,
-                            a.get("dilations", [1, 1]), a.get("group", 1))
+            convolve = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.dim()]
+            return convolve(x, inputs[1], inputs[2] if len(inputs) > 2 else None, a.get("strides", ones), pads,
+                            a.get("dilations", ones), a.get("group", 1))
+        if kind == "ConvTranspose":
+            return F.conv_transpose2d(x, inputs[1], inputs[2] if len(inputs) > 2 else None, a.get("strides", ones), groups=a.get("group", 1))
         if kind == "Gemm":
             weight = inputs[1] if a.get("transB", 0) else inputs[1].t()
             return F.linear(x, weight * a["alpha"] if a.get("alpha", 1) != 1 else weight, inputs[2] if len(inputs) > 2 else None)
@@ -90,15 +104,36 @@ class Network:
             return F.max_pool2d(x, a["kernel_shape"], a.get("strides", [1, 1]), pads)
         if kind == "AveragePool":
             x, pads = padded(x, node)
-            return F.avg_pool2d(x, a["kernel_shape"], a.get("strides", [1, 1]), pads, count_include_pad=bool(a.get("count_include_pad", 0)))
+            average = F.avg_pool3d if x.dim() == 5 else F.avg_pool2d
+            return average(x, a["kernel_shape"], a.get("strides", ones), pads, count_include_pad=bool(a.get("count_include_pad", 0)))
         if kind == "GlobalAveragePool":
-            return x.mean((2, 3), keepdim=True)
+            return x.mean(tuple(range(2, x.dim())), keepdim=True)
+        if kind == "LayerNormalization":
+            return F.layer_norm(x, inputs[1].shape, inputs[1], inputs[2], a.get("epsilon", 1e-5))
+        if kind == "InstanceNormalization":
+            return F.instance_norm(x, weight=inputs[1], bias=inputs[2], eps=a.get("epsilon", 1e-5))
+        if kind == "PRelu":
+            return torch.where(x < 0, x * inputs[1], x)
+        if kind in ("HardSwish", "Elu", "Erf"):
+            return {"HardSwish": F.hardswish, "Elu": F.elu, "Erf": torch.erf}[kind](x)
         if kind == "LRN":
             return F.local_response_norm(x, a["size"], a.get("alpha", 1e-4), a.get("beta", 0.75), a.get("bias", 1.0))
         if kind == "Add":
             return x + inputs[1]
         if kind == "Mul":
             return x * inputs[1]
+        if kind == "Div":
+            return x / inputs[1]
+        if kind == "Transpose":
+            return x.permute(a["perm"])
+        if kind == "Expand":
+            return x.expand(inputs[1])
+        if kind == "Gather":
+            return x.select(a["axis"], inputs[1][0])
+        if kind == "Pad":
+            return F.pad(x, around(inputs[1][2:len(inputs[1]) // 2] + inputs[1][len(inputs[1]) // 2 + 2:]), mode=a["mode"])
+        if kind == "Resize":
+            return resized(x, inputs[2], a)
         if kind == "Concat":
             return torch.cat(inputs, a["axis"])
         if kind == "Flatten":
@@ -107,6 +142,8 @@ class Network:
             return x.reshape([x.shape[0] if dim == 0 else dim for dim in inputs[1]])
         if kind == "ReduceMax":
             return x.amax(a["axes"], keepdim=bool(a.get("keepdims", 1)))
+        if kind == "Softmax" and node["outputs"][0] != self.output:
+            return torch.softmax(x, a["axis"])
         if kind in ("Softmax", "LogSoftmax"):
             return x  # the loss is taken of the logits
         raise ValueError(f"{kind} is not known here")

@@ -126,7 +126,11 @@ export class PyTorchPeer {
 
 /** What peer.py reads, and all float32 initializers in one array. */
 function describe(graph: Graph): { network: unknown; weights: Float32Array } {
-  const statistics = new Set(graph.nodes.flatMap((node) => (node.opType === 'BatchNormalization' ? node.inputs.slice(3) : [])))
+  const given = new Set(
+    graph.nodes.flatMap(({ opType, inputs }) =>
+      opType === 'BatchNormalization' ? inputs.slice(3) : opType === 'Resize' ? inputs.slice(1) : []
+    )
+  )
   const floats = [...graph.initializers].filter(([, tensor]) => tensor.dtype === 'float32')
   const weights = new Float32Array(floats.reduce((sum, [, tensor]) => sum + elementCount(tensor.dims), 0))
   let at = 0
@@ -143,7 +147,7 @@ function describe(graph: Graph): { network: unknown; weights: Float32Array } {
       outputs,
       attributes: Object.fromEntries([...attributes].map(([name, { value }]) => [name, value]))
     })),
-    initializers: floats.map(([name, tensor]) => ({ name, dims: tensor.dims, trainable: !statistics.has(name) })),
+    initializers: floats.map(([name, tensor]) => ({ name, dims: tensor.dims, trainable: tensor.dims.length > 0 && !given.has(name) })),
     integers: Object.fromEntries(
       [...graph.initializers].filter(([, { dtype }]) => dtype === 'int64').map(([name, tensor]) => [name, asIntegers(tensor, name)])
     )

@@ -26,10 +26,14 @@ function expandedDims(context: NodeContext): number[] {
 const expanding: Operator = {
   opType: 'Expand',
   opsets: [8, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   constants: [1],
   dims: (context) => [expandedDims(context)],
-  fold: (context) => foldView(context.inputs[0]?.constant, (x) => expand(x, expandedDims(context))),
+  fold(context) {
+    const tensor = context.inputs[0]?.constant
+    // A weight that is repeated still is that weight, which training has to see.
+    return tensor?.dtype === 'float32' ? undefined : foldView(tensor, (x) => expand(x, expandedDims(context)))
+  },
   lower: (context, plan) => [refOf(expand(plan.dense(0), expandedDims(context)))]
 }
 
@@ -61,7 +65,7 @@ function tiledDims(context: NodeContext): number[] {
 const tiling: Operator = {
   opType: 'Tile',
   opsets: allOpsets,
-  hasGradient: false,
+  hasGradient: true,
   constants: [1],
   dims: (context) => [tiledDims(context)],
   fold: (context) =>
@@ -110,7 +114,7 @@ function rearranging(opType: string, blocks: (context: NodeContext) => Blocks): 
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: false,
+    hasGradient: true,
     dims: (context) => [dimsOf(context)],
     lower(context, plan) {
       const { split, perm, dims } = blocks(context)

@@ -210,7 +210,7 @@ function comparison(opType: string, { name, combine, first, swapped }: Compariso
   return {
     opType,
     opsets: [first ?? allOpsets[0], newestOpset],
-    hasGradient: false,
+    hasGradient: 'zero',
     dims,
     dtypes: () => ['bool'],
     fold: (context) => fold(context, combine, 'bool'),
@@ -253,7 +253,7 @@ function asNumber(tensor: Tensor | undefined): number | undefined {
 const modulo: Operator = {
   opType: 'Mod',
   opsets: [10, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims,
   fold: (context) => fold(context, intAttribute(context.node, 'fmod', 0) !== 0 ? (a, b) => a % b : (a, b) => ((a % b) + b) % b),
   lower(context, plan) {
@@ -345,7 +345,7 @@ const mean: Operator = {
 const where: Operator = {
   opType: 'Where',
   opsets: [9, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims,
   dtypes: (context) => [requiredInput(context, 1).dtype],
   fold(context) {

@@ -88,7 +88,7 @@ function joined(data: Tensor, parts: readonly Tensor[], axis: number, dims: read
 const gatherElements: Operator = {
   opType: 'GatherElements',
   opsets: [11, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims: (context) => [requiredInput(context, 1).dims],
   lower(context, plan) {
     const [data, indices] = [plan.contiguous(plan.dense(0)), plan.contiguous(plan.dense(1))]
@@ -164,7 +164,7 @@ function tuplesOf(context: NodeContext): Tuples {
 const gatherND: Operator = {
   opType: 'GatherND',
   opsets: [11, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims: (context) => [tuplesOf(context).dims],
   lower(context, plan) {
     const { sizes, addressed, dims } = tuplesOf(context)
@@ -218,7 +218,7 @@ const topK: Operator = {
 const oneHot: Operator = {
   opType: 'OneHot',
   opsets: [9, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   constants: [1],
   dims: (context) => [oneHotDims(context)],
   dtypes: (context) => [requiredInput(context, 2).dtype],
@@ -259,7 +259,7 @@ function oneHotDims(context: NodeContext): number[] {
 const trilu: Operator = {
   opType: 'Trilu',
   opsets: [14, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   constants: [1],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -278,7 +278,7 @@ const trilu: Operator = {
 const eyeLike: Operator = {
   opType: 'EyeLike',
   opsets: [9, newestOpset],
-  hasGradient: false,
+  hasGradient: 'zero',
   dims: (context) => [requiredInput(context, 0).dims],
   fold(context) {
     const { dims, dtype: own } = requiredInput(context, 0)
@@ -298,7 +298,7 @@ const nonZero: Operator = {
   opType: 'NonZero',
   limits: 'of constants and shapes',
   opsets: [9, newestOpset],
-  hasGradient: false,
+  hasGradient: 'zero',
   dims(context) {
     throw unsupported(context, 'positions in a computed tensor', 'their number must be known when a plan is made')
   },

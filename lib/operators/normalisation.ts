@@ -53,8 +53,8 @@ const batchNormalization: Operator = {
       throw unsupported(context, 'spatial=0', 'one scale a channel is needed')
     checkChannels(context)
     const isConstant = [1, 2, 3, 4].every((index) => requiredInput(context, index).constant !== undefined)
-    if (plan.training !== undefined && isConstant && plan.isBlocked(0)) {
-      const input = plan.blocked(0)
+    const input = plan.training !== undefined && isConstant ? blockedMap(context, plan) : undefined
+    if (plan.training !== undefined && input !== undefined) {
       const epsilon = floatAttribute(node, 'epsilon', 1e-5)
       const [scaleOf, biasOf, meanOf, varianceOf] = [1, 2, 3, 4].map((i) => floatInput(context, i, 'statistics')) as [
         Tensor,
@@ -74,6 +74,14 @@ const batchNormalization: Operator = {
     }
     return [isConstant && plan.isBlocked(0) ? affine(context, plan) : refOf(computed(context, plan))]
   }
+}
+
+/** Input 0 as a blocked value, in which all axes behind the third are columns; `undefined` where it has no channels. */
+function blockedMap(context: NodeContext, plan: PlanWriter): number | undefined {
+  const { dims } = requiredInput(context, 0)
+  const [n = 1, c = 1, h = 1, ...columns] = dims
+  if (dims.length < 2) return undefined
+  return dims.length <= 4 ? plan.blocked(0) : plan.toBlocked(plan.dense(0), { n, c, h, w: elementCount(columns) })
 }
 
 function affine(context: NodeContext, plan: PlanWriter): ValueRef {
@@ -132,7 +140,7 @@ function normalised(
 const instanceNormalization: Operator = {
   opType: 'InstanceNormalization',
   opsets: allOpsets,
-  hasGradient: false,
+  hasGradient: true,
   parameters: [1, 2],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -147,7 +155,7 @@ const instanceNormalization: Operator = {
 const layerNormalization: Operator = {
   opType: 'LayerNormalization',
   opsets: [17, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   parameters: [1, 2],
   dims(context) {
     const { dims } = requiredInput(context, 0)
@@ -173,7 +181,7 @@ const layerNormalization: Operator = {
 const rmsNormalization: Operator = {
   opType: 'RMSNormalization',
   opsets: [23, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   parameters: [1],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -189,7 +197,7 @@ const rmsNormalization: Operator = {
 const groupNormalization: Operator = {
   opType: 'GroupNormalization',
   opsets: [18, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   parameters: [1, 2],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -211,7 +219,7 @@ const groupNormalization: Operator = {
 const meanVariance: Operator = {
   opType: 'MeanVarianceNormalization',
   opsets: [9, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const x = plan.dense(0)
@@ -228,7 +236,7 @@ const meanVariance: Operator = {
 const lpNormalization: Operator = {
   opType: 'LpNormalization',
   opsets: allOpsets,
-  hasGradient: false,
+  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const x = plan.dense(0)

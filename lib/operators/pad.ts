@@ -100,7 +100,7 @@ function centred(context: NodeContext): { begin: number[]; end: number[] } {
 const centreCropPad: Operator = {
   opType: 'CenterCropPad',
   opsets: [18, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   constants: [1],
   dims(context) {
     const { begin, end } = centred(context)

@@ -126,7 +126,7 @@ const averagePool: Operator = {
 const lpPool: Operator = {
   opType: 'LpPool',
   opsets: allOpsets,
-  hasGradient: false,
+  hasGradient: true,
   dims,
   lower: (context, plan) => [refOf(densePool(context, plan, { name: 'norm', power: intAttribute(context.node, 'p', 2) }))]
 }

@@ -28,7 +28,7 @@ function spreadOut(context: NodeContext, plan: PlanWriter, index: number): Dense
 const dequantize: Operator = {
   opType: 'DequantizeLinear',
   opsets: [10, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [requiredInput(context, 1).dtype],
   fold: dequantized,
@@ -46,7 +46,7 @@ function quantizedType(context: NodeContext): DataType {
 const quantize: Operator = {
   opType: 'QuantizeLinear',
   opsets: [10, newestOpset],
-  hasGradient: false,
+  hasGradient: 'zero',
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [quantizedType(context)],
   fold: quantized,
@@ -60,13 +60,18 @@ const quantize: Operator = {
   }
 }
 
+interface FormOptions {
+  readonly first?: number
+  readonly hasGradient?: true
+}
+
 /** An operator that nodes stand for. */
-function quantizedForm(opType: string, limits: string, bodyOf: (context: NodeContext) => Body, first = 10): Operator {
+function quantizedForm(opType: string, limits: string, bodyOf: (context: NodeContext) => Body, options: FormOptions = {}): Operator {
   return {
     opType,
     limits,
-    opsets: [first, newestOpset],
-    hasGradient: false,
+    opsets: [options.first ?? 10, newestOpset],
+    hasGradient: options.hasGradient ?? 'zero',
     body: bodyOf,
     // Never asked: the body stands for the node.
     dims: () => [],
@@ -200,5 +205,6 @@ export const quantisations: readonly Operator[] = [
   quantizedForm('QLinearMatMul', 'computed as DequantizeLinear, MatMul and QuantizeLinear', quantizedProduct),
   quantizedForm('ConvInteger', 'computed in float32', integerConvolution),
   quantizedForm('MatMulInteger', 'computed in float32', integerProduct),
-  quantizedForm('DynamicQuantizeLinear', '', dynamicQuantization, 11)
+  // Its scale follows from the largest and least element.
+  quantizedForm('DynamicQuantizeLinear', '', dynamicQuantization, { first: 11, hasGradient: true })
 ]

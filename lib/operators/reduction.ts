@@ -103,7 +103,7 @@ function position(opType: string, name: 'arg_max' | 'arg_min'): Operator {
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: false,
+    hasGradient: 'zero',
     dims: (context) => [dimsOf(context)],
     dtypes: () => ['int64'],
     lower(context, plan) {

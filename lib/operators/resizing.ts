@@ -298,7 +298,7 @@ function resizing(opType: string, opsets: readonly [number, number], constants: 
   return {
     opType,
     opsets,
-    hasGradient: false,
+    hasGradient: true,
     constants,
     dims(context) {
       const dims = axesOf(context).map(({ output }) => output)

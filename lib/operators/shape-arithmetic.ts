@@ -26,7 +26,7 @@ function folded(opType: string, dims: Operator['dims'], fold: NonNullable<Operat
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
+    hasGradient: 'zero',
     dims,
     fold,
     lower:

@@ -41,7 +41,7 @@ function softmax(opType: string, op: 'softmax' | 'log_softmax'): Operator {
 const hardmax: Operator = {
   opType: 'Hardmax',
   opsets: allOpsets,
-  hasGradient: false,
+  hasGradient: 'zero',
   dims: (context) => [requiredInput(context, 0).dims],
   lower: (context, plan) => [refOf(alongAxis(context, plan, 'hardmax'))]
 }
@@ -50,7 +50,7 @@ const hardmax: Operator = {
 const cumSum: Operator = {
   opType: 'CumSum',
   opsets: [11, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   constants: [1],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {

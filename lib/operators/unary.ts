@@ -7,6 +7,8 @@ import { type NodeContext, type Operator, allOpsets, everyOpset, newestOpset, re
 interface Options {
   readonly first?: number
   readonly numbers?: (context: NodeContext) => readonly number[]
+  /** Its results are constant but for jumps. */
+  readonly isStepwise?: true
   /** The type of the output. Default: that of the input. */
   readonly dtype?: DataType
   /** For shape arithmetic. */
@@ -18,7 +20,7 @@ function unary(opType: string, name: UnaryFunction, options: Options = {}): Oper
   return {
     opType,
     opsets: [options.first ?? allOpsets[0], newestOpset],
-    hasGradient: true,
+    hasGradient: options.isStepwise === true ? 'zero' : true,
     dims: (context) => [requiredInput(context, 0).dims],
     dtypes: (context) => [dtypeOf(context)],
     fold: (context) => foldUnary(context, dtypeOf(context), options.fold),
@@ -43,10 +45,10 @@ function foldUnary(context: NodeContext, dtype: DataType, f: Options['fold']): r
 export const unaries: readonly Operator[] = [
   unary('Abs', 'abs', { fold: Math.abs }),
   unary('Neg', 'negate', { fold: (value) => -value }),
-  unary('Floor', 'floor'),
-  unary('Ceil', 'ceil'),
-  unary('Round', 'round', { first: 11 }),
-  unary('Sign', 'sign', { first: 9, fold: Math.sign }),
+  unary('Floor', 'floor', { isStepwise: true }),
+  unary('Ceil', 'ceil', { isStepwise: true }),
+  unary('Round', 'round', { first: 11, isStepwise: true }),
+  unary('Sign', 'sign', { first: 9, isStepwise: true, fold: Math.sign }),
   unary('Sqrt', 'sqrt'),
   unary('Reciprocal', 'reciprocal'),
   unary('Exp', 'exp'),
@@ -64,11 +66,12 @@ export const unaries: readonly Operator[] = [
   unary('Atanh', 'atanh', { first: 9 }),
   unary('Erf', 'erf', { first: 9 }),
   unary('Softsign', 'softsign', { first: everyOpset[0] }),
-  unary('Not', 'not', { first: everyOpset[0], dtype: 'bool', fold: (value) => (value === 0 ? 1 : 0) }),
-  unary('IsNaN', 'is_nan', { first: 9, dtype: 'bool' }),
+  unary('Not', 'not', { first: everyOpset[0], dtype: 'bool', isStepwise: true, fold: (value) => (value === 0 ? 1 : 0) }),
+  unary('IsNaN', 'is_nan', { first: 9, dtype: 'bool', isStepwise: true }),
   unary('IsInf', 'is_infinite', {
     first: 10,
     dtype: 'bool',
+    isStepwise: true,
     numbers: ({ node }) => [intAttribute(node, 'detect_negative', 1), intAttribute(node, 'detect_positive', 1)]
   }),
   unary('Celu', 'celu', { first: 12, numbers: ({ node }) => [floatAttribute(node, 'alpha', 1)] }),

@@ -1,7 +1,8 @@
 import { argumentError, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { constantInputs } from '../operators/constant-inputs.js'
-import { analyse, type Analysis, type InputShapes, type InputValues } from '../operators/infer.js'
+import { analyse, type Analysis, type Evaluate, type InputShapes, type InputValues } from '../operators/infer.js'
+import { nodeTitle } from '../operators/operator.js'
 import { definedOnly } from '../options.js'
 import { own } from '../own.js'
 import type { DataType, Tensor } from '../tensor.js'
@@ -9,6 +10,7 @@ import { inBf16 } from './bf16.js'
 import { compact, type Draft } from './draft.js'
 import { evaluate } from './evaluate.js'
 import { fuse } from './fusion.js'
+import { settleCandidates } from './learning.js'
 import type { PlanSpec } from './plan-spec.js'
 import type { Precision } from './precision.js'
 import { DraftWriter } from './plan-writer.js'
@@ -67,6 +69,8 @@ export interface Compiled {
   /** Outputs of the graph that follow from shapes and constants. */
   readonly constants: ReadonlyMap<string, Tensor>
   readonly parameters: readonly CompiledParameter[]
+  /** How messages name the nodes. */
+  readonly titles: ReadonlyMap<string, string>
 }
 
 const defaults = {
@@ -98,7 +102,7 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
     const message = `input ${show(missing)} determines shapes: its value is needed to make a plan (inputValues)`
     throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: missing })
   }
-  const analysis = analyse(graph, inputShapes, inputValues, evaluate)
+  const analysis = analyse(graph, inputShapes, inputValues, training ? evaluateForTraining : evaluate)
   const constants = new Map(graph.outputs.flatMap(({ name }) => constantOf(analysis, name)))
   const names = graph.outputs.map(({ name }) => name).filter((name) => !constants.has(name))
   // A graph may list an output twice. Training counts on their places, results only on their names.
@@ -106,7 +110,7 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
   const writer = new DraftWriter(graph, analysis, training ? { batchStatistics, dropout } : undefined)
   for (const node of analysis.nodes) writer.write(node)
   const written = writer.draft(computed.map((name) => writer.output(name)))
-  const live = compact(training ? withLogits(written) : written)
+  const live = training ? settleCandidates(compact(withLogits(written))) : compact(written)
   const fused = fusion ? compact(fuse(live, { training, cpBlocks })) : live
   const draft = precision === 'bf16' && !training ? inBf16(fused) : fused
   const spec: PlanSpec = {
@@ -128,9 +132,14 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
     inputs: draft.inputs.map((input) => value(input.name)),
     outputs: computed.map(value),
     constants,
+    titles: new Map(analysis.nodes.map(({ node, context }) => [node.name, nodeTitle(context)])),
     parameters: draft.parameters.map(({ initializers, layout }) => ({ initializers, layout }))
   }
 }
+
+/** A weight that is only repeated (a token for each image of a batch) still is that weight. */
+const evaluateForTraining: Evaluate = (analysed, dtypes) =>
+  analysed.node.opType === 'Expand' && dtypes[0] === 'float32' ? undefined : evaluate(analysed, dtypes)
 
 function constantOf(analysis: Analysis, name: string): [string, Tensor][] {
   const constant = analysis.constants.get(name)

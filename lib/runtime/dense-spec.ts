@@ -211,24 +211,5 @@ export type DenseStep =
     })
   | ElementwiseStep
 
-/** Steps without a backward pass: all over dense values, and some over blocked ones. */
-export const forwardOnly: ReadonlySet<string> = new Set([
-  'conv_transpose',
-  'resample',
-  'channels',
-  'to_dense',
-  'to_blocked',
-  'elementwise',
-  'copy',
-  'take',
-  'interpolate',
-  'reduce',
-  'along',
-  'normalise',
-  'gather',
-  'scatter',
-  'top_k',
-  'pool',
-  'matmul',
-  'recurrent'
-])
+/** Steps without a backward pass: they cannot stand between what is trained and a loss. */
+export const withoutGradient: ReadonlySet<string> = new Set(['scatter', 'top_k', 'recurrent'])

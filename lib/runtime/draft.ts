@@ -6,6 +6,8 @@ export interface DraftParameter {
   readonly trainable: boolean
   /** The initializer that it is; empty for derived ones. */
   readonly initializers: readonly string[]
+  /** So far it has only been read as a tensor among others: whether it is trained is decided when the plan is written (learning.ts). */
+  readonly candidate?: true
   /** How its elements lie compared with the initializer: in its order, with rows and columns swapped, or computed from several. */
   readonly layout: 'same' | 'transposed' | 'derived'
 }

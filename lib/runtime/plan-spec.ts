@@ -27,7 +27,7 @@ export interface PlanValue {
   readonly dense?: true
   /** Of a blocked value in inference: kept in bfloat16. Never a plan output. */
   readonly bf16?: true
-  /** Of a dense value: the parameter that holds its elements. */
+  /** Of a dense value: the parameter that holds its elements, a constant or, in training, what may be trained. */
   readonly parameter?: number
 }
 
@@ -175,12 +175,11 @@ type StepKind =
   | { readonly op: 'concat'; readonly inputs: readonly number[]; readonly output: number }
   /**
    * A transposed convolution: the backward pass to the data of a convolution from the output to the input. weight: Cin×Cout/groups×kH×kW.
-   * Inference only.
    */
   | (PlanConvolution & { readonly op: 'conv_transpose'; readonly input: number; readonly output: number })
   /**
    * Rows and columns are sums over taps. sizes: taps a row, a column; tables: positions, `taps` for each row and each column of the output;
-   * numbers: their weights, rows first. Inference only.
+   * numbers: their weights, rows first.
    */
   | {
       readonly op: 'resample'
@@ -190,7 +189,7 @@ type StepKind =
       readonly tables: readonly [Int32Array, Int32Array]
       readonly numbers: Float32Array
     }
-  /** Output channel c is input channel tables[0][c]. Inference only. */
+  /** Output channel c is input channel tables[0][c]. */
   | { readonly op: 'channels'; readonly input: number; readonly output: number; readonly tables: readonly [Int32Array] }
   /** The same value in bfloat16, or back in float32. Inference only. */
   | { readonly op: 'convert'; readonly input: number; readonly output: number }

@@ -1,6 +1,6 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { type Dense, isRowMajor, rowMajor, wholeValue } from '../operators/dense.js'
+import { type Dense, isRowMajor, refOf, rowMajor, transpose, wholeValue } from '../operators/dense.js'
 import type { AnalysedNode, Analysis } from '../operators/infer.js'
 import {
   type ChannelView,
@@ -16,8 +16,7 @@ import {
   unsupported
 } from '../operators/operator.js'
 import { asFloat32, elementCount, type Tensor, toFloat32 } from '../tensor.js'
-import { forwardOnly } from './dense-spec.js'
-import { type Draft, type DraftInput, type DraftParameter, readParameters, readValues } from './draft.js'
+import type { Draft, DraftInput, DraftParameter } from './draft.js'
 import type { PlanStep, PlanValue } from './plan-spec.js'
 
 function denseShape(count: number): PlanValue {
@@ -38,8 +37,6 @@ export class DraftWriter {
   /** What has been converted or copied already: by value and how it was seen. */
   readonly #converted = new Map<string, number>()
   readonly #constants = new Map<object, number>()
-  /** Values that trainable parameters have a part in: a step behind them needs a backward pass. */
-  readonly #learnt = new Set<number>()
 
   constructor(graph: Graph, analysis: Analysis, training: TrainingMode | undefined) {
     this.#analysis = analysis
@@ -49,14 +46,13 @@ export class DraftWriter {
       if (analysis.constants.has(name)) continue
       const dims = analysis.dims.get(name) ?? []
       // Other ranks are a row a batch until the network reshapes them.
-      const shape = planShape(dims) ?? { n: dims[0] ?? 1, c: elementCount(dims.slice(1)), h: 1, w: 1 }
+      const shape = planShape(dims) ?? rowsOf(dims)
       this.#refs.set(name, { value: this.#addInput(name, shape) })
     }
   }
 
   write(analysed: AnalysedNode): void {
     const { node, operator, context } = analysed
-    if (this.#training !== undefined && !operator.hasGradient) throw unsupported(context, 'training', 'this operator has no gradient')
     const refs = operator.lower(context, this.#writer(context))
     node.outputs.forEach((name, i) => {
       const ref = refs[i]
@@ -68,15 +64,18 @@ export class DraftWriter {
     return { values: this.#values, parameters: this.#parameters, steps: this.#steps, inputs: this.#inputs, outputs }
   }
 
-  /** The plan value of a graph output. */
+  /** The plan value of a graph output: in training a blocked one, of which losses are taken. */
   output(name: string): number {
     const ref = this.#refs.get(name)
-    if (ref !== undefined && ref.view === undefined) return ref.value
+    const isBlocked = ref !== undefined && this.#values[ref.value]?.dense === undefined
+    if (ref !== undefined && ref.view === undefined && (isBlocked || this.#training === undefined)) return ref.value
     const dims = this.#analysis.dims.get(name)
     if (ref === undefined || dims === undefined)
       throw new PolyadicError('POLYADIC_GRAPH', `output ${show(name)} is not computed by any node`, { subject: name })
     const context = { node: { name, opType: 'output' } } as unknown as NodeContext
-    return this.#contiguous(context, this.#strided(context, ref, dims)).value
+    const value = this.#strided(context, ref, dims)
+    if (this.#training === undefined) return this.#contiguous(context, value).value
+    return this.#toBlocked(context, value, planShape(dims) ?? rowsOf(dims))
   }
 
   #addInput(name: string, shape: PlanValue): number {
@@ -95,14 +94,14 @@ export class DraftWriter {
       isBlocked: (index) => this.#isBlocked(this.#ref(context, index), dimsOf(index)),
       dense,
       contiguous: (value) => this.#contiguous(context, value),
-      constant: (tensor) => this.#constant(tensor),
+      constant: (tensor) => this.#constant(context, tensor),
       toBlocked: (value, shape) => this.#toBlocked(context, value, shape),
       emitDense: (step, dims) => wholeValue(this.#emit(context, step, denseShape(elementCount(dims))).value, dims),
       shape: (value) => this.#values[value] as PlanValue,
       reshapedInput: (value, shape) => this.#reshapedInput(value, shape),
       parameter: (tensor) => this.#parameter(context, tensor, 'same'),
       transposed: (tensor) => this.#parameter(context, tensor, 'transposed'),
-      statistics: (tensor) => this.#parameter(context, tensor, 'same', false),
+      statistics: (tensor) => this.#parameter(context, tensor, 'same', 'kept'),
       derived: (data) => this.#addParameter({ data, trainable: false, initializers: [], layout: 'derived' }),
       emit: (step, shape) => this.#emit(context, step, shape)
     }
@@ -110,21 +109,8 @@ export class DraftWriter {
 
   #emit(context: NodeContext, newStep: NewStep, shape: PlanValue): ValueRef {
     const output = this.#values.push(shape) - 1
-    const step = { ...newStep, output, nodes: [context.node.name] } as PlanStep
-    this.#steps.push(step)
-    if (this.#training && this.#learns(step)) {
-      this.#learnt.add(output)
-      if (forwardOnly.has(step.op) || shape.dense)
-        throw unsupported(context, 'training', `this form of the operator (a step "${step.op}") has no gradient`)
-    }
+    this.#steps.push({ ...newStep, output, nodes: [context.node.name] } as PlanStep)
     return { value: output }
-  }
-
-  #learns(step: PlanStep): boolean {
-    return (
-      readValues(step).some((value) => this.#learnt.has(value)) ||
-      readParameters(step).some((parameter) => this.#parameters[parameter]?.trainable === true)
-    )
   }
 
   #ref(context: NodeContext, index: number): ValueRef {
@@ -133,18 +119,42 @@ export class DraftWriter {
     if (ref !== undefined) return ref
     const constant = this.#analysis.constants.get(name)
     if (constant === undefined) throw nodeError(context, `input ${show(name)} does not exist`)
-    return { value: this.#constant(constant).value }
+    const dense = this.#constant(context, constant)
+    return isRowMajor(dense) ? { value: dense.value } : refOf(dense)
   }
 
-  #constant(tensor: Tensor): Dense {
+  #constant(context: NodeContext, tensor: Tensor): Dense {
+    const isTransposed = this.#parameterOf.get(tensor.data)?.[0]?.layout === 'transposed' && this.#training !== undefined
+    const [rows, columns] = tensor.dims
+    const seen = (value: number): Dense =>
+      isTransposed && rows !== undefined && columns !== undefined && tensor.dims.length === 2
+        ? transpose(wholeValue(value, [columns, rows]), [1, 0])
+        : wholeValue(value, tensor.dims)
     const known = this.#constants.get(tensor.data)
-    if (known !== undefined) return wholeValue(known, tensor.dims)
-    const name = this.#initializerOf.get(tensor.data) ?? 'a constant'
-    const data = toFloat32(tensor, name)
-    const parameter = this.#addParameter({ data, trainable: false, initializers: [], layout: 'derived' })
-    const value = this.#values.push({ ...denseShape(data.length), parameter }) - 1
+    if (known !== undefined) return seen(known)
+    const parameter = this.#trainableConstant(context, tensor, isTransposed && tensor.dims.length === 2) ?? this.#derivedConstant(tensor)
+    const value = this.#values.push({ ...denseShape(tensor.data.length), parameter }) - 1
     this.#constants.set(tensor.data, value)
-    return wholeValue(value, tensor.dims)
+    return seen(value)
+  }
+
+  #derivedConstant(tensor: Tensor): number {
+    const data = toFloat32(tensor, this.#initializerOf.get(tensor.data) ?? 'a constant')
+    return this.#addParameter({ data, trainable: false, initializers: [], layout: 'derived' })
+  }
+
+  /**
+   * In training an initializer of floats is one parameter wherever it is read. A single number is a constant of a formula (the epsilon of a
+   * norm, the root of two), and what is infinite masks something.
+   */
+  #trainableConstant(context: NodeContext, tensor: Tensor, isTransposed: boolean): number | undefined {
+    const isWeight =
+      this.#training !== undefined &&
+      tensor.dtype === 'float32' &&
+      tensor.data.length > 1 &&
+      this.#initializerOf.has(tensor.data) &&
+      (tensor.data as Float32Array).every(Number.isFinite)
+    return isWeight ? this.#parameter(context, tensor, isTransposed ? 'transposed' : 'same', 'candidate') : undefined
   }
 
   #isBlocked({ value, view }: ValueRef, dims: readonly number[]): boolean {
@@ -253,10 +263,18 @@ export class DraftWriter {
     return known?.value ?? this.#addInput(input.name, shape)
   }
 
-  #parameter(context: NodeContext, tensor: Tensor, layout: 'same' | 'transposed', trained = true): number {
+  #parameter(
+    context: NodeContext,
+    tensor: Tensor,
+    layout: 'same' | 'transposed',
+    use: 'trained' | 'kept' | 'candidate' = 'trained'
+  ): number {
     const known = this.#parameterOf.get(tensor.data) ?? []
     const same = known.find((entry) => entry.layout === layout)
-    if (same !== undefined) return same.index
+    if (same !== undefined) {
+      if (use === 'trained') this.#train(same.index)
+      return same.index
+    }
     const initializer = this.#initializerOf.get(tensor.data)
     if (this.#training !== undefined && known.length > 0 && initializer !== undefined) {
       throw unsupported(context, `training ${show(initializer)}, which is used both as it is and transposed,`, 'one of the two is needed')
@@ -264,17 +282,29 @@ export class DraftWriter {
     const data = asFloat32(tensor, initializer ?? context.node.name)
     const index = this.#addParameter({
       data: layout === 'same' ? data : transposed(data, tensor.dims),
-      trainable: this.#training !== undefined && trained && initializer !== undefined,
+      trainable: this.#training !== undefined && use === 'trained' && initializer !== undefined,
       initializers: initializer === undefined ? [] : [initializer],
-      layout: initializer === undefined ? 'derived' : layout
+      layout: initializer === undefined ? 'derived' : layout,
+      ...(use === 'candidate' && { candidate: true })
     })
     this.#parameterOf.set(tensor.data, [...known, { index, layout }])
     return index
   }
 
+  /** What was read as a tensor among others is a weight of this step. */
+  #train(index: number): void {
+    const { candidate, ...parameter } = this.#parameters[index] as DraftParameter
+    if (candidate === true) this.#parameters[index] = { ...parameter, trainable: true }
+  }
+
   #addParameter(parameter: DraftParameter): number {
     return this.#parameters.push(parameter) - 1
   }
+}
+
+/** Other ranks than those of plan values: a row a batch. */
+function rowsOf(dims: readonly number[]): PlanValue {
+  return { n: dims[0] ?? 1, c: elementCount(dims.slice(1)), h: 1, w: 1 }
 }
 
 /** rows×columns → columns×rows. */

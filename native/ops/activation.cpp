@@ -134,15 +134,10 @@ class Activation : public Step {
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {}
 
   void forward(const Context& context) override {
-    if (in_.layout.block == 1 && out_.layout.block == 1 && in_.layout.size() == in_.layout.w) {
-      constexpr std::int64_t kPart = 1 << 13;  // one long row: a dense value
-      const std::int64_t size = in_.layout.size();
-      context.parallel((size + kPart - 1) / kPart, [&](std::int64_t part, int) {
-        const std::int64_t first = part * kPart;
-        apply_activation(activation_, in_.data + first, out_.data + out_.layout.at(0) + first,
-                         std::min(kPart, size - first));
+    if (is_row(in_.layout) && out_.layout.block == 1) {
+      return each_part(context, [&](std::int64_t first, std::int64_t count) {
+        apply_activation(activation_, in_.data + first, out_.data + out_.layout.at(0) + first, count);
       });
-      return;
     }
     each_row(context, in_.layout, out_.layout, [&](std::int64_t in, std::int64_t out, std::int64_t count) {
       apply_activation(activation_, in_.data + in, out_.data + out, count);
@@ -151,6 +146,12 @@ class Activation : public Step {
 
   void backward(const Context& context) override {
     if (!in_.needs_grad) return;
+    if (is_row(in_.layout) && is_row(in_.grad_layout)) {
+      return each_part(context, [&](std::int64_t first, std::int64_t count) {
+        activation_gradient(activation_, in_.data + first, out_.data + first, out_.grad + first, in_.grad + first,
+                            count, accumulate[0]);
+      });
+    }
     const std::int64_t blocks = in_.layout.blocks();
     context.parallel(in_.layout.n * blocks, [&](std::int64_t index, int) {
       const auto start = [&](const Layout& l) { return l.at(index / blocks, index % blocks); };
@@ -169,6 +170,18 @@ class Activation : public Step {
   }
 
  private:
+  // One long row: a dense value.
+  static bool is_row(const Layout& layout) { return layout.block == 1 && layout.size() == layout.w; }
+
+  // f(first, count) for each part of a row.
+  template <class F>
+  void each_part(const Context& context, F&& f) const {
+    constexpr std::int64_t kPart = 1 << 13;
+    const std::int64_t size = in_.layout.size();
+    context.parallel((size + kPart - 1) / kPart,
+                     [&](std::int64_t part, int) { f(part * kPart, std::min(kPart, size - part * kPart)); });
+  }
+
   ActivationSpec activation_;
   Value& in_;
   Value& out_;

@@ -27,6 +27,7 @@ class ConvTranspose : public Step {
     } else {
       wide_ = Gather(shape_, Gather::Direction::backward_data, in_.layout, out_.layout);
     }
+    if (out_.needs_grad) prepare_backward();
   }
 
   void pack(const Context& context) override {
@@ -35,6 +36,12 @@ class ConvTranspose : public Step {
       narrow_.pack(weight_.data.data(), bias);
     } else {
       wide_.pack(context, weight_.data.data(), bias);
+    }
+    if (!out_.needs_grad) return;
+    if (depthwise_) {
+      narrow_back_.pack(weight_.data.data(), nullptr);
+    } else {
+      wide_back_.pack(context, weight_.data.data(), nullptr);
     }
   }
 
@@ -49,6 +56,20 @@ class ConvTranspose : public Step {
     }
   }
 
+  // Turned round: the convolution itself leads from the output's gradient to the input's, and what was its gradient is
+  // the input.
+  void backward(const Context& context) override {
+    if (bias_ && bias_->trainable) bias_gradient(context);
+    if (weight_.trainable) weight_gradient(context);
+    if (!in_.needs_grad) return;
+    const int options = accumulate[0] ? Gather::kAccumulate : 0;
+    if (depthwise_) {
+      narrow_back_.run(context, out_.grad, in_.grad, options);
+    } else {
+      wide_back_.run(context, out_.grad, in_.grad, options);
+    }
+  }
+
   std::string kernel() const override {
     return std::string(depthwise_ ? "depthwise " : "transposed ") + window_name(shape_.window);
   }
@@ -56,6 +77,39 @@ class ConvTranspose : public Step {
   std::size_t scratch_floats() const override { return Gather::scratch_floats(); }
 
  private:
+  void prepare_backward() {
+    if (depthwise_) {
+      narrow_back_ = Depthwise(shape_, Gather::Direction::forward, out_.grad_layout, in_.grad_layout);
+      return;
+    }
+    wide_back_ = Gather(shape_, Gather::Direction::forward, out_.grad_layout, in_.grad_layout);
+    if (!weight_.trainable) return;
+    order_ = wide_back_.packed_order();
+    packed_gradient_ = Buffer(order_.size());
+  }
+
+  void weight_gradient(const Context& context) {
+    if (depthwise_) return narrow_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, weight_.grad.data());
+    wide_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, packed_gradient_.data());
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      if (order_[i] >= 0) weight_.grad[static_cast<std::size_t>(order_[i])] += packed_gradient_[i];
+    }
+  }
+
+  void bias_gradient(const Context& context) {
+    const Layout& layout = out_.grad_layout;
+    context.parallel(layout.c, [&](std::int64_t c, int) {
+      double sum = 0;
+      for (std::int64_t n = 0; n < layout.n; ++n) {
+        const float* dy = out_.grad + layout.at(n) + layout.channel(c);
+        for (std::int64_t y = 0; y < layout.h; ++y) {
+          for (std::int64_t x = 0; x < layout.w; ++x) sum += static_cast<double>(dy[layout.pixel(y, x)]);
+        }
+      }
+      bias_->grad[static_cast<std::size_t>(c)] += static_cast<float>(sum);
+    });
+  }
+
   Value& in_;
   Value& out_;
   Parameter& weight_;
@@ -64,6 +118,11 @@ class ConvTranspose : public Step {
   bool depthwise_ = false;
   Gather wide_;
   Depthwise narrow_;
+  // Backward: the convolution that is transposed.
+  Gather wide_back_;
+  Depthwise narrow_back_;
+  std::vector<std::int32_t> order_;  // of its packed weights
+  Buffer packed_gradient_;
 };
 
 }  // namespace

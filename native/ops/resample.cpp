@@ -14,6 +14,11 @@ void check_positions(const Dims& positions, std::int64_t size, const char* what)
   }
 }
 
+// The rows of a plane that begin at `data`, without its halo.
+void clear_rows(const Layout& layout, float* data) {
+  for (std::int64_t y = 0; y < layout.h; ++y) std::fill_n(data + y * layout.row(), layout.w * layout.block, 0.0f);
+}
+
 // y[row][column] = Σ w_row·w_column·x[…] over the taps of both. sizes: taps a row and a column; tables: their
 // positions; numbers: weights of rows, then of columns.
 class Resample : public Step {
@@ -54,6 +59,19 @@ class Resample : public Step {
     });
   }
 
+  // What is summed of a plane comes from that plane alone.
+  void backward(const Context& context) override {
+    if (!in_.needs_grad) return;
+    const Layout& in = in_.grad_layout;
+    const Layout& out = out_.grad_layout;
+    context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
+      float* dx = in_.grad + in.at(plane / in.blocks(), plane % in.blocks());
+      const float* dy = out_.grad + out.at(plane / in.blocks(), plane % in.blocks());
+      if (!accumulate[0]) clear_rows(in, dx);
+      for (std::int64_t row = 0; row < out.h; ++row) add_row(dx, dy + row * out.row(), row);
+    });
+  }
+
   std::string kernel() const override {
     return std::to_string(spec_.sizes[0]) + "x" + std::to_string(spec_.sizes[1]) + " taps";
   }
@@ -76,6 +94,24 @@ class Resample : public Step {
         }
       }
       for (int lane = 0; lane < Block; ++lane) y[lane] = sums[lane];
+    }
+  }
+
+  void add_row(float* dx, const float* dy, std::int64_t row) const {
+    const std::int64_t rows = spec_.sizes[0], columns = spec_.sizes[1];
+    const std::int64_t stride = in_.grad_layout.row(), block = in_.grad_layout.block;
+    const std::int64_t* at_row = spec_.tables[0].data() + row * rows;
+    const float* by_row = spec_.numbers.data() + row * rows;
+    const float* by_column = spec_.numbers.data() + spec_.tables[0].size();
+    const std::int64_t* at_column = spec_.tables[1].data();
+    for (std::int64_t i = 0; i < out_.layout.w; ++i, dy += block, at_column += columns, by_column += columns) {
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t c = 0; c < columns; ++c) {
+          float* to = dx + at_row[r] * stride + at_column[c] * block;
+          const float weight = by_row[r] * by_column[c];
+          for (std::int64_t lane = 0; lane < block; ++lane) to[lane] += weight * dy[lane];
+        }
+      }
     }
   }
 
@@ -120,6 +156,24 @@ class Channels : public Step {
           const std::int64_t channel = table_[static_cast<std::size_t>(first + std::min(lane, count - 1))];
           const float* x = from + in.channel(channel);
           for (std::int64_t i = 0; i < out.w; ++i) to[i * out.block + lane] = x[i * in.block];
+        }
+      }
+    });
+  }
+
+  // A channel may be taken several times, or never.
+  void backward(const Context& context) override {
+    if (!in_.needs_grad) return;
+    const Layout& in = in_.grad_layout;
+    const Layout& out = out_.grad_layout;
+    context.parallel(out.n, [&](std::int64_t n, int) {
+      for (std::int64_t block = 0; !accumulate[0] && block < in.blocks(); ++block)
+        clear_rows(in, in_.grad + in.at(n, block));
+      for (std::int64_t c = 0; c < out.c; ++c) {
+        float* dx = in_.grad + in.at(n) + in.channel(table_[static_cast<std::size_t>(c)]);
+        const float* dy = out_.grad + out.at(n) + out.channel(c);
+        for (std::int64_t y = 0; y < out.h; ++y) {
+          for (std::int64_t x = 0; x < out.w; ++x) dx[in.pixel(y, x)] += dy[out.pixel(y, x)];
         }
       }
     });

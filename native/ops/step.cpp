@@ -7,6 +7,8 @@
 
 namespace polyadic {
 
+void Step::backward(const Context&) { throw Error(ErrorCode::unsupported, "plan: a step without a backward pass"); }
+
 const char* op_name(Op op) {
   switch (op) {
     case Op::convolution:

@@ -21,7 +21,7 @@ struct Value {
   Layout grad_layout;
   float* grad = nullptr;
   bool needs_grad = false;
-  bool constant = false;  // dense: does not depend on the plan's inputs
+  bool constant = false;  // dense: depends neither on the plan's inputs nor on what is trained
   bool bf16 = false;      // `data` holds bfloat16
   // Memory it takes, in floats.
   std::int64_t floats() const { return bf16 ? (layout.size() + 1) / 2 : layout.size(); }
@@ -39,7 +39,7 @@ struct Parameter {
   Buffer average;                   // exponential moving average of the values
   std::size_t count = 0;            // of elements in ONNX order
   const Gather* packing = nullptr;  // whose packed order the buffers have; its step overwrites the gradient
-  int uses = 0;                     // by steps of the plan
+  int uses = 0;                     // by steps of the plan and as a value
   std::int64_t version = 0;         // grows with every change of the values
   bool trainable = false;
   bool statistics = false;  // changed by commit(), not by gradients
@@ -58,7 +58,8 @@ class Step {
   virtual std::size_t share_weights(WeightStore&) { return 0; }
   virtual void forward(const Context& context) = 0;
   // From the output's gradient: adds to parameters' gradients, sets (or, where accumulate[i], adds to) the inputs'.
-  virtual void backward(const Context&) {}
+  // Unless a step says how, it must not stand between a trainable parameter and a loss.
+  virtual void backward(const Context&);
 
   // Training, once an update is sure to happen: what forward() noted becomes part of the parameters.
   virtual void commit() {}

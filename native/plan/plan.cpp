@@ -38,6 +38,9 @@ Plan::Plan(PlanSpec spec, WeightStore* store, const JobControl* control) : spec_
   for (const StepSpec& step : spec_.steps) {
     for (const int parameter : step_parameters(step)) ++parameters_[static_cast<std::size_t>(parameter)].uses;
   }
+  for (const ValueSpec& value : spec_.values) {
+    if (value.parameter >= 0) ++parameters_[static_cast<std::size_t>(value.parameter)].uses;
+  }
   spec_.parameters.clear();
   spec_.parameters.shrink_to_fit();
   choose_layouts();
@@ -56,6 +59,10 @@ Plan::Plan(PlanSpec spec, WeightStore* store, const JobControl* control) : spec_
     // Steps may have put parameters into an order of their own.
     for (Parameter& parameter : parameters_) {
       if (parameter.trainable) parameter.grad = Buffer(parameter.data.size());
+    }
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      if (spec_.values[i].parameter >= 0 && values_[i].needs_grad)
+        values_[i].grad = parameters_[static_cast<std::size_t>(spec_.values[i].parameter)].grad.data();
     }
     find_backward_path();
   } else {

@@ -8,6 +8,10 @@
 namespace polyadic {
 
 void Plan::mark_gradients() {
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    const int parameter = spec_.values[i].parameter;
+    values_[i].needs_grad = parameter >= 0 && parameters_[static_cast<std::size_t>(parameter)].trainable;
+  }
   for (const StepSpec& step : spec_.steps) {
     bool needs = false;
     for (const int parameter : step_parameters(step))
@@ -23,6 +27,10 @@ void Plan::find_backward_path() {
   if (spec_.outputs.empty()) throw Error(ErrorCode::argument, "plan: training needs an output");
   std::vector<bool> reached(values_.size(), false);
   for (const int output : spec_.outputs) reached[static_cast<std::size_t>(output)] = true;
+  // Parameters' gradients begin at zero, and everybody adds to them.
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (spec_.values[i].parameter >= 0) reached[i] = true;
+  }
   on_path_.assign(steps_.size(), false);
   for (std::size_t i = steps_.size(); i-- > 0;) {
     const StepSpec& step = spec_.steps[i];

@@ -39,16 +39,18 @@ void Plan::choose_layouts() {
     Value value;
     value.layout = Layout{v.n, v.c, v.h, v.w, plain[i] || v.dense ? 1 : block, {}};
     value.bf16 = v.bf16;
-    value.grad_layout = Layout{v.n, v.c, v.h, v.w, block, {}};
+    value.grad_layout = Layout{v.n, v.c, v.h, v.w, v.dense ? 1 : block, {}};
     values_.push_back(value);
   }
   for (StepSpec& step : spec_.steps) {
     step.dense_values = spec_.values[static_cast<std::size_t>(step.output)].dense;
     if (step.op == Op::conv_transpose) {
       Value& in = values_[static_cast<std::size_t>(step.inputs[0])];
-      const Layout& out = values_[static_cast<std::size_t>(step.output)].layout;
-      in.layout.halo.grow(
-          backward_halo(convolution_shape(step.convolution, out, in.layout.c, in.layout.h, in.layout.w), in.layout.n));
+      Value& out = values_[static_cast<std::size_t>(step.output)];
+      const ConvolutionShape shape =
+          convolution_shape(step.convolution, out.layout, in.layout.c, in.layout.h, in.layout.w);
+      in.layout.halo.grow(backward_halo(shape, in.layout.n));
+      if (spec_.training) out.grad_layout.halo.grow(needed_halo(forward_phases(shape, 1), out.layout.h, out.layout.w));
     }
     if (!is_convolution(step.op)) continue;
     const ConvolutionSpec& conv = first_convolution(step);

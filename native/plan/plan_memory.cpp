@@ -7,13 +7,13 @@
 
 namespace polyadic {
 
-// Steps without a backward pass stand between no parameter and the loss.
 void Plan::mark_constants() {
   once_.assign(spec_.steps.size(), false);
   for (std::size_t i = 0; i < spec_.values.size(); ++i) {
     const int parameter = spec_.values[i].parameter;
-    values_[i].constant = parameter >= 0;
-    if (parameter >= 0) values_[i].data = parameters_[static_cast<std::size_t>(parameter)].data.data();
+    if (parameter < 0) continue;
+    values_[i].constant = !parameters_[static_cast<std::size_t>(parameter)].trainable;
+    values_[i].data = parameters_[static_cast<std::size_t>(parameter)].data.data();
   }
   for (std::size_t i = 0; i < spec_.steps.size(); ++i) {
     const StepSpec& step = spec_.steps[i];
@@ -55,7 +55,7 @@ void Plan::assign_inference_memory() {
 
 void Plan::assign_training_memory() {
   for (Value& value : values_) {
-    if (value.data) continue;  // a constant
+    if (value.data) continue;  // a parameter's, and so will its gradient be
     memory_.emplace_back(static_cast<std::size_t>(value.layout.size()));
     value.data = memory_.back().data();
     if (!value.needs_grad) continue;

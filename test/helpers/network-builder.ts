@@ -51,6 +51,15 @@ export class NetworkBuilder {
     return this.constant(int64Tensor(values))
   }
 
+  /** An index without dimensions. */
+  index(value: number): string {
+    return this.constant({ ...int64Tensor([value]), dims: [] })
+  }
+
+  floats(...values: readonly number[]): string {
+    return this.constant(floatTensor(Float32Array.from(values), [values.length]))
+  }
+
   scalar(value: number): string {
     return this.constant(floatTensor(Float32Array.of(value), []))
   }

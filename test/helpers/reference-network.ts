@@ -1,3 +1,4 @@
+import { elementwise, runDense } from './reference-dense.js'
 import type { PlanActivation, PlanConvolution, PlanMaxout, PlanSpec, PlanStep, PlanValue, PlanWindow } from '../../lib/runtime/plan-spec.js'
 
 /** A value in float64, N×C×H×W row-major. */
@@ -42,10 +43,16 @@ export function runSteps(
   const values = new Map(given)
   for (const step of steps) {
     const out = zeros(spec.values[step.output] as PlanValue)
-    runStep(step, (i) => values.get(i) as Map4, out, parameters)
+    runStep(step, (i) => valueAt(spec, values, i, parameters), out, parameters)
     values.set(step.output, out)
   }
   return values
+}
+
+function valueAt(spec: PlanSpec, values: ReadonlyMap<number, Map4>, i: number, parameters: readonly ArrayLike<number>[]): Map4 {
+  const shape = spec.values[i] as PlanValue
+  if (shape.parameter === undefined) return values.get(i) as Map4
+  return { shape, data: Float64Array.from(parameters[shape.parameter] as ArrayLike<number>) }
 }
 
 function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, parameters: readonly ArrayLike<number>[]): void {
@@ -108,7 +115,72 @@ function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, paramete
           sum += (map.data[index(map.shape, n, k, y, x)] as number) ** 2
         out.data[index(out.shape, n, c, y, x)] = v / (step.bias + (step.alpha / step.size) * sum) ** step.beta
       })
+    case 'batch_norm':
+      return eachPixel(value(step.input), (n, c, y, x, v) => {
+        const factor = at(parameters, step.scale, c) / Math.sqrt(at(parameters, step.variance, c) + step.epsilon)
+        const i = index(out.shape, n, c, y, x)
+        const residual = step.residual === undefined ? 0 : (value(step.residual).data[i] as number)
+        const result = (v - at(parameters, step.mean, c)) * factor + at(parameters, step.bias, c) + residual
+        out.data[i] = activate(step.activation ?? { kind: 'none' }, result)
+      })
+    case 'conv_transpose':
+      return transposeConvolve(value(step.input), step, parameters, out)
+    case 'resample':
+      return eachPixel(out, (n, c, y, x) => {
+        const map = value(step.input)
+        const [rows, columns] = step.sizes
+        let sum = 0
+        for (let r = y * rows; r < (y + 1) * rows; r++)
+          for (let k = x * columns; k < (x + 1) * columns; k++) {
+            const weight = (step.numbers[r] as number) * (step.numbers[step.tables[0].length + k] as number)
+            sum += weight * (map.data[index(map.shape, n, c, step.tables[0][r] as number, step.tables[1][k] as number)] as number)
+          }
+        out.data[index(out.shape, n, c, y, x)] = sum
+      })
+    case 'channels':
+      return eachPixel(out, (n, c, y, x) => {
+        const map = value(step.input)
+        out.data[index(out.shape, n, c, y, x)] = map.data[index(map.shape, n, step.tables[0][c] as number, y, x)] as number
+      })
+    case 'to_dense':
+    case 'to_blocked':
+      return void out.data.set(value(step.input).data)
+    case 'convert':
+    case 'dropout':
+      throw new Error(`no reference of ${step.op}`)
+    case 'elementwise':
+      if (step.dims === undefined)
+        return eachPixel(out, (n, c, y, x) => {
+          const own = step.inputs.map((i) => {
+            const { shape, data } = value(i)
+            const within = (at: number, size: number): number => (size === 1 ? 0 : at)
+            return data[index(shape, within(n, shape.n), c, within(y, shape.h), within(x, shape.w))] as number
+          })
+          out.data[index(out.shape, n, c, y, x)] = elementwise(step.function, step.numbers, own)
+        })
+      return runDense(step, (i) => value(i).data, out.data)
+    default:
+      return runDense(step, (i) => value(i).data, out.data)
   }
+}
+
+/** Each input, times a window of weights, is added to the output. */
+function transposeConvolve(map: Map4, step: PlanConvolution, parameters: readonly ArrayLike<number>[], out: Map4): void {
+  const [kh, kw] = step.kernel
+  const [perIn, perOut] = [map.shape.c / step.groups, out.shape.c / step.groups]
+  if (step.bias >= 0) eachPixel(out, (n, c, y, x) => (out.data[index(out.shape, n, c, y, x)] = at(parameters, step.bias, c)))
+  eachPixel(map, (n, c, y, x, v) => {
+    const first = Math.floor(c / perIn) * perOut
+    for (let k = 0; k < perOut; k++)
+      for (let a = 0; a < kh; a++)
+        for (let b = 0; b < kw; b++) {
+          const row = y * step.strides[0] - step.pads[0] + a * step.dilations[0]
+          const column = x * step.strides[1] - step.pads[1] + b * step.dilations[1]
+          if (row < 0 || row >= out.shape.h || column < 0 || column >= out.shape.w) continue
+          const i = index(out.shape, n, first + k, row, column)
+          out.data[i] = (out.data[i] as number) + v * at(parameters, step.weight, ((c * perOut + k) * kh + a) * kw + b)
+        }
+  })
 }
 
 const at = (parameters: readonly ArrayLike<number>[], parameter: number, i: number): number =>
@@ -142,6 +214,24 @@ function activate(activation: PlanActivation, v: number): number {
       return 1 / (1 + Math.exp(-v))
     case 'tanh':
       return Math.tanh(v)
+    case 'hard_sigmoid':
+      return Math.min(1, Math.max(0, alpha * v + beta))
+    case 'hard_swish':
+      return alpha * v * Math.min(1, Math.max(0, v / 6 + 0.5))
+    case 'elu':
+      return v < 0 ? alpha * Math.expm1(v) : v
+    case 'selu':
+      return beta * (v < 0 ? alpha * Math.expm1(v) : v)
+    case 'softplus':
+      return Math.log1p(Math.exp(v))
+    case 'swish':
+      return v / (1 + Math.exp(-alpha * v))
+    case 'gelu':
+      return 0.5 * v * (1 + elementwise('erf', undefined, [v / Math.SQRT2]))
+    case 'gelu_tanh':
+      return 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)))
+    case 'mish':
+      return v * Math.tanh(Math.log1p(Math.exp(v)))
     default:
       throw new Error(`no reference of ${kind}`)
   }

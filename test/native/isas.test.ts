@@ -5,7 +5,12 @@ import { native } from '../../lib/native/binding.js'
 
 // A process uses one kernel table, so every file of child/ listed here runs once in a process of its own for each table this CPU has. With a
 // tiny second-level cache, blocking takes the other ways: bands of a row, batches an image at a time.
-const files = { 'forward.ts': [undefined, '2'], 'gradients.ts': [undefined], 'winograd.ts': [undefined, '64'] }
+const files = {
+  'forward.ts': [undefined, '2'],
+  'gradients.ts': [undefined],
+  'dense-gradients.ts': [undefined],
+  'winograd.ts': [undefined, '64']
+}
 
 t.jobs = 2
 t.setTimeout(0) // a child takes as long as it takes; the kernels are compared thousands of times

@@ -231,19 +231,46 @@ void t.test('views that a step does not take over are copied', (t) => {
   t.end()
 })
 
-void t.test('dense steps are not trained', (t) => {
-  const refuse = (build: Build, ...parts: string[]): void =>
-    throwsError(t, () => stepsOf([1, 6, 4, 4], build, { training: true }), 'POLYADIC_UNSUPPORTED', 'training', ...parts)
-  refuse((b, x) => b.node('Relu', [b.node('Transpose', [b.conv(x, [6, 6, 1, 1])], { perm: [0, 2, 3, 1] })]), 'Transpose', 'to_dense')
-  refuse((b, x) => b.node('Exp', [b.conv(x, [6, 6, 1, 1])]), 'Exp', 'elementwise')
-  refuse((b, x) => b.node('ConvTranspose', [x, b.weight(6, 4, 3, 3)]), 'ConvTranspose', 'conv_transpose')
-  refuse((b, x) => b.node('Where', [b.node('Greater', [x, b.scalar(0)]), b.conv(x, [6, 6, 1, 1]), x]), 'Greater')
+void t.test('training goes through dense values', (t) => {
+  const trained = (build: Build): boolean[] =>
+    compile(graphOf([1, 6, 4, 4], build), { training: true }).spec.parameters.map(({ trainable }) => trainable)
+  const transposed = (b: NetworkBuilder, x: string): string => b.node('Transpose', [x], { perm: [0, 2, 3, 1] })
   t.same(
     opsOf([1, 6, 4, 4], (b, x) => b.conv(b.node('Exp', [b.node('Transpose', [x], { perm: [0, 3, 2, 1] })]), [2, 4, 3, 3]), {
       training: true
     }),
-    ['elementwise', 'to_blocked', 'convolution'],
-    'in front of every parameter they are welcome'
+    ['elementwise', 'to_blocked', 'convolution']
+  )
+  t.same(
+    opsOf([1, 6, 4, 4], (b, x) => b.node('MatMul', [transposed(b, x), b.weight(6, 3)]), { training: true }),
+    ['copy', 'matmul', 'to_blocked'],
+    'losses are taken of blocked values'
+  )
+  t.same(
+    trained((b, x) => b.node('MatMul', [transposed(b, x), b.weight(6, 3)])),
+    [true],
+    'the matrix of a product'
+  )
+  t.same(
+    trained((b, x) => b.node('Mul', [b.weight(6), transposed(b, b.conv(x, [6, 6, 1, 1], {}, false))])),
+    [true, true],
+    'behind a weight'
+  )
+  t.same(
+    trained((b, x) => b.node('MatMul', [b.node('Sub', [transposed(b, x), b.weight(6)]), b.weight(6, 3)])),
+    [false, true],
+    'what prepares the input stays'
+  )
+  t.same(
+    trained((b, x) => b.node('Add', [transposed(b, b.conv(x, [6, 6, 1, 1], {}, false)), b.scalar(0.5)])),
+    [true, false],
+    'a single number is a constant'
+  )
+  const masks = (b: NetworkBuilder): string => b.constant(floatTensor(Float32Array.of(0, -Infinity, 0, 0, 0, 0), [6]))
+  t.same(
+    trained((b, x) => b.node('Add', [transposed(b, b.conv(x, [6, 6, 1, 1], {}, false)), masks(b)])),
+    [true, false],
+    'infinity masks'
   )
   t.end()
 })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { runJob } from '../../lib/native/jobs.js'
+import { elementCount } from '../../lib/tensor.js'
 import { weightDecays } from '../../lib/training/parameters.js'
 import { prepareTraining, type Training } from '../../lib/training/trainer.js'
 import { type PyTorchCase, pytorchCases, pytorchData } from './pytorch-cases.js'
@@ -36,7 +37,7 @@ function gradientsOf(item: PyTorchCase, fixture: Fixture): Map<string, Float32Ar
 for (const item of pytorchCases) {
   const fixture = cases[item.name] as Fixture
   const { inputs, targets } = pytorchData(item)
-  const size = item.dims[0] * item.dims[1] * item.dims[2]
+  const size = elementCount(item.dims)
   const batch = (i: number): [Float32Array, Int32Array] => {
     const from = (i % item.batches) * item.batchSize
     return [inputs.subarray(from * size, (from + item.batchSize) * size), targets.subarray(from, from + item.batchSize)]

@@ -1,12 +1,14 @@
 import type { Graph } from '../../lib/graph/graph.js'
+import { elementCount } from '../../lib/tensor.js'
 import { NetworkBuilder, float, int } from '../helpers/network-builder.js'
+import { modernBatch, modernClasses, modernNetworks } from './modern-networks.js'
 
 /** A network, data and the way it is trained: what PyTorch's values in fixtures/pytorch.json were made from, and ours are. */
 export interface PyTorchCase {
   readonly name: string
   readonly graph: Graph
-  /** C×H×W. */
-  readonly dims: readonly [number, number, number]
+  /** Of an example. */
+  readonly dims: readonly number[]
   readonly batchSize: number
   readonly batches: number
   readonly classes: number
@@ -76,7 +78,21 @@ export const pytorchCases: readonly PyTorchCase[] = [
     // differ by 1e-7 end 0.08 apart, whoever trains them.
     optimiser: { kind: 'sgd', learningRate: 0.0025, momentum: 0.9, nesterov: true, weightDecay: 0 },
     clipNorm: 0.5
-  }
+  },
+  ...modernNetworks.map(
+    ({ name, dims, graph, learningRate = 0.02 }): PyTorchCase => ({
+      name,
+      graph,
+      dims,
+      batchSize: modernBatch,
+      batches,
+      classes: modernClasses,
+      batchNorm: 'running',
+      labelSmoothing: 0,
+      optimiser: { kind: 'sgd', learningRate, momentum: 0.9, nesterov: true, weightDecay: 1e-3 },
+      clipNorm: 1
+    })
+  )
 ]
 
 /** The case's examples: noise, with a block of each class' own raised. */
@@ -85,7 +101,7 @@ export function pytorchData({ dims, batchSize: size, batches: count, classes: al
   targets: Int32Array
 } {
   const examples = size * count
-  const area = dims[0] * dims[1] * dims[2]
+  const area = elementCount(dims)
   const { random } = new NetworkBuilder(17, 99)
   const targets = Int32Array.from({ length: examples }, () => random.integer(0, all - 1))
   const inputs = random.normal(examples * area)

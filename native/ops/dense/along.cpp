@@ -33,21 +33,26 @@ class Along : public DenseStep {
     }
   }
 
-  // A job is up to kColumns neighbouring vectors, so that strided ones still read whole cache lines.
   void forward(const Context& context) override {
-    constexpr std::int64_t kColumns = 16;
-    const std::int64_t groups = (inner_ + kColumns - 1) / kColumns;
-    context.parallel(outer_ * groups, [&](std::int64_t job, int) {
-      const std::int64_t first = job % groups * kColumns;
-      const std::int64_t at = job / groups * size_ * inner_ + first;
-      for (std::int64_t column = 0; column < std::min(kColumns, inner_ - first); ++column) {
-        const float* x = in().data + at + column;
-        float* y = out_.data + at + column;
-        if (kind_ == Kind::cumulative_sum) {
-          cumulate(x, y);
-        } else {
-          normalise(x, y);
-        }
+    each_vector(context, [&](std::int64_t at) {
+      const float* x = in().data + at;
+      float* y = out_.data + at;
+      if (kind_ == Kind::cumulative_sum) {
+        cumulate(x, y);
+      } else {
+        normalise(x, y);
+      }
+    });
+  }
+
+  void backward(const Context& context) override {
+    float* to = gradient(context, 0);
+    if (!to || kind_ == Kind::hardmax) return;
+    each_vector(context, [&](std::int64_t at) {
+      if (kind_ == Kind::cumulative_sum) {
+        cumulate_back(out_.grad + at, to + at);
+      } else {
+        normalise_back(out_.data + at, out_.grad + at, to + at);
       }
     });
   }
@@ -55,6 +60,42 @@ class Along : public DenseStep {
   std::string kernel() const override { return spec_.function; }
 
  private:
+  // A job is up to kColumns neighbouring vectors, so that strided ones still read whole cache lines.
+  template <class F>
+  void each_vector(const Context& context, F&& f) const {
+    constexpr std::int64_t kColumns = 16;
+    const std::int64_t groups = (inner_ + kColumns - 1) / kColumns;
+    context.parallel(outer_ * groups, [&](std::int64_t job, int) {
+      const std::int64_t first = job % groups * kColumns;
+      const std::int64_t at = job / groups * size_ * inner_ + first;
+      for (std::int64_t column = 0; column < std::min(kColumns, inner_ - first); ++column) f(at + column);
+    });
+  }
+
+  // softmax: dx = y·(dy − Σ dy·y); log-softmax: dx = dy − e^y·Σ dy
+  void normalise_back(const float* y, const float* dy, float* dx) const {
+    const bool logarithm = kind_ == Kind::log_softmax;
+    double sum = 0;
+    for (std::int64_t i = 0; i < size_; ++i)
+      sum += static_cast<double>(dy[i * inner_]) * (logarithm ? 1.0 : static_cast<double>(y[i * inner_]));
+    const float whole = static_cast<float>(sum);
+    for (std::int64_t i = 0; i < size_; ++i) {
+      const float value = y[i * inner_], difference = dy[i * inner_];
+      dx[i * inner_] += logarithm ? difference - std::exp(value) * whole : value * (difference - whole);
+    }
+  }
+
+  // The sum from the other end.
+  void cumulate_back(const float* dy, float* dx) const {
+    double sum = 0;
+    for (std::int64_t k = 0; k < size_; ++k) {
+      const std::int64_t i = spec_.flags[1] ? k : size_ - 1 - k;
+      const double value = static_cast<double>(dy[i * inner_]);
+      dx[i * inner_] += static_cast<float>(spec_.flags[0] ? sum : sum + value);
+      sum += value;
+    }
+  }
+
   void normalise(const float* x, float* y) const {
     std::int64_t best = 0;
     for (std::int64_t i = 1; i < size_; ++i) {

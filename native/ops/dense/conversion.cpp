@@ -19,42 +19,61 @@ class Conversion : public Step {
       throw Error(ErrorCode::argument, "conversion: both values must have the same number of elements");
   }
 
-  // A job is a channel block of an image.
   void forward(const Context& context) override {
     const Layout& layout = blocked().layout;
-    const std::int64_t blocks = layout.blocks(), area = layout.h * layout.w;
-    context.parallel(layout.n * blocks, [&](std::int64_t job, int) {
-      const std::int64_t n = job / blocks, first = job % blocks * layout.block;
-      const std::int64_t channels = std::min<std::int64_t>(layout.block, layout.c - first);
-      float* packed = blocked().data + layout.at(n, job % blocks);
-      float* plain = dense().data + (n * layout.c + first) * area;
-      for (std::int64_t y = 0; y < layout.h; ++y) {
-        if (to_dense_) {
-          unpack(packed + y * layout.row(), plain + y * layout.w, area, channels);
-        } else {
-          pack(plain + y * layout.w, packed + y * layout.row(), area, channels);
-        }
-      }
-    });
+    if (to_dense_) {
+      unpack(context, layout, in_.data, out_.data, false);
+    } else {
+      pack(context, layout, in_.data, out_.data, false);
+    }
+  }
+
+  // Back the other way.
+  void backward(const Context& context) override {
+    if (!in_.needs_grad) return;
+    const Layout& layout = blocked().grad_layout;
+    if (to_dense_) {
+      pack(context, layout, out_.grad, in_.grad, accumulate[0]);
+    } else {
+      unpack(context, layout, out_.grad, in_.grad, accumulate[0]);
+    }
   }
 
  private:
   const Value& blocked() const { return to_dense_ ? in_ : out_; }
   const Value& dense() const { return to_dense_ ? out_ : in_; }
 
-  void pack(const float* from, float* to, std::int64_t area, std::int64_t channels) const {
-    const int block = out_.layout.block;
-    if (channels < block) std::memset(to, 0, static_cast<std::size_t>(out_.layout.w * block) * sizeof(float));
-    for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t x = 0; x < out_.layout.w; ++x) to[x * block + c] = from[c * area + x];
-    }
+  // f(where a row begins in blocks, where it does in planes, channels of it). A job is a channel block of an image.
+  template <class F>
+  static void each_line_of_blocks(const Context& context, const Layout& layout, F&& f) {
+    const std::int64_t blocks = layout.blocks(), area = layout.h * layout.w;
+    context.parallel(layout.n * blocks, [&](std::int64_t job, int) {
+      const std::int64_t n = job / blocks, first = job % blocks * layout.block;
+      const std::int64_t channels = std::min<std::int64_t>(layout.block, layout.c - first);
+      const std::int64_t packed = layout.at(n, job % blocks), plain = (n * layout.c + first) * area;
+      for (std::int64_t y = 0; y < layout.h; ++y) f(packed + y * layout.row(), plain + y * layout.w, channels);
+    });
   }
 
-  void unpack(const float* from, float* to, std::int64_t area, std::int64_t channels) const {
-    const int block = in_.layout.block;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t x = 0; x < in_.layout.w; ++x) to[c * area + x] = from[x * block + c];
-    }
+  static void pack(const Context& context, const Layout& layout, const float* planes, float* blocks, bool add) {
+    const std::int64_t area = layout.h * layout.w, block = layout.block;
+    each_line_of_blocks(context, layout, [&](std::int64_t packed, std::int64_t plain, std::int64_t channels) {
+      float* to = blocks + packed;
+      if (!add && channels < block) std::memset(to, 0, static_cast<std::size_t>(layout.w * block) * sizeof(float));
+      for (std::int64_t c = 0; c < channels; ++c) {
+        for (std::int64_t x = 0; x < layout.w; ++x) deposit(to[x * block + c], planes[plain + c * area + x], add);
+      }
+    });
+  }
+
+  static void unpack(const Context& context, const Layout& layout, const float* blocks, float* planes, bool add) {
+    const std::int64_t area = layout.h * layout.w, block = layout.block;
+    each_line_of_blocks(context, layout, [&](std::int64_t packed, std::int64_t plain, std::int64_t channels) {
+      float* to = planes + plain;
+      for (std::int64_t c = 0; c < channels; ++c) {
+        for (std::int64_t x = 0; x < layout.w; ++x) deposit(to[c * area + x], blocks[packed + x * block + c], add);
+      }
+    });
   }
 
   bool to_dense_;

@@ -6,6 +6,7 @@
 #include "../../core/status.h"
 #include "dense.h"
 #include "nest.h"
+#include "view_sum.h"
 
 namespace polyadic {
 namespace {
@@ -38,6 +39,7 @@ class Copy : public DenseStep {
       if (product(piece.dims) == 0) continue;
       nests_.push_back(simplify(piece.dims, {piece.from, piece.to}));
       sources_.push_back(piece.input);
+      sums_.push_back(in(piece.input).needs_grad ? ViewSum(piece.dims, piece.to, piece.from) : ViewSum());
       bring_transpose_in(nests_.back());
       tiles_.push_back(is_transpose(nests_.back()) ? strips_of(nests_.back()) : Nest{});
     }
@@ -56,6 +58,15 @@ class Copy : public DenseStep {
       each_line(context, nest, [&](const auto& at, std::int64_t count) {
         copy_line(from + at[0], step, out_.data + at[1], to_step, count);
       });
+    }
+  }
+
+  void backward(const Context& context) override {
+    for (std::size_t input = 0; input < inputs_.size(); ++input) {
+      float* to = gradient(context, input);
+      for (std::size_t i = 0; to && i < sources_.size(); ++i) {
+        if (sources_[i] == input) sums_[i].add(context, out_.grad, to);
+      }
     }
   }
 
@@ -122,6 +133,7 @@ class Copy : public DenseStep {
 
   std::vector<Nest> nests_, tiles_;  // tiles_: of those that are transposes
   std::vector<std::size_t> sources_;
+  std::vector<ViewSum> sums_;
 };
 
 // out[i0, i1, …] = in[t0[i0] + t1[i1] + …], or `fill` where a table says −1.
@@ -144,6 +156,7 @@ class Take : public DenseStep {
     expect_count(out_, product(dims), "take");
     if (reach >= count(in())) throw Error(ErrorCode::argument, "take: a table reaches outside of its value");
     outer_.assign(dims.begin(), dims.end() - 1);
+    if (in().needs_grad) find_parts();
   }
 
   void forward(const Context& context) override {
@@ -151,15 +164,8 @@ class Take : public DenseStep {
     const std::int64_t line = static_cast<std::int64_t>(last.size());
     context.parallel(product(outer_), [&](std::int64_t index, int) {
       float* to = out_.data + index * line;
-      std::int64_t base = 0;
-      bool outside = false;
-      for (std::size_t axis = outer_.size(); axis-- > 0;) {
-        const std::int64_t offset = spec_.tables[axis][static_cast<std::size_t>(index % outer_[axis])];
-        outside = outside || offset < 0;
-        base += offset;
-        index /= outer_[axis];
-      }
-      if (outside) {
+      const std::int64_t base = base_of(index);
+      if (base < 0) {
         std::fill(to, to + line, spec_.fill);
         return;
       }
@@ -171,8 +177,59 @@ class Take : public DenseStep {
     });
   }
 
+  // Elements that are taken several times are summed in the order in which they were. A job is a part that shares none
+  // with the others.
+  void backward(const Context& context) override {
+    float* to = gradient(context, 0);
+    if (!to) return;
+    const Dims& last = spec_.tables.back();
+    const std::int64_t line = static_cast<std::int64_t>(last.size());
+    const std::int64_t lines = product(outer_) / std::max<std::int64_t>(1, parts_);
+    context.parallel(parts_, [&](std::int64_t part, int) {
+      for (std::int64_t index = part * lines; index < (part + 1) * lines; ++index) {
+        const std::int64_t base = base_of(index);
+        for (std::int64_t i = 0; base >= 0 && i < line; ++i) {
+          const std::int64_t offset = last[static_cast<std::size_t>(i)];
+          if (offset >= 0) to[base + offset] += out_.grad[index * line + i];
+        }
+      }
+    });
+  }
+
  private:
+  // Of a line: Σ of the outer tables, −1 where it lies outside.
+  std::int64_t base_of(std::int64_t index) const {
+    std::int64_t base = 0;
+    bool outside = false;
+    for (std::size_t axis = outer_.size(); axis-- > 0;) {
+      const std::int64_t offset = spec_.tables[axis][static_cast<std::size_t>(index % outer_[axis])];
+      outside = outside || offset < 0;
+      base += offset;
+      index /= outer_[axis];
+    }
+    return outside ? -1 : base;
+  }
+
+  // Leading axes whose offsets are further apart than all behind them reach.
+  void find_parts() {
+    std::vector<std::int64_t> reach(spec_.tables.size() + 1, 0);  // of this axis and those behind it
+    for (std::size_t axis = spec_.tables.size(); axis-- > 0;) {
+      const Dims& table = spec_.tables[axis];
+      const std::int64_t most = table.empty() ? 0 : *std::max_element(table.begin(), table.end());
+      reach[axis] = reach[axis + 1] + std::max<std::int64_t>(0, most);
+    }
+    for (std::size_t axis = 0; axis < outer_.size(); ++axis) {
+      Dims sorted = spec_.tables[axis];
+      std::sort(sorted.begin(), sorted.end());
+      for (std::size_t i = 1; i < sorted.size(); ++i) {
+        if (sorted[i] - sorted[i - 1] <= reach[axis + 1]) return;
+      }
+      parts_ *= outer_[axis];
+    }
+  }
+
   Dims outer_;
+  std::int64_t parts_ = 1;
 };
 
 }  // namespace

@@ -38,6 +38,10 @@ class DenseStep : public Step {
   void expect_sizes(std::size_t count) const;
   void expect_inputs(std::size_t least) const;
 
+  // Where a backward pass adds to the gradient of input i: zeros, unless another consumer has left its part. Null where
+  // nobody asks for it. Once for each input, in their order, as the same value may be several of them.
+  float* gradient(const Context& context, std::size_t i) const;
+
   DenseSpec spec_;
   std::vector<Value*> inputs_;
   Value& out_;

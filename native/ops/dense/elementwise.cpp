@@ -1,10 +1,12 @@
 // Element-wise functions with broadcasting, over dense values by their views or over blocked ones by their layouts.
+#include <algorithm>
 #include <atomic>
 
 #include "../../core/status.h"
 #include "dense.h"
 #include "functions.h"
 #include "nest.h"
+#include "view_sum.h"
 
 namespace polyadic {
 namespace {
@@ -44,19 +46,13 @@ class Elementwise : public DenseStep {
       views.push_back(blocked_view(l, l));
     }
     nest_ = simplify(dims, views);
+    if (out_.needs_grad) prepare_backward(dims, views, dense);
   }
 
   void forward(const Context& context) override {
     std::atomic<bool> exact{true};
-    const std::size_t inputs = inputs_.size();
     each_line(context, nest_, [&](const auto& at, std::int64_t count) {
-      FunctionLine line{};
-      for (std::size_t i = 0; i < inputs; ++i) {
-        line.in[i] = in(i).data + at[i];
-        line.stride[i] = nest_.stride(i);
-      }
-      line.out = out_.data + at[inputs];
-      line.count = count;
+      const FunctionLine line = line_of(nest_, at, 0, count);
       if (spec_.integer_bits == 0) {
         function_->run(line, numbers_);
       } else if (!function_->run_integer(line, numbers_, spec_.integer_bits, spec_.integer_signed)) {
@@ -70,12 +66,84 @@ class Elementwise : public DenseStep {
     }
   }
 
+  void backward(const Context& context) override {
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (float* to = gradient(context, i)) add_part(context, i, to);
+    }
+  }
+
   std::string kernel() const override { return spec_.function; }
 
  private:
+  // Where an input's part of the gradient belongs: straight there, or by way of `part`, as the output counts its
+  // elements, where one of the input's is met several times.
+  struct Back {
+    Nest nest;  // inputs, output, its gradient, the input's gradient or `part`
+    Buffer part;
+    ViewSum sum;
+  };
+
+  void prepare_backward(const Dims& dims, const std::vector<DenseView>& views, bool dense) {
+    slope_ = find_gradient(spec_.function);
+    if (!slope_) throw Error(ErrorCode::argument, "elementwise: \"" + spec_.function + "\" has no gradient");
+    const DenseView whole{0, row_major(dims)};
+    const auto of_gradient = [&](const Value& value) { return blocked_view(value.grad_layout, out_.grad_layout); };
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      back_.emplace_back();
+      if (!in(i).needs_grad) continue;
+      Back& back = back_.back();
+      const DenseView to = dense ? views[i] : of_gradient(in(i));
+      back.sum = ViewSum(dims, whole, to);
+      if (!back.sum.is_direct()) back.part = Buffer(static_cast<std::size_t>(product(dims)));
+      std::vector<DenseView> all = views;
+      all.push_back(dense ? whole : of_gradient(out_));
+      all.push_back(back.sum.is_direct() ? to : whole);
+      back.nest = simplify(dims, all);
+    }
+  }
+
+  void add_part(const Context& context, std::size_t input, float* to) {
+    constexpr std::int64_t kChunk = 256;
+    Back& back = back_[input];
+    const bool direct = back.sum.is_direct();
+    const std::size_t inputs = inputs_.size();
+    const std::int64_t step = back.nest.stride(inputs + 2);
+    each_line(context, back.nest, [&](const auto& at, std::int64_t count) {
+      for (std::int64_t first = 0; first < count; first += kChunk) {
+        const FunctionLine line = line_of(back.nest, at, first, std::min(kChunk, count - first));
+        const float* dy = out_.grad + at[inputs + 1] + first;
+        if (!direct) {
+          slope_(line, numbers_, dy, static_cast<int>(input), back.part.data() + at[inputs + 2] + first);
+          continue;
+        }
+        float part[kChunk];
+        slope_(line, numbers_, dy, static_cast<int>(input), part);
+        float* dx = to + at[inputs + 2] + first * step;
+        for (std::int64_t i = 0; i < line.count; ++i) dx[i * step] += part[i];
+      }
+    });
+    if (!direct) back.sum.add(context, back.part.data(), to);
+  }
+
+  // Elements [first, first + count) of a line. The output's follow each other.
+  template <class At>
+  FunctionLine line_of(const Nest& nest, const At& at, std::int64_t first, std::int64_t count) const {
+    FunctionLine line{};
+    const std::size_t inputs = inputs_.size();
+    for (std::size_t i = 0; i < inputs; ++i) {
+      line.stride[i] = nest.stride(i);
+      line.in[i] = in(i).data + at[i] + first * line.stride[i];
+    }
+    line.out = out_.data + at[inputs] + first;
+    line.count = count;
+    return line;
+  }
+
   const Function* function_;
   FunctionNumbers numbers_;
   Nest nest_;
+  FunctionGradient slope_ = nullptr;
+  std::vector<Back> back_;  // one an input
 };
 
 }  // namespace

@@ -29,4 +29,12 @@ struct Function {
 // Null when there is no function of that name.
 const Function* find_function(const std::string& name);
 
+// Of a line that has run (`out` holds its results), with the gradient of those: what is input `input`'s part of it. A
+// function that is constant but for jumps has a slope of 0, a maximum's goes to the operand that was taken.
+using FunctionGradient = void (*)(const FunctionLine&, const FunctionNumbers&, const float* gradient, int input,
+                                  float* part);
+
+// Of every function that find_function() knows.
+FunctionGradient find_gradient(const std::string& name);
+
 }  // namespace polyadic

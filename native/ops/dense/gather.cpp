@@ -72,22 +72,56 @@ class Indexed : public DenseStep {
   }
 
   void forward(const Context& context) override {
-    std::atomic<bool> inside{true};
+    bool inside = true;
     if (scatters_) std::memcpy(out_.data, in().data, static_cast<std::size_t>(count(in())) * sizeof(float));
+    const auto move = [&](std::int64_t data, std::int64_t other, std::int64_t row) {
+      for (std::int64_t j = 0; j < row; ++j) {
+        if (scatters_) {
+          combine(out_.data[data + j], in(2).data[other + j], how_);
+        } else {
+          out_.data[other + j] = in().data[data + j];
+        }
+      }
+    };
     if (spec_.function == "axis") {
-      along_axis(context, inside);
+      inside = each_slice(context, [&](std::int64_t data, std::int64_t out) {
+        std::memcpy(out_.data + out, in().data + data, static_cast<std::size_t>(spec_.sizes[2]) * sizeof(float));
+      });
     } else if (spec_.function == "elements") {
-      elements(context, inside);
+      inside = each_index([&](std::int64_t data, std::int64_t other) { move(data, other, 1); });
     } else {
-      tuples(context, inside);
+      inside = each_tuple([&](std::int64_t data, std::int64_t other) { move(data, other, spec_.sizes[2]); });
     }
     if (!inside) throw Error(ErrorCode::argument, "gather: an index does not exist in its axis");
+  }
+
+  // Adds to where elements came from, in the order of the indices, which may repeat; forward() has looked at them.
+  void backward(const Context& context) override {
+    if (scatters_) return Step::backward(context);
+    float* to = gradient(context, 0);
+    gradient(context, 1);
+    if (!to) return;
+    if (spec_.function == "axis") {
+      each_slice(context, [&](std::int64_t data, std::int64_t out) {
+        for (std::int64_t i = 0; i < spec_.sizes[2]; ++i) to[data + i] += out_.grad[out + i];
+      });
+    } else if (spec_.function == "elements") {
+      each_index([&](std::int64_t data, std::int64_t out) { to[data] += out_.grad[out]; });
+    } else {
+      const std::int64_t row = spec_.sizes[2];
+      each_tuple([&](std::int64_t data, std::int64_t out) {
+        for (std::int64_t j = 0; j < row; ++j) to[data + j] += out_.grad[out + j];
+      });
+    }
   }
 
   std::string kernel() const override { return spec_.function; }
 
  private:
-  void along_axis(const Context& context, std::atomic<bool>& inside) const {
+  // f(where a slice begins in the data, where it does in the output). Whether all indices exist.
+  template <class F>
+  bool each_slice(const Context& context, F&& f) const {
+    std::atomic<bool> inside{true};
     const std::int64_t size = spec_.sizes[1], inner = spec_.sizes[2], many = spec_.sizes[3];
     context.parallel(spec_.sizes[0], [&](std::int64_t outer, int) {
       for (std::int64_t k = 0; k < many; ++k) {
@@ -96,13 +130,16 @@ class Indexed : public DenseStep {
           inside = false;
           continue;
         }
-        std::memcpy(out_.data + (outer * many + k) * inner, in().data + (outer * size + at) * inner,
-                    static_cast<std::size_t>(inner) * sizeof(float));
+        f((outer * size + at) * inner, (outer * many + k) * inner);
       }
     });
+    return inside;
   }
 
-  void elements(const Context&, std::atomic<bool>& inside) const {
+  // The same for elements.
+  template <class F>
+  bool each_index(F&& f) const {
+    bool inside = true;
     const std::size_t axis = static_cast<std::size_t>(spec_.sizes[0]);
     const DenseView& view = spec_.views[0];
     Dims position(spec_.dims.size(), 0);
@@ -112,16 +149,18 @@ class Indexed : public DenseStep {
       for (std::size_t k = 0; k < position.size(); ++k) at += view.strides[k] * (k == axis ? index : position[k]);
       if (index < 0) {
         inside = false;
-      } else if (scatters_) {
-        combine(out_.data[at], in(2).data[i], how_);
       } else {
-        out_.data[i] = in().data[at];
+        f(at, i);
       }
       for (std::size_t k = position.size(); k-- > 0 && ++position[k] == spec_.dims[k];) position[k] = 0;
     }
+    return inside;
   }
 
-  void tuples(const Context&, std::atomic<bool>& inside) const {
+  // The same for rows that tuples of indices address.
+  template <class F>
+  bool each_tuple(F&& f) const {
+    bool inside = true;
     const std::int64_t batch = spec_.sizes[0], many = spec_.sizes[1], row = spec_.sizes[2];
     const std::size_t rank = spec_.dims.size();
     const std::int64_t image = product(spec_.dims) * row;
@@ -137,15 +176,9 @@ class Indexed : public DenseStep {
         inside = false;
         continue;
       }
-      const std::int64_t data = i / many * image + at * row;
-      for (std::int64_t j = 0; j < row; ++j) {
-        if (scatters_) {
-          combine(out_.data[data + j], in(2).data[i * row + j], how_);
-        } else {
-          out_.data[i * row + j] = in().data[data + j];
-        }
-      }
+      f(i / many * image + at * row, i * row);
     }
+    return inside;
   }
 
   bool scatters_;

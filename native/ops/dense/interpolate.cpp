@@ -40,6 +40,26 @@ class Interpolate : public DenseStep {
     });
   }
 
+  // A job is a strip of columns: all that is summed of it.
+  void backward(const Context& context) override {
+    float* to = gradient(context, 0);
+    if (!to || inner_ == 0) return;
+    constexpr std::int64_t kStrip = 1024;
+    const std::int64_t strips = (inner_ + kStrip - 1) / kStrip;
+    context.parallel(spec_.sizes[0] * strips, [&](std::int64_t job, int) {
+      const std::int64_t first = job % strips * kStrip, width = std::min(kStrip, inner_ - first);
+      float* dx = to + job / strips * size_ * inner_ + first;
+      const float* dy = out_.grad + job / strips * outputs_ * inner_ + first;
+      for (std::int64_t i = 0; i < outputs_ * taps_; ++i) {
+        const float weight = spec_.numbers[static_cast<std::size_t>(i)];
+        if (weight == 0) continue;
+        float* sum = dx + spec_.tables[0][static_cast<std::size_t>(i)] * inner_;
+        const float* from = dy + i / taps_ * inner_;
+        for (std::int64_t j = 0; j < width; ++j) sum[j] += weight * from[j];
+      }
+    });
+  }
+
  private:
   void output(std::int64_t index, const float* x, float* y) const {
     const std::int64_t* positions = spec_.tables[0].data() + index * taps_;

@@ -83,6 +83,19 @@ void DenseStep::expect_sizes(std::size_t count) const {
   }
 }
 
+float* DenseStep::gradient(const Context& context, std::size_t i) const {
+  constexpr std::int64_t kPart = 1 << 16;
+  const Value& value = in(i);
+  if (!value.needs_grad) return nullptr;
+  const std::int64_t count = value.grad_layout.size();
+  if (!accumulate[i]) {
+    context.parallel((count + kPart - 1) / kPart, [&](std::int64_t part, int) {
+      std::fill(value.grad + part * kPart, value.grad + std::min(count, (part + 1) * kPart), 0.0f);
+    });
+  }
+  return value.grad;
+}
+
 void DenseStep::expect_inputs(std::size_t least) const {
   if (inputs_.size() < least) throw Error(ErrorCode::argument, "plan: a dense step without its inputs");
 }

@@ -28,7 +28,7 @@ Dims row_major(const Dims& dims);
 // Throws Error(argument) unless every element of the view lies inside of the value.
 void check_reach(const Value& value, const Dims& dims, const DenseView& view, const char* what);
 
-constexpr std::size_t kMostViews = 4;
+constexpr std::size_t kMostViews = 6;
 
 // f(offset of each view, elements) for each line, or part of a long line, in parallel.
 template <class F>
@@ -66,6 +66,29 @@ void each_line(const Context& context, const Nest& nest, F&& f) {
       }
     }
   });
+}
+
+// The same on the calling thread, line by line.
+template <class F>
+void walk(const Nest& nest, F&& f) {
+  const std::size_t outer = nest.dims.empty() ? 0 : nest.dims.size() - 1, views = nest.views.size();
+  for (const std::int64_t dim : nest.dims) {
+    if (dim == 0) return;
+  }
+  std::array<std::int64_t, kMostViews> at{};
+  std::array<std::int64_t, 16> position{};
+  for (std::size_t v = 0; v < views; ++v) at[v] = nest.views[v].offset;
+  for (;;) {
+    f(at, nest.line());
+    std::size_t axis = outer;
+    for (; axis-- > 0;) {
+      for (std::size_t v = 0; v < views; ++v) at[v] += nest.views[v].strides[axis];
+      if (++position[axis] < nest.dims[axis]) break;
+      for (std::size_t v = 0; v < views; ++v) at[v] -= nest.dims[axis] * nest.views[v].strides[axis];
+      position[axis] = 0;
+    }
+    if (axis >= outer) return;
+  }
 }
 
 }  // namespace polyadic

@@ -43,11 +43,31 @@ class DensePool : public DenseStep {
   }
 
   void forward(const Context& context) override {
-    context.parallel(spec_.sizes[0], [&](std::int64_t plane, int) {
-      std::array<std::int64_t, 8> position{};
-      for (std::int64_t i = 0; i < out_area_; ++i) {
-        window(plane, i, position);
-        for (std::size_t k = axes_; k-- > 0 && ++position[k] == spec_.tables[1][k];) position[k] = 0;
+    each_window(context,
+                [&](std::int64_t plane, std::int64_t index, const Window& window) { output(plane, index, window); });
+  }
+
+  // A maximum's goes to the first of its largest elements. Windows of a plane overlap: they come one after another.
+  void backward(const Context& context) override {
+    float* to = gradient(context, 0);
+    if (!to) return;
+    each_window(context, [&](std::int64_t plane, std::int64_t index, const Window& window) {
+      const float dy = out_.grad[plane * out_area_ + index];
+      const float* x = in().data + plane * area_;
+      float* dx = to + plane * area_;
+      if (maximum_) {
+        if (window.inside > 0) dx[largest(x, window).place] += dy;
+      } else if (average_) {
+        const float share = static_cast<float>(static_cast<double>(dy) / elements(window));
+        each_element(window, [&](std::int64_t offset) { dx[offset] += share; });
+      } else {
+        const double y = static_cast<double>(out_.data[plane * out_area_ + index]);
+        each_element(window, [&](std::int64_t offset) {
+          const double value = static_cast<double>(x[offset]);
+          if (y == 0 || value == 0) return;
+          const double slope = std::pow(std::abs(value) / y, power_ - 1) * (value < 0 ? -1 : 1);
+          dx[offset] += static_cast<float>(static_cast<double>(dy) * slope);
+        });
       }
     });
   }
@@ -59,42 +79,85 @@ class DensePool : public DenseStep {
   std::int64_t stride(std::size_t axis) const { return spec_.tables[3][axis]; }
   std::int64_t dilation(std::size_t axis) const { return spec_.tables[4][axis]; }
 
-  void window(std::int64_t plane, std::int64_t index, const std::array<std::int64_t, 8>& position) {
-    std::array<std::int64_t, 8> first{}, begin{}, end{}, at{};  // kernel positions [begin, end) lie inside
-    std::int64_t padded = 1, inside = 1;
+  struct Window {
+    std::array<std::int64_t, 8> first{}, begin{}, end{};  // kernel positions [begin, end) lie inside
+    std::int64_t padded = 1, inside = 1;                  // elements with and without padding
+  };
+
+  Window window_at(const std::array<std::int64_t, 8>& position) const {
+    Window window;
     for (std::size_t k = 0; k < axes_; ++k) {
       const std::int64_t size = spec_.tables[0][k], step = dilation(k);
-      first[k] = position[k] * stride(k) - spec_.tables[5][k];
-      begin[k] = first[k] < 0 ? (-first[k] + step - 1) / step : 0;
-      end[k] = std::min(kernel(k), (size - first[k] + step - 1) / step);
-      padded *= std::min(kernel(k), (size + spec_.tables[6][k] - first[k] + step - 1) / step);
-      inside *= std::max<std::int64_t>(0, end[k] - begin[k]);
-      at[k] = begin[k];
+      const std::int64_t first = position[k] * stride(k) - spec_.tables[5][k];
+      window.first[k] = first;
+      window.begin[k] = first < 0 ? (-first + step - 1) / step : 0;
+      window.end[k] = std::min(kernel(k), (size - first + step - 1) / step);
+      window.padded *= std::min(kernel(k), (size + spec_.tables[6][k] - first + step - 1) / step);
+      window.inside *= std::max<std::int64_t>(0, window.end[k] - window.begin[k]);
     }
-    const float* x = in().data + plane * area_;
-    float best = -std::numeric_limits<float>::infinity();
-    std::int64_t place = 0;
-    double sum = 0;
-    for (std::int64_t i = 0; i < inside; ++i) {
-      std::int64_t offset = 0;
-      for (std::size_t k = 0; k < axes_; ++k) offset += (first[k] + at[k] * dilation(k)) * steps_[k];
-      const float value = x[offset];
-      if (maximum_) {
-        if (i == 0 || is_larger(value, best)) {
-          best = value;
-          place = offset;
-        }
-      } else {
-        sum += average_ ? static_cast<double>(value) : std::pow(std::abs(static_cast<double>(value)), power_);
+    return window;
+  }
+
+  // f(plane, output of it, its window), a plane a job.
+  template <class F>
+  void each_window(const Context& context, F&& f) const {
+    context.parallel(spec_.sizes[0], [&](std::int64_t plane, int) {
+      std::array<std::int64_t, 8> position{};
+      for (std::int64_t i = 0; i < out_area_; ++i) {
+        f(plane, i, window_at(position));
+        for (std::size_t k = axes_; k-- > 0 && ++position[k] == spec_.tables[1][k];) position[k] = 0;
       }
-      for (std::size_t k = axes_; k-- > 0 && ++at[k] == end[k];) at[k] = begin[k];
+    });
+  }
+
+  // f(offset in the plane) for each element of a window.
+  template <class F>
+  void each_element(const Window& window, F&& f) const {
+    std::array<std::int64_t, 8> at = window.begin;
+    for (std::int64_t i = 0; i < window.inside; ++i) {
+      std::int64_t offset = 0;
+      for (std::size_t k = 0; k < axes_; ++k) offset += (window.first[k] + at[k] * dilation(k)) * steps_[k];
+      f(offset);
+      for (std::size_t k = axes_; k-- > 0 && ++at[k] == window.end[k];) at[k] = window.begin[k];
     }
+  }
+
+  struct Largest {
+    float value;
+    std::int64_t place;
+  };
+
+  Largest largest(const float* x, const Window& window) const {
+    Largest best{-std::numeric_limits<float>::infinity(), -1};
+    each_element(window, [&](std::int64_t offset) {
+      if (best.place < 0 || is_larger(x[offset], best.value)) best = {x[offset], offset};
+    });
+    return best;
+  }
+
+  // What an average is divided by.
+  double elements(const Window& window) const {
+    return static_cast<double>(spec_.flags[0] ? window.padded : window.inside);
+  }
+
+  void output(std::int64_t plane, std::int64_t index, const Window& window) {
+    const float* x = in().data + plane * area_;
     const std::int64_t to = plane * out_area_ + index;
     if (maximum_) {
-      out_.data[to] = best;
-      if (spec_.flags[1]) out_.data[spec_.sizes[0] * out_area_ + to] = static_cast<float>(place_of(plane, place));
-    } else if (average_) {
-      out_.data[to] = static_cast<float>(sum / static_cast<double>(spec_.flags[0] ? padded : inside));
+      const Largest best = largest(x, window);
+      out_.data[to] = best.value;
+      if (!spec_.flags[1]) return;
+      const std::int64_t place = std::max<std::int64_t>(0, best.place);
+      out_.data[spec_.sizes[0] * out_area_ + to] = static_cast<float>(place_of(plane, place));
+      return;
+    }
+    double sum = 0;
+    each_element(window, [&](std::int64_t offset) {
+      const double value = static_cast<double>(x[offset]);
+      sum += average_ ? value : std::pow(std::abs(value), power_);
+    });
+    if (average_) {
+      out_.data[to] = static_cast<float>(sum / elements(window));
     } else {
       out_.data[to] = static_cast<float>(std::pow(sum, 1 / power_));
     }

@@ -7,6 +7,7 @@
 #include "dense.h"
 #include "larger.h"
 #include "nest.h"
+#include "view_sum.h"
 
 namespace polyadic {
 namespace {
@@ -48,6 +49,7 @@ class Reduce : public DenseStep {
     kept_ = simplify(spec_.dims, {spec_.views[0], {0, row_major(spec_.dims)}});
     reduced_ = simplify(spec_.reduced, {spec_.views[1]});
     size_ = polyadic::product(spec_.reduced);
+    if (in().needs_grad) prepare_backward(all, whole);
   }
 
   void forward(const Context& context) override {
@@ -60,9 +62,77 @@ class Reduce : public DenseStep {
     });
   }
 
+  // Each element's slope is known from itself and the result; that of a product is the product of the others, and of a
+  // maximum 1 for the first of the largest.
+  void backward(const Context& context) override {
+    float* to = gradient(context, 0);
+    if (!to || kind_ == Kind::arg_max || kind_ == Kind::arg_min) return;
+    each_line(context, kept_, [&](const auto& at, std::int64_t count) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t x = at[0] + i * kept_.stride(0), y = at[1] + i * kept_.stride(1);
+        slopes(in().data + x, out_.data[y], out_.grad[y], slopes_.data() + y * size_);
+      }
+    });
+    sum_.add(context, slopes_.data(), to);
+  }
+
   std::string kernel() const override { return spec_.function; }
 
  private:
+  void prepare_backward(const Dims& all, const DenseView& whole) {
+    slopes_ = Buffer(static_cast<std::size_t>(polyadic::product(all)));
+    sum_ = ViewSum(all, {0, row_major(all)}, whole);
+  }
+
+  // dy times the slope of each reduced element, in their order.
+  void slopes(const float* x, float y, float dy, float* to) const {
+    const auto each = [&](auto f) {
+      each_reduced([&](std::int64_t offset, std::int64_t index) { to[index] = dy * f(x[offset]); });
+    };
+    switch (kind_) {
+      case Kind::sum:
+        return each([](float) { return 1.0f; });
+      case Kind::mean:
+        return each([share = 1.0f / static_cast<float>(size_)](float) { return share; });
+      case Kind::l1:
+        return each([](float value) { return static_cast<float>((value > 0) - (value < 0)); });
+      case Kind::l2:
+        return each([y](float value) { return y == 0 ? 0.0f : value / y; });
+      case Kind::log_sum:
+        return each([slope = std::exp(-y)](float) { return slope; });
+      case Kind::log_sum_exp:
+        return each([y](float value) { return std::exp(value - y); });
+      case Kind::sum_square:
+        return each([](float value) { return 2 * value; });
+      case Kind::product:
+        return product_slopes(x, dy, to);
+      default:
+        break;
+    }
+    bool found = false;
+    each_reduced([&](std::int64_t offset, std::int64_t index) {
+      const bool is_first = !found && x[offset] == y;
+      found = found || is_first;
+      to[index] = is_first ? dy : 0.0f;
+    });
+  }
+
+  // The product of those before, then times that of those behind.
+  void product_slopes(const float* x, float dy, float* to) const {
+    double before = static_cast<double>(dy);
+    each_reduced([&](std::int64_t offset, std::int64_t index) {
+      to[index] = static_cast<float>(before);
+      before *= static_cast<double>(x[offset]);
+    });
+    std::vector<float> values(static_cast<std::size_t>(size_));
+    each_reduced([&](std::int64_t offset, std::int64_t index) { values[static_cast<std::size_t>(index)] = x[offset]; });
+    double behind = 1;
+    for (std::int64_t index = size_; index-- > 0;) {
+      to[index] = static_cast<float>(static_cast<double>(to[index]) * behind);
+      behind *= static_cast<double>(values[static_cast<std::size_t>(index)]);
+    }
+  }
+
   // f(offset of element `index` of the reduced axes), in row-major order.
   template <class F>
   void each_reduced(F&& f) const {
@@ -170,6 +240,8 @@ class Reduce : public DenseStep {
 
   Kind kind_;
   Nest kept_, reduced_;
+  Buffer slopes_;  // backward: by result, then by reduced element
+  ViewSum sum_;
   std::int64_t size_ = 0;
 };
 

@@ -1,94 +1,15 @@
 import t from 'tap'
-import { type NativeLoss, native } from '../../../lib/native/binding.js'
-import type { PlanActivation, PlanSpec, PlanStep } from '../../../lib/runtime/plan-spec.js'
-import { keptReferences } from '../../helpers/kept-references.js'
+import { native } from '../../../lib/native/binding.js'
+import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
+import { compareGradients, lossesOf } from '../../helpers/gradient-check.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
-import { givenValues, type Map4, runSteps } from '../../helpers/reference-network.js'
-
-// Native float32 gradients against central differences of the float64 reference: its step of 1e-5 leaves an error of some
-// 1e-9, so what is compared is native rounding alone. Relative to the largest gradient of the parameter.
-const tolerance = 2e-4
-const step = 1e-5
-const kept = keptReferences()
-
-const lossesOf = (target: Int32Array, smoothing = 0): NativeLoss[] => [{ kind: 'cross_entropy', output: 0, target, smoothing }]
-
-/** Mean cross-entropy with smoothed targets over logits N×K, in float64. */
-function lossOf(logits: Float64Array, targets: Int32Array, smoothing: number): number {
-  const classes = logits.length / targets.length
-  let loss = 0
-  targets.forEach((target, n) => {
-    const row = logits.subarray(n * classes, (n + 1) * classes)
-    const largest = Math.max(...row)
-    const total = largest + Math.log(row.reduce((sum, v) => sum + Math.exp(v - largest), 0))
-    const mean = row.reduce((sum, v) => sum + v, 0) / classes
-    loss += total - (1 - smoothing) * (row[target] as number) - smoothing * mean
-  })
-  return loss / targets.length
-}
-
-function uses(step: PlanStep, parameter: number): boolean {
-  if (step.op === 'convolution') return step.weight === parameter || step.bias === parameter
-  return step.op === 'affine' && (step.scale === parameter || step.shift === parameter)
-}
 
 /** Adds a last convolution over the whole map, so that any map leads to logits; then compares all gradients. */
 async function check(name: string, b: PlanBuilder, output: number, threads = 1): Promise<void> {
   const shape = b.shape(output)
   // Not an average over the map: that would hide gradients of the wrong pixel.
   const logits = b.convolution(output, 3, { kernel: [shape.h, shape.w] })
-  const spec: PlanSpec = b.spec(logits, threads)
-  const inputs = b.inputData()
-  const targets = Int32Array.from({ length: shape.n }, (_, n) => n % 3)
-  const smoothing = 0.1
-  const trainer = native().createTrainer(spec)
-  await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
-  const { loss, gradients } = await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
-  trainer.close()
-  // A dozen of each parameter's elements.
-  const picked = spec.parameters.map(({ data }) =>
-    Array.from({ length: Math.min(data.length, 12) }, () => b.random.integer(0, data.length - 1))
-  )
-  const reference = kept(name, () => differences(spec, inputs, logits, targets, smoothing, picked))
-  t.ok(Math.abs(loss - reference.loss) < 1e-5 * Math.max(1, Math.abs(loss)), `${name}: loss`)
-  picked.forEach((elements, p) => {
-    const gradient = gradients[p] as Float32Array
-    const scale = Math.max(1e-4, ...gradient.map(Math.abs))
-    const errors = elements.map((i, k) => Math.abs((reference.gradients[p]?.[k] as number) - (gradient[i] as number)) / scale)
-    const worst = Math.max(...errors)
-    t.ok(worst <= tolerance, `${name}: parameter ${p}, ${worst.toExponential(1)}`)
-  })
-}
-
-/** The loss in float64, and its central differences by the picked elements of each parameter. */
-function differences(
-  spec: PlanSpec,
-  inputs: readonly Float32Array[],
-  logits: number,
-  targets: Int32Array,
-  smoothing: number,
-  picked: readonly (readonly number[])[]
-): { loss: number; gradients: number[][] } {
-  const parameters = spec.parameters.map((p) => Float64Array.from(p.data))
-  const values = runSteps(spec, spec.steps, givenValues(spec, inputs), parameters)
-  // Only what a parameter changes is computed again.
-  const evaluate = (from = 0): number => {
-    const changed = runSteps(spec, spec.steps.slice(from), values, parameters)
-    return lossOf((changed.get(logits) as Map4).data, targets, smoothing)
-  }
-  const gradients = parameters.map((data, p) => {
-    const from = spec.steps.findIndex((step) => uses(step, p))
-    return (picked[p] as readonly number[]).map((i) => {
-      const value = data[i] as number
-      data[i] = value + step
-      const up = evaluate(from)
-      data[i] = value - step
-      const down = evaluate(from)
-      data[i] = value
-      return (up - down) / (2 * step)
-    })
-  })
-  return { loss: evaluate(), gradients }
+  await compareGradients(name, b.spec(logits, threads), b.inputData(), b.random)
 }
 
 function begin(seed: number, channels = 5, size = 9): { b: PlanBuilder; x: number } {
@@ -161,7 +82,16 @@ const activations: PlanActivation[] = [
   { kind: 'leaky_relu', alpha: 0.1 },
   { kind: 'clip', alpha: -0.5, beta: 0.7 },
   { kind: 'sigmoid' },
-  { kind: 'tanh' }
+  { kind: 'tanh' },
+  { kind: 'hard_sigmoid', alpha: 0.3, beta: 0.5 },
+  { kind: 'hard_swish', alpha: 1.5 },
+  { kind: 'elu', alpha: 1.2 },
+  { kind: 'selu', alpha: 1.67, beta: 1.05 },
+  { kind: 'softplus' },
+  { kind: 'swish', alpha: 1.1 },
+  { kind: 'gelu' },
+  { kind: 'gelu_tanh' },
+  { kind: 'mish' }
 ]
 for (const activation of activations) {
   const { b, x } = begin(40)

@@ -1,0 +1,66 @@
+import { withoutGradient } from './dense-spec.js'
+import { type Draft, readParameters, readValues } from './draft.js'
+import type { PlanSpec, PlanStep } from './plan-spec.js'
+
+/**
+ * Decides which initializers that steps read as tensors are trained: those that meet a value that something trained has a part in, and the
+ * matrices that computed values are multiplied by. What meets the network's inputs alone before that prepares them (means, scales, tables of
+ * positions) and stays.
+ */
+export function settleCandidates(draft: Draft): Draft {
+  const origins = candidatesBehind(draft)
+  const trained = new Set(draft.parameters.flatMap(({ trainable }, i) => (trainable ? [i] : [])))
+  for (let before = -1; before !== trained.size; ) {
+    before = trained.size
+    for (const index of newlyTrained(draft, origins, trained)) trained.add(index)
+  }
+  return {
+    ...draft,
+    parameters: draft.parameters.map(({ candidate, ...parameter }, i) => {
+      if (candidate === undefined) return parameter
+      return trained.has(i) ? { ...parameter, trainable: true } : { ...parameter, initializers: [], layout: 'derived' }
+    })
+  }
+}
+
+/** Of each value that is computed from constants alone: the candidates among them. */
+function candidatesBehind({ values, steps, parameters }: Draft): ReadonlyMap<number, readonly number[]> {
+  const origins = new Map<number, readonly number[]>()
+  values.forEach(({ parameter }, value) => {
+    if (parameter !== undefined) origins.set(value, parameters[parameter]?.candidate === true ? [parameter] : [])
+  })
+  for (const step of steps) {
+    const read = readValues(step)
+    const isConstant = readParameters(step).length === 0 && read.every((value) => origins.has(value))
+    if (isConstant) origins.set(step.output, [...new Set(read.flatMap((value) => origins.get(value) ?? []))])
+  }
+  return origins
+}
+
+/** One pass: candidates that meet what `trained` leads to. */
+function newlyTrained({ values, steps }: Draft, origins: ReadonlyMap<number, readonly number[]>, trained: ReadonlySet<number>): number[] {
+  const isTrained = (parameter: number | undefined): boolean => parameter !== undefined && trained.has(parameter)
+  const learnt = new Set(values.flatMap(({ parameter }, value) => (isTrained(parameter) ? [value] : [])))
+  const found: number[] = []
+  for (const step of steps) {
+    const read = readValues(step)
+    const isComputed = read.some((value) => !origins.has(value))
+    const learns = readParameters(step).some(isTrained) || read.some((value) => learnt.has(value))
+    const trains = isComputed && (learns || step.op === 'matmul') && !withoutGradient.has(step.op)
+    const met = trains ? read.flatMap((value) => origins.get(value) ?? []) : []
+    found.push(...met)
+    if (learns || met.length > 0) learnt.add(step.output)
+  }
+  return found
+}
+
+/** The first step without a backward pass that stands behind something trained. */
+export function firstWithoutGradient({ values, steps, parameters }: PlanSpec): PlanStep | undefined {
+  const isTrained = (parameter: number): boolean => parameters[parameter]?.trainable === true
+  const learnt = new Set(values.flatMap(({ parameter }, value) => (parameter !== undefined && isTrained(parameter) ? [value] : [])))
+  return steps.find((step) => {
+    const learns = readParameters(step).some(isTrained) || readValues(step).some((value) => learnt.has(value))
+    if (learns) learnt.add(step.output)
+    return learns && withoutGradient.has(step.op)
+  })
+}

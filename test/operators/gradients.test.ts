@@ -1,0 +1,109 @@
+import t from 'tap'
+import { native } from '../../lib/native/binding.js'
+import { operators } from '../../lib/operators/registry.js'
+import { compile } from '../../lib/runtime/compile.js'
+import { firstWithoutGradient } from '../../lib/runtime/learning.js'
+import { gradientCases, gradientGraph } from '../helpers/gradient-cases.js'
+import { int, NetworkBuilder } from '../helpers/network-builder.js'
+
+/*
+ * What docs/onnx.md says of gradients. That they are right is tested case by case in test/native/child/dense-gradients.ts.
+ */
+
+const withFlag = (flag: boolean | 'zero'): string[] =>
+  [...operators.values()].filter((own) => own.hasGradient === flag).map((own) => own.opType)
+
+t.test('every operator with a gradient is in a case that compares it with a numerical one', async (t) => {
+  const compared = new Set(gradientCases.flatMap((item) => gradientGraph(item, 'dense').graph.nodes.map(({ opType }) => opType)))
+  const others = withFlag(true).filter((opType) => !compared.has(opType))
+  // If stands for the nodes of a branch.
+  t.same(others, ['If'])
+})
+
+type Body = (b: NetworkBuilder, x: string) => string
+
+/** A trained matrix before the operator and one behind it: their gradients, and the plan. */
+async function trained(body: Body, opset = 18): Promise<{ gradients: readonly Float32Array[]; isRefused: boolean }> {
+  const b = new NetworkBuilder(opset, 5)
+  const y = body(b, b.node('MatMul', [b.input([3, 4], 'x'), b.weight(4, 4)]))
+  const logits = b.node('MatMul', [b.node('Reshape', [b.node('Cast', [y], { to: int(1) }), b.ints(3, -1)]), b.weight(4, 3)])
+  const { spec } = compile(b.graph(logits), { training: true })
+  if (firstWithoutGradient(spec) !== undefined) return { gradients: [], isRefused: true }
+  const trainer = native().createTrainer(spec)
+  const loss = { kind: 'cross_entropy' as const, output: 0, target: Int32Array.of(0, 1, 2) }
+  const { gradients } = await trainer.gradients([b.random.normal(12)], [loss]).promise
+  trainer.close()
+  return { gradients, isRefused: false }
+}
+
+const one =
+  (opType: string): Body =>
+  (b, x) =>
+    b.node(opType, [x])
+const comparison =
+  (opType: string): Body =>
+  (b, x) =>
+    b.node(opType, [x, b.small(4)])
+const logical =
+  (opType: string): Body =>
+  (b, x) => {
+    const truth = (y: string): string => b.node('Cast', [y], { to: int(9) })
+    return b.node(opType, [truth(x), ...(opType === 'Not' ? [] : [truth(b.node('Relu', [x]))])])
+  }
+const position =
+  (opType: string): Body =>
+  (b, x) =>
+    b.node('Add', [b.node('Cast', [b.node(opType, [x], { axis: int(1) })], { to: int(1) }), b.small(4)])
+
+t.test('"zero": nothing before the operator learns, and it is not refused', async (t) => {
+  const bodies: Record<string, Body> = {
+    ...Object.fromEntries(['Floor', 'Ceil', 'Round', 'Sign', 'IsNaN', 'IsInf', 'Hardmax'].map((opType) => [opType, one(opType)])),
+    ...Object.fromEntries(['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'].map((opType) => [opType, comparison(opType)])),
+    ...Object.fromEntries(['And', 'Or', 'Xor', 'Not'].map((opType) => [opType, logical(opType)])),
+    ...Object.fromEntries(['ArgMax', 'ArgMin'].map((opType) => [opType, position(opType)])),
+    QuantizeLinear: (b, x) => b.node('QuantizeLinear', [x, b.scalar(0.1)])
+  }
+  for (const [opType, body] of Object.entries(bodies)) {
+    const { gradients } = await trained(body)
+    t.ok(
+      gradients[0]?.every((value) => value === 0),
+      opType
+    )
+  }
+  // What follows from shapes and constants, and what takes or gives whole numbers alone.
+  const known = [
+    'Constant',
+    'ConstantOfShape',
+    'EyeLike',
+    'NonZero',
+    'Range',
+    'Shape',
+    'Size',
+    'BlackmanWindow',
+    'HammingWindow',
+    'HannWindow'
+  ]
+  const whole = ['ConvInteger', 'MatMulInteger', 'QLinearConv', 'QLinearMatMul']
+  t.same(withFlag('zero').sort(), [...Object.keys(bodies), ...known, ...whole].sort())
+})
+
+t.test('what has no gradient is refused', async (t) => {
+  const recurrent =
+    (opType: string, gates: number): Body =>
+    (b, x) => {
+      const weights = [b.weight(1, gates * 4, 4), b.weight(1, gates * 4, 4)]
+      return b.node(opType, [b.node('Reshape', [x, b.ints(1, 3, 4)]), ...weights], { hidden_size: int(4) })
+    }
+  const indices = (b: NetworkBuilder): string => b.node('Reshape', [b.ints(0, 1, 2), b.ints(3, 1)])
+  const bodies: Record<string, readonly [Body, opset?: number]> = {
+    GRU: [recurrent('GRU', 3)],
+    LSTM: [recurrent('LSTM', 4)],
+    RNN: [recurrent('RNN', 1)],
+    Scatter: [(b, x) => b.node('Scatter', [x, indices(b), b.weight(3, 1)], { axis: int(1) }), 10],
+    ScatterElements: [(b, x) => b.node('ScatterElements', [x, indices(b), b.weight(3, 1)], { axis: int(1) })],
+    ScatterND: [(b, x) => b.node('ScatterND', [x, indices(b), b.weight(3, 4)])],
+    TopK: [(b, x) => b.nodeOf('TopK', [x, b.ints(4)], {}, 2)[0] as string]
+  }
+  for (const [opType, [body, opset]] of Object.entries(bodies)) t.ok((await trained(body, opset)).isRefused, opType)
+  t.same(withFlag(false).sort(), Object.keys(bodies).sort())
+})
