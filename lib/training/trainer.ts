@@ -126,9 +126,7 @@ function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] 
     const { operator } = operatorOf(node, graph.opsets)
     return (operator.parameters ?? []).flatMap((index) => sources.get(node.inputs[index] ?? '') ?? [])
   })
-  // A number without dimensions is a constant of a formula.
-  const hasDims = (name: string): boolean => (graph.initializers.get(name)?.dims.length ?? 0) > 0
-  return [...new Set(weights)].filter((name) => hasDims(name) && !trained.has(name))
+  return [...new Set(weights)].filter((name) => !trained.has(name))
 }
 
 /**
@@ -138,14 +136,14 @@ function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] 
 function constantSources(graph: Graph): ReadonlyMap<string, readonly string[]> {
   const sources = new Map<string, readonly string[]>()
   for (const [name, { dtype, data }] of graph.initializers) {
-    const isQuantised = (dtype === 'int8' || dtype === 'uint8') && data.length > 1
-    sources.set(name, isFloating(dtype) || isQuantised ? [name] : [])
+    // A single number, such as an epsilon or a scale, is no weight.
+    const isWeight = data.length > 1 && (isFloating(dtype) || dtype === 'int8' || dtype === 'uint8')
+    sources.set(name, isWeight ? [name] : [])
   }
   for (const { opType, inputs, outputs } of graph.nodes) {
     const found = inputs.filter((name) => name !== '').map((name) => sources.get(name))
     if (found.some((some) => some === undefined) || (found.length === 0 && opType !== 'Constant')) continue
-    // A scalar on the way, such as an epsilon or a scale, is no weight.
-    const weights = [...new Set(found.flatMap((some) => some ?? []))].filter((name) => (graph.initializers.get(name)?.data.length ?? 0) > 1)
+    const weights = [...new Set(found.flatMap((some) => some ?? []))]
     for (const name of outputs) sources.set(name, weights)
   }
   return sources
