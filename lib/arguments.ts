@@ -3,9 +3,33 @@ import { fileURLToPath } from 'node:url'
 import { argumentError, PolyadicError, show } from './errors.js'
 import { didYouMean, nearest } from './nearest.js'
 
+/** What holds something else than fields. Objects may have tags of their own: tensor classes and module namespaces do. */
+const others: ReadonlySet<string> = new Set(
+  [
+    ...[
+      'Array',
+      'Map',
+      'Set',
+      'WeakMap',
+      'WeakSet',
+      'Date',
+      'RegExp',
+      'Promise',
+      'Error',
+      'Boolean',
+      'Number',
+      'String',
+      'Symbol',
+      'BigInt'
+    ],
+    ...['ArrayBuffer', 'SharedArrayBuffer', 'URL', 'AbortSignal', 'AbortController', 'Generator', 'AsyncGenerator']
+  ].map((tag) => `[object ${tag}]`)
+)
+
 /** Whether `value` is an object with fields, of whatever realm: no array, no Map, no function. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && Object.prototype.toString.call(value) === '[object Object]'
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
+  return !others.has(Object.prototype.toString.call(value))
 }
 
 /** Throws unless `value` is an object with fields; `expected` says what it should be. */
@@ -56,14 +80,22 @@ export function checkString(name: string, value: unknown, expected = 'a string')
 /** The path of a file or folder, of which a caller gives the path or a `file:` URL; `expected` says what else it might be. */
 export function filePath(name: string, value: unknown, expected = 'a path'): string {
   if (typeof value === 'string' && value !== '') return value
-  if (!(value instanceof URL)) throw argumentError(name, expected, value)
+  if (!isUrl(value)) throw argumentError(name, expected, value)
   if (value.protocol !== 'file:') throw argumentError(name, `${expected}, or a file: URL`, value.href)
-  return fileURLToPath(value)
+  try {
+    return fileURLToPath(value)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const message = `${name}: expected ${expected}, or a file: URL of one, got ${show(value.href)} (${reason})`
+    throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: name, cause })
+  }
 }
 
-/** Throws unless `value` can be the path of a file or folder. */
-export function checkPath(name: string, value: unknown): asserts value is string {
-  if (typeof value !== 'string' || value === '') throw argumentError(name, 'a path', value)
+/** Whether `value` is a URL, of whatever realm: as Node's own functions tell. */
+function isUrl(value: unknown): value is URL {
+  if (typeof value !== 'object' || value === null) return false
+  const { href, protocol, auth, path } = value as Readonly<Record<string, unknown>>
+  return typeof href === 'string' && typeof protocol === 'string' && auth === undefined && path === undefined
 }
 
 /** Whether `value` is a Uint8Array (a Buffer, say), of whatever realm. */

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import vm from 'node:vm'
 import t from 'tap'
 import * as polyadic from '../lib/index.js'
 import { PolyadicError } from '../lib/errors.js'
@@ -192,6 +194,41 @@ t.test('paths may be file: URLs, and no others', async (t) => {
     subject: 'source',
     message: /file: URL/
   })
+  for (const href of ['file://host/x.npy', 'file:///tmp/a%2Fx.npy'])
+    t.match(await errorOf('readNpy', [new URL(href)]), { code: 'POLYADIC_ARGUMENT', subject: 'path' }, href)
+  const foreign = { href: url('url.npy').href, protocol: 'file:', hostname: '', pathname: url('url.npy').pathname }
+  t.strictSame((await polyadic.readNpy(foreign as URL)).data, tensor.data, 'one of another realm')
+  const checkpoint = { path: url('checkpoint'), resume: true }
+  await polyadic.fineTune(graph, { ...tune, checkpoint })
+  t.equal((await polyadic.fineTune(graph, { ...tune, epochs: 2, checkpoint })).resumedFrom, 2)
+  await polyadic.compressLayerByLayer(graph, { compress: solving, tune: { ...tune, checkpoint } })
+  t.ok(existsSync(file('checkpoint.1')))
+})
+
+t.test('objects with fields may be of any class and realm; collections are none', async (t) => {
+  class Tensor {
+    readonly dtype = 'float32'
+    readonly dims = [1, 2]
+    readonly data = Float32Array.of(1, 2)
+    get [Symbol.toStringTag](): string {
+      return 'Tensor'
+    }
+  }
+  t.equal(await errorOf('session.run', [new Tensor()]), undefined)
+  t.equal(await errorOf('session.run', [{ x: new Tensor() }]), undefined)
+  t.equal(await errorOf('session.run', [tensor, vm.runInNewContext('({})')]), undefined)
+  const { signal } = new AbortController()
+  for (const other of [
+    '[]',
+    'new Map()',
+    'new Set()',
+    'new Date()',
+    'Promise.resolve()',
+    'new ArrayBuffer(1)',
+    'new DataView(new ArrayBuffer(1))'
+  ])
+    t.match(await errorOf('session.run', [tensor, vm.runInNewContext(other)]), { code: 'POLYADIC_ARGUMENT', subject: 'options' }, other)
+  t.match(await errorOf('session.run', [tensor, signal]), { code: 'POLYADIC_ARGUMENT', subject: 'options' }, 'a signal is no options')
 })
 
 t.test('values alone are no tensor', async (t) => {
@@ -233,6 +270,7 @@ t.test('what stands in options, networks, nodes and tensors', async (t) => {
         ['schedule', null],
         ['checkpoint', null],
         ['checkpoint', {}],
+        ['checkpoint', { path: 'x', resume: 'yes' }],
         ['distillation', null],
         ['distillation', { teacher: {} }],
         ['distillation', { teacher: graph, features: [null] }]

@@ -5,7 +5,7 @@ import { formatPercent, significant } from '../report/format.js'
 import { checkTuning, fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
 import type { Evaluation } from '../training/loop.js'
 import { fullWeights } from '../replacement/half-weights.js'
-import { fineTuneDefaults } from '../training/options.js'
+import { type CheckpointOptions, fineTuneDefaults } from '../training/options.js'
 import { prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
@@ -42,7 +42,9 @@ export const trainingHelp = `${dataHelp}
 
 const schedules = ['constant', 'step', 'cosine', 'one-cycle'] as const
 
-export type TrainingSettings = Omit<FineTuneOptions, 'train' | 'validation' | 'signal' | 'onProgress'>
+export type TrainingSettings = Omit<FineTuneOptions, 'train' | 'validation' | 'signal' | 'onProgress' | 'checkpoint'> & {
+  readonly checkpoint?: CheckpointOptions & { readonly path: string }
+}
 
 /** Reads them; what is not given is left to the library's defaults. */
 export function trainingSettings(args: Arguments): TrainingSettings {

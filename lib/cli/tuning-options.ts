@@ -161,7 +161,7 @@ async function distillation(args: Arguments): Promise<FineTuneOptions['distillat
   }
 }
 
-function checkpoint(args: Arguments): FineTuneOptions['checkpoint'] {
+function checkpoint(args: Arguments): TrainingSettings['checkpoint'] {
   const path = text(args, 'checkpoint')
   if (path === undefined) return undefined
   return { path, resume: flag(args, 'resume'), ...given('everySteps', integer(args, 'checkpoint-every', 1)) }

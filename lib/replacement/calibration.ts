@@ -1,4 +1,4 @@
-import { type Names, checkNames } from '../arguments.js'
+import { checkNames, checkRecord, type Names } from '../arguments.js'
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { native } from '../native/binding.js'
@@ -6,7 +6,7 @@ import { runJob } from '../native/jobs.js'
 import { type ConvSpec, outputExtent } from '../operators/conv-spec.js'
 import { windowOf } from '../operators/window.js'
 import { Session } from '../runtime/session.js'
-import { arrayType, elementCount, type FloatTensor, type Tensor } from '../tensor.js'
+import { arrayType, checkTensor, elementCount, type FloatTensor, type Tensor } from '../tensor.js'
 import type { Layer } from './layer.js'
 
 /** Inputs of the network by name, as `Session.run` takes them. */
@@ -38,8 +38,10 @@ export function checkCalibration(calibration: Calibration): Required<Calibration
   if (typeof calibration !== 'object' || calibration === null || typeof calibration.inputs !== 'object' || calibration.inputs === null)
     throw argumentError('calibration', 'an object with inputs', calibration)
   checkNames('calibration', calibration, optionNames)
+  const { inputs } = calibration
+  if (!isStream(inputs)) checkFeeds(inputs)
   return {
-    inputs: calibration.inputs,
+    inputs,
     patches: checkInteger('calibration.patches', calibration.patches ?? defaults.patches, 1),
     seed: checkInteger('calibration.seed', calibration.seed ?? defaults.seed, 0, 0xffffffff)
   }
@@ -112,15 +114,28 @@ interface Run {
   readonly part: number
 }
 
+function isStream(inputs: Calibration['inputs']): inputs is Iterable<CalibrationFeeds> | AsyncIterable<CalibrationFeeds> {
+  return Symbol.iterator in inputs || Symbol.asyncIterator in inputs
+}
+
+/** Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE unless a record is of tensors. */
+function checkFeeds(feeds: unknown): void {
+  checkRecord('calibration.inputs', feeds, 'tensors by input name')
+  for (const [name, tensor] of Object.entries(feeds)) checkTensor(`calibration.inputs: ${show(name)}`, tensor)
+}
+
 async function* batches(inputs: Calibration['inputs'], fixed: number | undefined): AsyncGenerator<Run> {
-  if (Symbol.iterator in inputs || Symbol.asyncIterator in inputs) {
-    for await (const feeds of inputs as Iterable<CalibrationFeeds>) yield { feeds, part: 1 }
+  if (isStream(inputs)) {
+    for await (const feeds of inputs) {
+      checkFeeds(feeds)
+      yield { feeds, part: 1 }
+    }
     return
   }
-  const entries = Object.entries(inputs as CalibrationFeeds)
+  const entries = Object.entries(inputs)
   const count = entries[0]?.[1].dims[0] ?? 1
   if (entries.some(([, tensor]) => tensor.dims[0] !== count)) {
-    yield { feeds: inputs as CalibrationFeeds, part: 1 }
+    yield { feeds: inputs, part: 1 }
     return
   }
   for (let begin = 0; begin < count; begin += fixed ?? slice) {

@@ -1,3 +1,4 @@
+import { filePath } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { checkForm } from '../graph/check.js'
 import type { Graph } from '../graph/graph.js'
@@ -148,7 +149,7 @@ function loopSettings({ parameters, rateScale }: Training, options: FineTuneOpti
     weightDecay: weightDecays(parameters, all.weightDecay, all.decayBiases, all.groups),
     rateScale
   }
-  const { path, everySteps = fineTuneDefaults.checkpointEvery } = options.checkpoint ?? { path: '' }
+  const { everySteps = fineTuneDefaults.checkpointEvery } = options.checkpoint ?? {}
   return {
     epochs: options.epochs ?? Infinity,
     steps: options.steps ?? Infinity,
@@ -159,7 +160,7 @@ function loopSettings({ parameters, rateScale }: Training, options: FineTuneOpti
     optimiser,
     seed: all.seed,
     snapshotEvery: fineTuneDefaults.snapshotEvery,
-    checkpoint: identity && { everySteps, write: (progress) => writeCheckpoint(path, { identity, progress }) },
+    checkpoint: identity && { everySteps, write: (progress) => writeCheckpoint(checkpointPath(options), { identity, progress }) },
     signal: options.signal,
     keepOnAbort: options.onAbort === 'keep',
     onProgress: options.onProgress
@@ -170,10 +171,14 @@ function plateauOf({ factor = 0.1, patience = 2 }: Partial<Plateau>): Plateau {
   return { factor, patience }
 }
 
+function checkpointPath({ checkpoint }: FineTuneOptions): string {
+  return filePath('checkpoint.path', checkpoint?.path)
+}
+
 /** Where the checkpoint was; `undefined` where none is asked for, or there is none yet. */
-async function resumed({ checkpoint }: FineTuneOptions, identity: Identity): Promise<Progress | undefined> {
-  if (checkpoint?.resume !== true) return undefined
-  const { path } = checkpoint
+async function resumed(options: FineTuneOptions, identity: Identity): Promise<Progress | undefined> {
+  if (options.checkpoint?.resume !== true) return undefined
+  const path = checkpointPath(options)
   const saved = (await readCheckpoint(path)) as { readonly identity: Identity; readonly progress: Progress } | undefined
   if (saved === undefined) return undefined
   const other = differences(saved.identity, identity)

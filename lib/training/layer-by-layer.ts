@@ -1,4 +1,4 @@
-import { checkFunction, checkOptions, type Names } from '../arguments.js'
+import { checkFunction, checkOptions, filePath, type Names } from '../arguments.js'
 import type { Graph } from '../graph/graph.js'
 import { compress, type KeptLayer } from '../replacement/compress.js'
 import { compressOptions, type CompressOptions } from '../replacement/options.js'
@@ -59,7 +59,9 @@ export async function compressLayerByLayer(graph: Graph, options: LayerByLayerOp
     if (report === undefined) continue
     const result = await fineTune(stage.graph, {
       ...tune,
-      ...(tune.checkpoint && { checkpoint: { ...tune.checkpoint, path: `${tune.checkpoint.path}.${index + 1}` } })
+      ...(tune.checkpoint && {
+        checkpoint: { ...tune.checkpoint, path: `${filePath('tune.checkpoint.path', tune.checkpoint.path)}.${index + 1}` }
+      })
     })
     network = result.graph
     layers.push(report)

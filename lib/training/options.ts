@@ -3,8 +3,8 @@ import {
   checkFunction,
   checkNames,
   checkOptions as checkRecordOfOptions,
-  checkPath,
   checkRecord,
+  filePath,
   isRecord,
   type Names
 } from '../arguments.js'
@@ -16,8 +16,8 @@ import type { NamePattern, ParameterGroup } from './parameters.js'
 import type { Plateau, Schedule, ScheduleName } from './schedule.js'
 
 export interface CheckpointOptions {
-  /** A file; written in whole or not at all, and read again with `resume`. */
-  readonly path: string
+  /** A file, or its `file:` URL; written in whole or not at all, and read again with `resume`. */
+  readonly path: string | URL
   /** Steps between two of them; default 500. One more is written at every epoch's end and on an abort. */
   readonly everySteps?: number
   /**
@@ -236,6 +236,7 @@ function checkStructured({
   if (checkpoint === undefined) return
   checkRecord('checkpoint', checkpoint, 'an object with a path')
   checkNames('checkpoint', checkpoint, checkpointOptions)
-  checkPath('checkpoint.path', checkpoint.path)
+  filePath('checkpoint.path', checkpoint.path)
   checkInteger('checkpoint.everySteps', checkpoint.everySteps ?? 1, 1)
+  if (typeof (checkpoint.resume ?? false) !== 'boolean') throw argumentError('checkpoint.resume', 'true or false', checkpoint.resume)
 }

@@ -63,4 +63,15 @@ t.test('compress with calibration lowers the error of the output', async (t) => 
     code: 'POLYADIC_ARGUMENT',
     subject: 'calibration.patches'
   })
+  for (const inputs of [
+    [null],
+    { image: undefined },
+    [{ image: null }],
+    { image: 1 },
+    [{ image: { dtype: 'float32', dims: [1, 3, 8, 8] } }]
+  ])
+    await t.rejects(compress(graph, { whenSlower: 'replace', ...options, calibration: { inputs } as never }), {
+      code: 'POLYADIC_ARGUMENT',
+      message: /^calibration\.inputs: /
+    })
 })
