@@ -1,8 +1,8 @@
-import { checkOptions, type Names } from '../arguments.js'
+import { checkNames, checkOptions, checkRecord, type Names } from '../arguments.js'
 import { PolyadicError, argumentError, checkInteger, checkNumber, show } from '../errors.js'
 import { native, type NativeCpdResult, type NativeCpdSpec, type NativeCpdTrace } from '../native/binding.js'
 import { runReporting } from '../native/jobs.js'
-import { checkDims, elementCount, type Tensor } from '../tensor.js'
+import { checkDims, elementCount, isDataOf, type Tensor } from '../tensor.js'
 import { checkFactors, componentWeights, type Factor } from './factors.js'
 import { checkedOptions, cpdInits, type CpdInit, type CpdMethod, maxSeed } from './options.js'
 import { searchRank } from './rank-search.js'
@@ -142,6 +142,7 @@ export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResul
   checkOptions(options, optionNames)
   const { rank } = options
   if (typeof rank !== 'object' || rank === null) return cpdOfRank(tensor, { ...options, rank })
+  checkNames('rank', rank, { error: true })
   const bound = checkNumber('rank.error', rank.error, 0, 1)
   if (options.factors !== undefined) throw argumentError('factors', 'no value when the rank is searched', options.factors)
   return searchRank(tensor, bound, (candidate) => cpdOfRank(tensor, { ...options, rank: candidate }))
@@ -197,7 +198,7 @@ function checkTensor(tensor: Tensor): Float64Array {
   checkDims('tensor.dims', dims)
   if (dims.length < 2 || dims.length > 6) throw argumentError('tensor.dims', '2 to 6 dimensions', dims)
   if (dims.some((dim) => dim < 1)) throw argumentError('tensor.dims', 'positive dimensions', dims)
-  const fits = (dtype === 'float32' && data instanceof Float32Array) || (dtype === 'float64' && data instanceof Float64Array)
+  const fits = (dtype === 'float32' || dtype === 'float64') && isDataOf(dtype, data)
   if (!fits) {
     throw new PolyadicError('POLYADIC_SHAPE', `tensor: expected float32 or float64 data, got ${show(dtype)} with ${show(data)}`, {
       subject: 'tensor'
@@ -236,8 +237,10 @@ function givenFactors(options: CpdOptions, dims: readonly number[], rank: number
 // Not copied, large as it is: the caller leaves it alone until the promise settles.
 function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly number[]): { covariance?: Float64Array } {
   if (metric === undefined) return {}
-  const covariance: unknown = metric?.covariance
-  if (!(covariance instanceof Float64Array)) throw argumentError('metric', 'an object { covariance: Float64Array }', metric)
+  checkRecord('metric', metric, 'an object { covariance: Float64Array }')
+  checkNames('metric', metric, { covariance: true })
+  const covariance: unknown = metric.covariance
+  if (!isDataOf('float64', covariance)) throw argumentError('metric', 'an object { covariance: Float64Array }', metric)
   if (method !== undefined && method !== 'nls') throw argumentError('metric', "no value unless method is 'nls'", metric)
   if (correction !== undefined && correction !== 'none') throw argumentError('correction', "'none' with a metric", correction)
   const size = elementCount(dims.slice(1))
@@ -246,7 +249,7 @@ function checkMetric({ metric, method, correction }: CpdOptions, dims: readonly 
       subject: 'metric.covariance'
     })
   }
-  return { covariance: checkFinite('metric.covariance', covariance) }
+  return { covariance: checkFinite('metric.covariance', covariance as Float64Array) }
 }
 
 function checkRestarts(options: CpdOptions, spec: NativeCpdSpec): number {

@@ -1,5 +1,5 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
-import { elementCount, type Tensor } from '../tensor.js'
+import { elementCount, isDataOf, type Tensor } from '../tensor.js'
 
 /** One factor matrix A_n, I_n×R row-major: `data[i * R + r]`. */
 export interface Factor {
@@ -18,7 +18,7 @@ export function checkFactors(name: string, factors: readonly Factor[]): number {
     if (!Array.isArray(dims) || dims.length !== 2 || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 1)) {
       throw argumentError(`${subject}.dims`, 'two positive integers [I, R]', dims)
     }
-    if (!(factor.data instanceof Float32Array || factor.data instanceof Float64Array)) {
+    if (!(isDataOf('float32', factor.data) || isDataOf('float64', factor.data))) {
       throw argumentError(`${subject}.data`, 'a Float32Array or Float64Array', factor.data)
     }
     if (factor.data.length !== elementCount(dims) || dims[1] !== rank) {
@@ -43,7 +43,7 @@ export function reconstruct(factors: readonly Factor[]): Tensor {
   // kr: the Khatri-Rao product of all but the last factor, one row of R a leading index
   let kr = new Float64Array(rank).fill(1)
   for (const factor of factors.slice(0, -1)) kr = khatriRao(kr, factor, rank)
-  const single = factors.every((factor) => factor.data instanceof Float32Array)
+  const single = factors.every((factor) => isDataOf('float32', factor.data))
   const data = single ? new Float32Array(elementCount(dims)) : new Float64Array(elementCount(dims))
   const columns = last.dims[0]
   for (let row = 0; row < kr.length / rank; row++) {

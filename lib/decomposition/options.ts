@@ -1,4 +1,5 @@
 // The options that `cpd` and `compress` share: their defaults and their bounds.
+import { checkNames, checkRecord } from '../arguments.js'
 import { argumentError, checkChoice, checkInteger, checkNumber } from '../errors.js'
 import { definedOnly } from '../options.js'
 import type { CpdOptions } from './cpd.js'
@@ -73,6 +74,7 @@ function maxWeightOf(name: string, maxWeight: number | undefined, method: CpdMet
 function correctionFactor(name: string, correction: NonNullable<CpdOptions['correction']>): number {
   if (correction === 'none') return 0
   if (correction === 'epc') return epcDefault
-  if (correction !== null && typeof correction === 'object') return checkNumber(`${name}.epc`, correction.epc, 1, 10)
-  throw argumentError(name, "'none', 'epc' or { epc: 1.005 }", correction)
+  checkRecord(name, correction, "'none', 'epc' or { epc: 1.005 }")
+  checkNames(name, correction, { epc: true })
+  return checkNumber(`${name}.epc`, correction.epc, 1, 10)
 }

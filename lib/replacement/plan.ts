@@ -95,6 +95,7 @@ function checkRequests(graph: Graph, options: CompressOptions): readonly Request
       throw new PolyadicError('POLYADIC_ARGUMENT', `layers: ${show(key)} and ${show(before)} name the same layer`, { subject: key })
     seen.set(name, key)
     const isRank = !isRecord(value) || ('error' in value && !('rank' in value))
+    if (isRank && isRecord(value)) checkAlone(key, value)
     const own = (isRank ? { rank: value } : value) as Partial<LayerOptions>
     const rank = checkRank(`layers[${show(key)}].rank`, own.rank)
     checkNames(`layers[${show(key)}]`, own, layerOptions)
@@ -102,6 +103,14 @@ function checkRequests(graph: Graph, options: CompressOptions): readonly Request
     checkForm(`layers[${show(key)}].`, own)
     return { name, rank, own }
   })
+}
+
+/** Throws where `{ error: 0.2 }`, a rank, holds options of the layer besides. */
+function checkAlone(key: string, rank: Readonly<Record<string, unknown>>): void {
+  const beside = Object.keys(rank).find((name) => Object.hasOwn(layerOptions, name) && rank[name] !== undefined)
+  if (beside === undefined) return
+  const message = `layers[${show(key)}]: write rank: { error: ${show(rank.error)} } where there are other options, here ${show(beside)}`
+  throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: `layers[${show(key)}].error` })
 }
 
 function checkRank(name: string, rank: unknown): LayerOptions['rank'] {

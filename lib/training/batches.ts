@@ -1,5 +1,5 @@
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
-import { type Tensor, type TensorData, asFloat32, checkTensor, elementCount } from '../tensor.js'
+import { type Tensor, type TensorData, asFloat32, checkTensor, elementCount, isDataOf } from '../tensor.js'
 import { permutation, type Random, random } from '../random.js'
 
 /**
@@ -101,7 +101,7 @@ const expectedSource = 'a function of the epoch that gives batches, or { images:
 /** The values of a set's images, which hold `count` examples. */
 function imagesOf(name: string, set: ExampleSet<Float32Array | Tensor>, example: readonly number[]): Float32Array {
   const { images, count } = set
-  if (images instanceof Float32Array) {
+  if (isDataOf('float32', images)) {
     const size = elementCount(example)
     if (images.length === count * size) return images
     throw sizeError(`${name}.images`, `${count} examples of ${size} values`, images.length)
@@ -135,14 +135,21 @@ function* chunks(set: ExampleSet, exampleSize: number, chunk: number, order: Uin
       input.set(set.images.subarray(from * exampleSize, (from + 1) * exampleSize), i * exampleSize)
       for (let k = 0; k < width; k++) (target as number[])[i * width + k] = labels?.[from * width + k] as number
     }
-    yield { input, count, ...(target && { target: target.slice(0, count * width) }) }
+    yield { input, count, ...(target && { target: part(target, count * width) }) }
   }
 }
 
-/** An array of the same kind, for some of its elements. */
+/** An array of the same kind, for some of its elements; not of the same class, which may be a Buffer or of another realm. */
 function likewise(targets: Targets, length: number): Targets {
   if (Array.isArray(targets)) return new Array<number>(length).fill(0)
-  return new (targets.constructor as Int32ArrayConstructor)(length)
+  if (isDataOf('float32', targets)) return new Float32Array(length)
+  if (isDataOf('float64', targets)) return new Float64Array(length)
+  return new (isDataOf('int64', targets) || isDataOf('uint64', targets) ? BigInt64Array : Int32Array)(length)
+}
+
+/** The first of some targets. */
+function part(targets: Targets, length: number): Targets {
+  return 'subarray' in targets ? targets.subarray(0, length) : targets.slice(0, length)
 }
 
 interface Buffers {
@@ -218,7 +225,7 @@ function checkBatch(
   const { example, targetSize = 0 } = layout
   const exampleSize = elementCount(example)
   if (target !== undefined) checkTargetArray(`${name} batch target`, target)
-  const input = given instanceof Float32Array ? given : valuesOf(`${name} batch input`, given, example)
+  const input = isDataOf('float32', given) ? given : valuesOf(`${name} batch input`, given, example)
   const held = Math.floor(input.length / exampleSize)
   const count = checkInteger(`${name} batch count`, batch.count ?? (target === undefined ? held : target.length / (targetSize || 1)), 0)
   if (input.length < count * exampleSize)
@@ -234,8 +241,11 @@ function checkTargetArray(name: string, targets: unknown): asserts targets is Ta
 
 function checkTargets(name: string, target: Targets, count: number, { classes, targetSize = 0 }: BatchLayout): void {
   if (targetSize > 0) {
-    if (!(target instanceof Float32Array || target instanceof Float64Array || Array.isArray(target)))
+    const isList = Array.isArray(target)
+    if (!(isList || isDataOf('float32', target) || isDataOf('float64', target)))
       throw argumentError(`${name} batch target`, 'values, as a Float32Array', target)
+    const wrong = isList ? target.slice(0, count * targetSize).findIndex((value) => typeof value !== 'number') : -1
+    if (wrong >= 0) throw argumentError(`${name} batch target`, 'numbers', target[wrong])
     if (target.length < count * targetSize)
       throw sizeError(`${name} batch target`, `at least ${count} times ${targetSize} values`, target.length)
     return

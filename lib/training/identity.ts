@@ -54,7 +54,7 @@ function distillationOf(distillation: Distillation): unknown {
 function dataOf(batches: Batches, example: readonly number[]): unknown {
   if (typeof batches === 'function') return [batches.count ?? null, batches.classes ?? null]
   const { count, labels } = batches
-  const images = batches.images instanceof Float32Array ? batches.images : (batches.images.data as Float32Array)
+  const images = ('dims' in batches.images ? batches.images.data : batches.images) as Float32Array
   const size = elementCount(example)
   const some = digest((hash) => {
     if (labels !== undefined) addNumbers(hash, labels)

@@ -1,3 +1,4 @@
+import vm from 'node:vm'
 import t from 'tap'
 import { cpd, type CpdOptions } from '../../lib/decomposition/cpd.js'
 import { reconstruct, type Factor } from '../../lib/decomposition/factors.js'
@@ -437,4 +438,17 @@ t.test('what onProgress throws ends the decomposition', async (t) => {
   const signal = new AbortController().signal
   t.equal(await cpd(tensor, { ...endless, signal }).catch((error: unknown) => error), mine)
   t.equal(await cpd(tensor, { ...endless, rank: { error: 0.01 } }).catch((error: unknown) => error), mine)
+})
+
+t.test('arrays of another realm', async (t) => {
+  const foreign = (type: string, values: ArrayLike<number>): unknown => vm.runInNewContext(`${type}.from([${Array.from(values).join()}])`)
+  const data = Float64Array.of(1, 2, 3, 4, 5, 7)
+  const covariance = Float64Array.of(2, 0, 0, 0, 1, 0, 0, 0, 1)
+  const run = (values: unknown, metric: unknown) =>
+    cpd({ dtype: 'float64', dims: [2, 3], data: values as Float64Array }, { rank: 1, metric: { covariance: metric as Float64Array } })
+  const own = await run(data, covariance)
+  const other = await run(foreign('Float64Array', data), foreign('Float64Array', covariance))
+  t.strictSame(other.factors, own.factors)
+  const factors = own.factors.map(({ data, dims }) => ({ data: foreign('Float64Array', data) as Float64Array, dims }))
+  t.strictSame(reconstruct(factors), reconstruct(own.factors))
 })

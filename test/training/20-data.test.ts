@@ -1,3 +1,4 @@
+import vm from 'node:vm'
 import t from 'tap'
 import {
   type Batch,
@@ -233,4 +234,34 @@ t.test('random numbers: moments, streams', async (t) => {
   t.not(random(1).next(), random(2).next())
   t.not(random(1, 0).next(), random(1, 1).next())
   t.equal(new Set(permutation(100, random(1))).size, 100)
+})
+
+t.test('labels may be of any class and realm', async (t) => {
+  const warnings: Error[] = []
+  const listen = (warning: Error): number => warnings.push(warning)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
+  const foreign = (type: string): Targets => vm.runInNewContext(`${type}.of(3, 1, 2, 0)`) as Targets
+  const big = BigUint64Array.of(3n, 1n, 2n, 0n)
+  const kinds = [Buffer.of(3, 1, 2, 0), Float64Array.of(3, 1, 2, 0), big, [3, 1, 2, 0], foreign('Uint8Array'), foreign('Int16Array')]
+  for (const labels of kinds) {
+    const source = sourceOf('train', { images: new Float32Array(8), labels, count: 4 }, [2], 3)
+    const full = await collect(fullBatches('train', source(0), layout))
+    t.strictSame(full[0]?.target, [3, 1, 2, 0])
+  }
+  await new Promise(setImmediate)
+  t.strictSame(warnings, [], 'new Buffer() is deprecated')
+})
+
+t.test('values may be of another realm, and are numbers', async (t) => {
+  const foreign = (type: string): Float32Array => vm.runInNewContext(`${type}.of(1, 2, 3, 4)`) as Float32Array
+  const regression = { ...layout, batchSize: 2, targetSize: 2 }
+  for (const labels of [foreign('Float32Array'), foreign('Float64Array')]) {
+    const source = sourceOf('train', { images: foreign('Float32Array'), labels, count: 2 }, [2], 2)
+    t.strictSame(await collect(fullBatches('train', source(0), regression)), [{ input: [1, 2, 3, 4], target: [1, 2, 3, 4], count: 2 }])
+    const batches = [{ input: foreign('Float32Array'), target: labels }]
+    t.strictSame(await collect(fullBatches('train', batches, regression)), [{ input: [1, 2, 3, 4], target: [1, 2, 3, 4], count: 2 }])
+  }
+  const words = [{ input: new Float32Array(4), target: [0, 1, 'a', 2] as never }]
+  await rejectsError(t, collect(fullBatches('train', words, regression)), 'POLYADIC_ARGUMENT', 'train batch target', 'numbers', '"a"')
 })
