@@ -38,10 +38,10 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted'
   readonly exitCode: number
 
-  /** `checkpoint`: the file from which the work can go on. */
+  /** `left`: what there is of the work all the same, such as a checkpoint; a clause. */
   constructor(
     readonly signal: 'SIGINT' | 'SIGTERM',
-    readonly checkpoint?: string
+    readonly left?: string
   ) {
     super('interrupted')
     this.exitCode = signal === 'SIGINT' ? 130 : 143

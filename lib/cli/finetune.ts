@@ -83,7 +83,7 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
   context.signal.throwIfAborted()
   await writeNetwork(result.graph, target)
   const test = await tested(result.graph, data, settings, context).catch((error: unknown) => {
-    throw context.signal.aborted ? error : noting(error, `the network is trained and written to ${show(output)}`)
+    throw noting(error, `the network is trained and written to ${show(output)}`)
   })
   if (flag(args, 'json'))
     return context.printJson({
@@ -120,9 +120,10 @@ async function resumable(checkpoint: TrainingSettings['checkpoint'], work: () =>
   try {
     await work()
   } catch (error) {
-    if (!(error instanceof Interrupted)) throw error
+    if (!(error instanceof Interrupted) || error.left !== undefined) throw error
     const now = await modified()
     // One that was there already may be another training's, unless this one has gone on from it.
-    throw now !== undefined && (resume || now !== before) ? new Interrupted(error.signal, path) : error
+    if (now === undefined || (!resume && now === before)) throw error
+    throw noting(error, `${show(path)} is a checkpoint, from which --resume goes on`)
   }
 }

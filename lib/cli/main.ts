@@ -136,9 +136,8 @@ function report(error: unknown, argv: readonly string[]): number {
   return complain(`polyadic: ${oneLine(error instanceof Error ? error.message : String(error))}`, 1)
 }
 
-function interruption({ checkpoint }: Interrupted): string {
-  if (checkpoint === undefined) return 'interrupted, nothing was written'
-  return `interrupted: ${oneLine(show(checkpoint))} is a checkpoint, from which --resume goes on; nothing else was written`
+function interruption({ left }: Interrupted): string {
+  return left === undefined ? 'interrupted, nothing was written' : `interrupted: ${oneLine(left)}; nothing else was written`
 }
 
 function oneLine(text: string): string {

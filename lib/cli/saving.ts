@@ -1,6 +1,7 @@
 import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
+import { Interrupted } from './command.js'
 import { checkHalfType, halfWeights } from '../replacement/half-weights.js'
 
 // Hours of work are not lost when what comes after them fails: what there is so far is written, and the error says so.
@@ -44,8 +45,9 @@ export async function saving<T>(network: Graph, what: string, target: Target, wo
   }
 }
 
-/** The error, with a note at its end. */
-export function noting(error: unknown, note: string): PolyadicError {
+/** The error, with a note of what there is of the work all the same. */
+export function noting(error: unknown, note: string): PolyadicError | Interrupted {
+  if (error instanceof Interrupted) return new Interrupted(error.signal, note)
   const { code, subject } = error instanceof PolyadicError ? error : { code: 'POLYADIC_NATIVE' as const, subject: undefined }
   return new PolyadicError(code, `${messageOf(error)}; ${note}`, { cause: error, ...(subject !== undefined && { subject }) })
 }

@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
+import { Interrupted } from '../../lib/cli/command.js'
+import { noting } from '../../lib/cli/saving.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
 import { start, temporaryFolder } from '../helpers/cli.js'
 import { smallNetwork, writeQuadrants } from '../helpers/networks.js'
@@ -50,4 +52,10 @@ t.test('an interruption names the checkpoint that it has left', async (t) => {
   t.equal(run.code, 143, run.stderr)
   t.match(run.stderr, /polyadic: interrupted: ".*ck" is a checkpoint, from which --resume goes on; nothing else was written/)
   t.strictSame((await readdir(folder)).sort(), ['ck', 'data', 'model.onnx'])
+})
+
+t.test('an interruption that comes when something is written already says what, and stays one', async (t) => {
+  const interrupted = noting(new Interrupted('SIGTERM'), 'the network is trained and written to "out.onnx"')
+  t.ok(interrupted instanceof Interrupted)
+  t.match(interrupted, { exitCode: 143, left: 'the network is trained and written to "out.onnx"' })
 })
