@@ -4,27 +4,9 @@ import { argumentError, PolyadicError, show } from './errors.js'
 import { didYouMean, nearest } from './nearest.js'
 
 /** What holds something else than fields. Objects may have tags of their own: tensor classes and module namespaces do. */
-const others: ReadonlySet<string> = new Set(
-  [
-    ...[
-      'Array',
-      'Map',
-      'Set',
-      'WeakMap',
-      'WeakSet',
-      'Date',
-      'RegExp',
-      'Promise',
-      'Error',
-      'Boolean',
-      'Number',
-      'String',
-      'Symbol',
-      'BigInt'
-    ],
-    ...['ArrayBuffer', 'SharedArrayBuffer', 'URL', 'AbortSignal', 'AbortController', 'Generator', 'AsyncGenerator']
-  ].map((tag) => `[object ${tag}]`)
-)
+const tags =
+  'Array Map Set WeakMap WeakSet Date RegExp Promise Error Boolean Number String Symbol BigInt ArrayBuffer SharedArrayBuffer URL AbortSignal AbortController Generator AsyncGenerator'
+const others: ReadonlySet<string> = new Set(tags.split(' ').map((tag) => `[object ${tag}]`))
 
 /** Whether `value` is an object with fields, of whatever realm: no array, no Map, no function. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -17,7 +17,7 @@ import { randomInputs } from './shapes.js'
 import { measure } from './training.js'
 import type { TrainingData } from './training-data.js'
 
-export interface CompressionParts {
+interface CompressionParts {
   readonly file: string
   readonly before: Graph
   readonly after: Graph

@@ -15,7 +15,7 @@ import { didYouMean, nearest } from '../nearest.js'
 type RankText = number | 'full' | { readonly divisor: number } | ErrorText
 type ErrorText = `error=${string}`
 
-export interface LayerRequest {
+interface LayerRequest {
   /** A layer's name; with `*` for any text, every layer that it fits and that gets smaller. */
   readonly pattern: string
   readonly rank: RankText

@@ -37,7 +37,7 @@ export interface TrainingData {
 }
 
 /** As it is in `--json`, too. */
-export interface DataSplit {
+interface DataSplit {
   readonly train: number
   readonly validation: number
   readonly test: number

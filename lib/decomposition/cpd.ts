@@ -64,7 +64,8 @@ export interface CpdOptions {
   readonly onProgress?: (progress: CpdProgress) => void
 }
 
-const optionNames: Names<CpdOptions> = {
+/** The names of all options. */
+export const cpdOptions: Names<CpdOptions> = {
   rank: true,
   method: true,
   init: true,
@@ -139,7 +140,7 @@ const deadWeight = 1e-9
  * `POLYADIC_NUMERIC` for values that are not finite; rejects with `signal.reason` when aborted.
  */
 export async function cpd(tensor: Tensor, options: CpdOptions): Promise<CpdResult> {
-  checkOptions(options, optionNames)
+  checkOptions(options, cpdOptions)
   const { rank } = options
   if (typeof rank !== 'object' || rank === null) return cpdOfRank(tensor, { ...options, rank })
   checkNames('rank', rank, { error: true })

@@ -1,7 +1,5 @@
 import { PolyadicError, show } from '../errors.js'
-import { arrayType, type DataType, fromFloat32, type Tensor, toFloat32 } from '../tensor.js'
-
-const floating: ReadonlySet<DataType> = new Set(['float32', 'float64', 'float16', 'bfloat16'])
+import { arrayType, type DataType, fromFloat32, isFloating, type Tensor, toFloat32 } from '../tensor.js'
 
 /**
  * A tensor of `file` in the type that a network takes: floating-point numbers are rounded, integers and booleans stay what they are. Throws
@@ -9,7 +7,7 @@ const floating: ReadonlySet<DataType> = new Set(['float32', 'float64', 'float16'
  */
 export function converted(tensor: Tensor, dtype: DataType, file: string): Tensor {
   if (tensor.dtype === dtype) return tensor
-  const [from, to] = [floating.has(tensor.dtype), floating.has(dtype)]
+  const [from, to] = [isFloating(tensor.dtype), isFloating(dtype)]
   if (from && to) {
     if (dtype === 'float64') return { dtype, dims: tensor.dims, data: Float64Array.from(toFloat32(tensor, file)) }
     return fromFloat32(toFloat32(tensor, file), tensor.dims, dtype)
@@ -33,8 +31,8 @@ function sameIntegers({ dtype: from, dims, data }: Tensor, dtype: DataType, file
 }
 
 function wrongType({ dtype: from, dims }: Tensor, dtype: DataType, file: string): PolyadicError {
-  const others = [...floating].filter((other) => other !== dtype && other !== 'bfloat16')
-  const expected = floating.has(dtype) ? `${dtype} (or ${others.join(' or ')})` : `${dtype} or another type of integers`
+  const others = ['float32', 'float64', 'float16'].filter((other) => other !== dtype)
+  const expected = isFloating(dtype) ? `${dtype} (or ${others.join(' or ')})` : `${dtype} or another type of integers`
   return new PolyadicError('POLYADIC_SHAPE', `${show(file)}: expected ${expected}, got ${from}${remedy(from, dtype, dims)}`, {
     subject: file
   })
@@ -42,7 +40,7 @@ function wrongType({ dtype: from, dims }: Tensor, dtype: DataType, file: string)
 
 /** What to do about it, where that is plain. */
 function remedy(from: DataType, to: DataType, dims: readonly number[]): string {
-  if (from !== 'uint8' || !floating.has(to)) return `: save x.astype('${to}')`
+  if (from !== 'uint8' || !isFloating(to)) return `: save x.astype('${to}')`
   const isLast = dims.length === 4 && (dims[3] === 1 || dims[3] === 3) && dims[1] !== dims[3]
   const transposed = isLast ? '.transpose(0, 3, 1, 2)' : ''
   return `: bytes of an image are to be scaled as in training and saved as N×C×H×W, such as (x${transposed} / 255).astype('${to}')`

@@ -102,7 +102,7 @@ export async function validationFolder(folder: string): Promise<string | undefin
 }
 
 /** Reads `inputs.npy` and `labels.npy` of one folder and checks that they belong together. */
-export async function readLabelled(folder: string, options: AbortOptions = {}): Promise<LabelledData> {
+async function readLabelled(folder: string, options: AbortOptions = {}): Promise<LabelledData> {
   await requireFolder(folder)
   const labelsPath = path.join(folder, 'labels.npy')
   const inputs = await readInputs(folder, options)
@@ -241,7 +241,7 @@ function holdOut<E extends Examples>(data: E, folder: string): { train: E; valid
 }
 
 /** The examples at `indices`, copied. */
-export function select<E extends Examples>(data: E, indices: readonly number[]): E {
+function select<E extends Examples>(data: E, indices: readonly number[]): E {
   const { inputs, labels, targets, origin } = data
   return {
     ...data,

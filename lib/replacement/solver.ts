@@ -1,5 +1,5 @@
 import type { Names } from '../arguments.js'
-import { cpd, type CpdOptions } from '../decomposition/cpd.js'
+import { cpd, cpdOptions, type CpdOptions } from '../decomposition/cpd.js'
 import { checkedOptions, type CpdInit } from '../decomposition/options.js'
 import type { Solve } from './decompose.js'
 
@@ -12,18 +12,9 @@ export type SolverOptions = Pick<
   readonly init?: Exclude<CpdInit, 'gevd'>
 }
 
-export const solverOptions: Names<SolverOptions> = {
-  method: true,
-  init: true,
-  restarts: true,
-  seed: true,
-  maxIterations: true,
-  tolerance: true,
-  ridge: true,
-  maxWeight: true,
-  correction: true,
-  threads: true
-}
+// The others are a layer's own, or the whole call's.
+const { rank: _rank, factors: _factors, metric: _metric, signal: _signal, onProgress: _onProgress, ...shared } = cpdOptions
+export const solverOptions: Names<SolverOptions> = shared
 
 /** How `compress` makes the solver of a layer: of its options and, where there are such, the moments of its inputs. */
 export type MakeSolve = (options: SolverOptions, moments?: readonly Float64Array[]) => Solve

@@ -1,15 +1,13 @@
 import * as ort from 'onnxruntime-node'
 import t from 'tap'
-import type { Graph } from '../../../lib/graph/graph.js'
-import { native } from '../../../lib/native/binding.js'
 import { encodeOnnx } from '../../../lib/onnx/write.js'
 import { sameDims } from '../../../lib/operators/operator.js'
-import { compile } from '../../../lib/runtime/compile.js'
 import { Session } from '../../../lib/runtime/session.js'
 import { elementCount, floatTensor, type FloatTensor } from '../../../lib/tensor.js'
 import type { NetworkCase } from '../../helpers/network-case.js'
 import { networkCases } from '../../helpers/network-cases.js'
 import { generator } from '../../helpers/plan-builder.js'
+import { runUnfused } from '../../helpers/run-unfused.js'
 
 // float32 sums in two orders; the tolerance is relative to the largest output.
 const tolerance = 1e-4
@@ -22,20 +20,6 @@ function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): 
     worst = Math.max(worst, error) // NaN stays
   }
   return worst / scale
-}
-
-/** The same network without any fusion: what every fused path is compared with. */
-function runPlain(graph: Graph, feeds: Readonly<Record<string, FloatTensor>>): Record<string, Float32Array> {
-  const inputShapes = Object.fromEntries(Object.entries(feeds).map(([name, { dims }]) => [name, dims]))
-  const { spec, inputs, outputs } = compile(graph, { inputShapes, fusion: false })
-  const results = outputs.map(({ dims }) => new Float32Array(elementCount(dims)))
-  const plan = native().createPlan(spec)
-  plan.runSync(
-    inputs.map(({ name }) => (feeds[name] as FloatTensor).data),
-    results
-  )
-  plan.close()
-  return Object.fromEntries(outputs.map(({ name }, i) => [name, results[i] as Float32Array]))
 }
 
 async function check({ name, graph, runs }: NetworkCase): Promise<void> {
@@ -54,7 +38,7 @@ async function check({ name, graph, runs }: NetworkCase): Promise<void> {
       Object.fromEntries(Object.entries(feeds).map(([key, { data, dims }]) => [key, new ort.Tensor('float32', data, dims)]))
     )
     const actual = await session.run(feeds)
-    const plain = runPlain(graph, feeds)
+    const plain = runUnfused(graph, feeds)
     for (const [output, tensor] of Object.entries(actual)) {
       const wanted = expected[output] as ort.Tensor
       if (!sameDims(tensor.dims, wanted.dims)) throw new Error(`dims ${tensor.dims.join('×')}, onnxruntime has ${wanted.dims.join('×')}`)

@@ -1,12 +1,10 @@
 import * as ort from 'onnxruntime-node'
 import t from 'tap'
-import { native } from '../../../lib/native/binding.js'
 import { encodeOnnx } from '../../../lib/onnx/write.js'
-import { compile } from '../../../lib/runtime/compile.js'
 import { Session } from '../../../lib/runtime/session.js'
-import { elementCount, type FloatTensor } from '../../../lib/tensor.js'
 import { keptReferences } from '../../helpers/kept-references.js'
 import { type SpecialCase, specialCases } from '../../helpers/special-cases.js'
+import { runUnfused } from '../../helpers/run-unfused.js'
 
 // Exponentials differ in their last digits; maxima and what is cut off are exact.
 const tolerance = 1e-5
@@ -16,18 +14,9 @@ const kept = keptReferences()
 
 type Results = readonly (readonly number[])[]
 
-/** The same network without any fusion. */
+/** Without any fusion. */
 function runPlain({ graph, feeds }: SpecialCase): Results {
-  const inputShapes = Object.fromEntries(Object.entries(feeds).map(([name, { dims }]) => [name, dims]))
-  const { spec, inputs, outputs } = compile(graph, { inputShapes, fusion: false })
-  const results = outputs.map(({ dims }) => new Float32Array(elementCount(dims)))
-  const plan = native().createPlan(spec)
-  plan.runSync(
-    inputs.map(({ name }) => (feeds[name] as FloatTensor).data),
-    results
-  )
-  plan.close()
-  return results.map((data) => Array.from(data))
+  return Object.values(runUnfused(graph, feeds)).map((data) => Array.from(data))
 }
 
 async function run({ graph, feeds }: SpecialCase, precision: 'f32' | 'bf16'): Promise<Results> {
