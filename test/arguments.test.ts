@@ -169,7 +169,9 @@ t.test('an option that there is not is named, with the one that may be meant', a
     ['imageFolder', [file('images'), { shape: [1, 2, 2], maen: 1 }], 'maen', '"mean"?'],
     ['readOnnx', [new Uint8Array(), { sginal: 1 }], 'sginal', '"signal"?'],
     ['writeOnnx', [graph, file('b.onnx'), { external: 'always' }], 'external', '"externalData"?'],
-    ['readNpy', [file('file'), { mmap: true }], 'mmap', 'there are signal']
+    ['readNpy', [file('file'), { mmap: true }], 'mmap', 'there are signal'],
+    ['makeNode', [{ opType: 'Relu', inputs: ['x'], outputs: ['y'], attribute: {} }], 'parts.attribute', '"attributes"?'],
+    ['makeGraph', [{ inputs: [], outputs: [], nodes: [], opsets: new Map([['', 13]]) }], 'parts.opsets', '"opset"?']
   ]
   for (const [name, args, subject, hint] of cases) {
     const error = await errorOf(name, args)

@@ -1,4 +1,4 @@
-import { checkArray, checkRecord, checkString, isString } from '../arguments.js'
+import { checkArray, checkNames, checkRecord, checkString, isString, type Names } from '../arguments.js'
 import { argumentError, checkInteger, PolyadicError, show } from '../errors.js'
 import { checkTensor, type Tensor } from '../tensor.js'
 import type { Attribute, Graph, Node, ValueInfo } from './graph.js'
@@ -51,11 +51,33 @@ export interface ReplaceOptions {
   readonly removeUnused?: boolean
 }
 
+const nodeParts: Names<NodeParts> = {
+  opType: true,
+  inputs: true,
+  outputs: true,
+  name: true,
+  domain: true,
+  attributes: true,
+  docString: true
+}
+const graphParts: Names<GraphParts> = {
+  inputs: true,
+  outputs: true,
+  nodes: true,
+  initializers: true,
+  name: true,
+  opset: true,
+  valueInfo: true,
+  metadata: true,
+  docString: true
+}
+
 const defaults = { name: 'graph', opset: 17, removeUnused: true }
 
 /** Makes a node; string and number[] attributes become `string` and `ints` (numbers must say `int` or `float`). */
 export function makeNode(parts: NodeParts): Node {
   checkRecord('parts', parts, 'an object { opType, inputs, outputs }')
+  checkNames('parts', parts, nodeParts)
   checkString('parts.opType', parts.opType)
   checkArray('parts.inputs', parts.inputs, 'names of values', isString)
   checkArray('parts.outputs', parts.outputs, 'names of values', isString)
@@ -88,6 +110,7 @@ export function float(value: number): Attribute {
 /** Makes a graph from scratch (opset 17 unless said otherwise), checked and sorted as by `checkGraph`. */
 export function makeGraph(parts: GraphParts): Graph {
   checkRecord('parts', parts, 'an object { inputs, outputs, nodes }')
+  checkNames('parts', parts, graphParts)
   const graph: Graph = {
     name: parts.name ?? defaults.name,
     inputs: parts.inputs,

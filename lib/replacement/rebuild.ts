@@ -38,10 +38,11 @@ export function replaceLayer(graph: Graph, { layer, stages }: Replacement): { re
     const weight = name(`${node}.weight`)
     const output = last ? (old.outputs[0] as string) : name(`${node}.output`)
     const built = layer.kind === 'matrix' ? matrixStage(graph, layer, stage, index, last) : convStage(layer, stage)
+    const { attributes } = built
     add.set(weight, built.weight)
     const bias = last ? old.inputs.slice(2) : built.bias === undefined ? [] : [name(`${node}.bias`)]
     if (built.bias !== undefined && bias[0] !== undefined && !last) add.set(bias[0], built.bias)
-    const made = makeNode({ name: node, opType: old.opType, inputs: [value, weight, ...bias], outputs: [output], ...built })
+    const made = makeNode({ name: node, opType: old.opType, inputs: [value, weight, ...bias], outputs: [output], attributes })
     nodes.push({ ...made, docString: last ? old.docString : '', carried: inherited(old.carried) })
     value = output
   })
