@@ -1,7 +1,7 @@
 import { show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { consumers } from '../graph/rewrite.js'
-import type { CompressResult } from '../replacement/compress.js'
+import type { CompressResult, KeptLayer } from '../replacement/compress.js'
 import type { LayerReport } from '../replacement/layer-report.js'
 import { layerRows, shortLayerColumns } from '../report/compression.js'
 import { formatChange, formatCount, formatMilliseconds } from '../report/format.js'
@@ -43,18 +43,21 @@ export function summary(plan: Asked, done: Done): string {
       ? []
       : [`multiply-adds  ${formatCount(before.macs)} → ${formatCount(after.macs)} (${formatChange(before.macs, after.macs)})`])
   ]
-  for (const { name, rank, latency, error } of compressed.kept)
-    lines.push(
-      latency === undefined
-        ? `${name} stays: no chain with fewer weights has the error asked for, at rank ${rank} it is ${error?.toFixed(3)} (--when-slower replace)`
-        : `${name} stays: ${formatMilliseconds(latency.denseMs)} ms as it is (${latency.densePrecision}), ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} (${latency.chainPrecision}) on this CPU (--when-slower replace)`
-    )
+  for (const layer of compressed.kept) lines.push(`${layer.name} stays: ${reasonOf(layer)} (--when-slower replace)`)
   lines.push(...remarks(plan, done))
   if (tuned && data) {
     const { initial = { accuracy: Number.NaN, loss: Number.NaN }, best } = tuned
     lines.push(`fine-tuned     ${measure(data)} ${quality(initial, data)} → ${quality(best, data)} on ${data.validation.count} examples`)
   }
   return [...lines, `${plan.output} written${plan.report === undefined ? '' : `, ${plan.report} too`}`].join('\n')
+}
+
+/** Why a layer was not replaced. */
+function reasonOf({ rank, latency, error }: KeptLayer): string {
+  if (latency !== undefined)
+    return `${formatMilliseconds(latency.denseMs)} ms as it is (${latency.densePrecision}), ${formatMilliseconds(latency.chainMs)} ms at rank ${rank} (${latency.chainPrecision}) on this CPU`
+  if (error === undefined) return 'no chain has fewer weights'
+  return `no chain with fewer weights has the error asked for, at rank ${rank} it is ${error.toFixed(3)}`
 }
 
 /** What somebody may not expect of the layers that were replaced. */

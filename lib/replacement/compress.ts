@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.js'
 import { gatherMoments, type Moments } from './calibration.js'
 import { denseCost, stagesCost } from './cost.js'
 import { type GroupReport, type LayerDecomposition, decomposeKernel, overallError, overallOutputError, overallTrace } from './decompose.js'
+import { isSaving } from './exact.js'
 import { type Stage, factorsToConvs } from './factors-to-convs.js'
 import { type KernelTensor, kernelTensor } from './kernel-tensor.js'
 import type { LayerReport } from './layer-report.js'
@@ -16,7 +17,10 @@ import { replaceLayer } from './rebuild.js'
 import { type MakeSolve, solver } from './solver.js'
 import { spatialExtents } from './spatial-extents.js'
 
-/** A layer that stayed as it is, as its chain is not faster on this CPU, or as no chain with fewer weights is as near to it as was asked for. */
+/**
+ * A layer that stayed as it is, as its chain is not faster on this CPU, or as no chain with fewer weights is as near to it as was asked for. Neither
+ * `latency` nor `error`: an error was asked for, and no chain at all has fewer weights.
+ */
 export interface KeptLayer {
   readonly name: string
   /** That was asked for, or found for the error that was; the largest one tried where none has that. */
@@ -58,9 +62,10 @@ export async function compressWith(graph: Graph, options: CompressOptions, makeS
   const searched = await searchRanks(requested, options, early, makeSolve, progressOf(requested.tasks, options.onProgress))
   const planned = withRanks(requested, searched)
   const latencies = options.whenSlower === 'keep' ? await measureTasks(planned, options) : new Map<string, LayerLatency>()
-  const kept = planned.tasks.flatMap(({ layer: { node }, rank }): KeptLayer[] => {
+  const kept = planned.tasks.flatMap(({ layer: { node }, shape, bound, rank }): KeptLayer[] => {
     const latency = latencies.get(node.name)
     const missed = searched.get(node.name)
+    if (options.whenSlower === 'keep' && bound !== undefined && !isSaving(shape.dims, rank)) return [{ name: node.name, rank }]
     if (missed?.isReached === false) return [{ name: node.name, rank, error: missed.tried.at(-1)?.error ?? 1 }]
     return latency === undefined || isFaster(latency) ? [] : [{ name: node.name, rank, latency }]
   })

@@ -6,10 +6,15 @@ export function fullRank(dims: readonly number[]): number {
   return elementCount(dims) / Math.max(...dims)
 }
 
-/** The largest rank at which a chain has fewer weights than the kernel of these extents; at least 1. */
+/** The largest rank at which a chain has fewer weights than the kernel of these extents; at least 1, even where that one has as many (`isSaving`). */
 export function mostSaving(dims: readonly number[]): number {
   const most = Math.ceil(elementCount(dims) / dims.reduce((sum, dim) => sum + dim, 0)) - 1
   return Math.max(1, Math.min(most, fullRank(dims)))
+}
+
+/** Whether a chain of this rank has fewer weights than the kernel of these extents; a tiny kernel has fewer than any chain. */
+export function isSaving(dims: readonly number[], rank: number): boolean {
+  return rank * dims.reduce((sum, dim) => sum + dim, 0) < elementCount(dims)
 }
 
 /**

@@ -144,6 +144,10 @@ t.test('compress says what somebody may not expect', async (t) => {
   t.match(large.stdout, /conv1: rank 9 instead of 500, which is exact/)
   t.match(large.stdout, /conv1: more multiply-adds than before at this rank/)
   t.match(large.stdout, /conv1: more parameters than before at this rank/)
+  const b = new NetworkBuilder()
+  const tiny = b.graph(b.node('MatMul', [b.input([1, 2], 'x'), b.weight(2, 2)]))
+  const none = await compressed(tiny, '--rank', '*=error=0.5')
+  t.match(none.stdout, /matmul0 stays: no chain has fewer weights \(--when-slower replace\)/)
 })
 
 t.test('compress says who else uses the weights of a layer', async (t) => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Node } from '../../lib/graph/graph.js'
 import { compress } from '../../lib/replacement/compress.js'
 import type { CompressOptions, CompressProgress } from '../../lib/replacement/options.js'
 import { floatTensor } from '../../lib/tensor.js'
@@ -53,6 +54,17 @@ t.test('where no chain with fewer weights is near enough the layer stays, or is 
   const replaced = await run({ [conv]: { error: 0.05 } })
   t.ok((replaced.layers[0]?.relativeError ?? 1) <= 0.05 && replaced.kept.length === 0)
   t.notOk(replaced.layers[0]?.saves)
+})
+
+t.test('a layer that has no more weights than any chain stays, however near one is', async (t) => {
+  const b = new NetworkBuilder(4)
+  const small = b.graph(b.node('MatMul', [b.input(['n', 2], 'x'), b.weight(2, 2)]))
+  const [{ name }] = small.nodes as [Node]
+  const bound = { layers: { [name]: { error: 0.99 } } }
+  const kept = await compress(small, bound)
+  t.strictSame(kept.kept, [{ name, rank: 1 }])
+  t.strictSame(kept.graph.nodes, small.nodes)
+  t.equal((await compress(small, { ...bound, whenSlower: 'replace' })).layers[0]?.rank, 1)
 })
 
 t.test('with calibration the error is that of the output', async (t) => {
