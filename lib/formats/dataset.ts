@@ -122,6 +122,7 @@ async function readAny(folder: string, options: AbortOptions): Promise<Examples>
   const read = await readNpy(targetsPath, options)
   checkCount(inputs.tensor, read.dims[0], 'targets', targetsPath)
   const targets = floatTensor(toFloat32(read, targetsPath), read.dims)
+  checkFinite(targets, targetsPath)
   const notes = [...origin.notes, ...rounding(read, targetsPath)]
   return { inputs: inputs.tensor, targets, origin: { ...origin, targets: targetsPath, notes } }
 }
@@ -152,6 +153,14 @@ function rounding({ dtype }: Tensor, file: string): string[] {
 
 function checkCount(inputs: FloatTensor, count: number | undefined, what: string, file: string): void {
   if (count !== inputs.dims[0]) throw shapeError(file, `expected ${inputs.dims[0]} ${what}, one an input, got ${count ?? 'a single value'}`)
+}
+
+/** Throws `POLYADIC_NUMERIC` naming the first row with a value that is not finite: a NaN in the targets is not for training to find. */
+function checkFinite({ data, dims }: FloatTensor, file: string): void {
+  const wrong = data.findIndex((value) => !Number.isFinite(value))
+  if (wrong < 0) return
+  const message = `${show(file)}: row ${Math.floor(wrong / elementCount(dims.slice(1)))} holds ${data[wrong]}, expected finite numbers`
+  throw new PolyadicError('POLYADIC_NUMERIC', message, { subject: file })
 }
 
 /** What examples are judged by: classes, the output's values, or nothing but a teacher. */

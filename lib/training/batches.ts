@@ -92,6 +92,7 @@ export function sourceOf(name: string, batches: Batches, example: readonly numbe
   if (labels !== undefined) {
     checkTargetArray(`${name}.labels`, labels)
     if (labels.length % count !== 0) throw sizeError(`${name}.labels`, `${count} class indices`, labels.length)
+    checkFinite(`${name}.labels`, labels, count, labels.length / count)
   }
   return (epoch) => chunks(set, elementCount(example), chunk, seed === undefined ? undefined : permutation(count, random(seed, epoch)))
 }
@@ -160,7 +161,7 @@ interface Buffers {
 /**
  * Regroups batches of any size into full ones. Two sets of buffers take turns: a batch stays valid until the next but
  * one is asked for, so one can be filled while native code reads the other.
- * Throws POLYADIC_SHAPE or POLYADIC_ARGUMENT for a batch of the wrong size or a target that is no class.
+ * Throws POLYADIC_SHAPE or POLYADIC_ARGUMENT for a batch of the wrong size or a target that is no class, POLYADIC_NUMERIC for one that is not finite.
  */
 export async function* fullBatches(
   name: string,
@@ -248,10 +249,21 @@ function checkTargets(name: string, target: Targets, count: number, { classes, t
     if (wrong >= 0) throw argumentError(`${name} batch target`, 'numbers', target[wrong])
     if (target.length < count * targetSize)
       throw sizeError(`${name} batch target`, `at least ${count} times ${targetSize} values`, target.length)
+    checkFinite(`${name} batch target`, target, count, targetSize)
     return
   }
   if (target.length < count) throw sizeError(`${name} batch target`, `at least ${count} class indices`, target.length)
   for (let i = 0; i < count; i++) checkClass(name, target[i], classes)
+}
+
+/** Throws POLYADIC_NUMERIC naming the first of `count` rows that holds what is no finite number in float32. */
+function checkFinite(name: string, targets: Targets, count: number, width: number): void {
+  for (let i = 0; i < count * width; i++) {
+    const value = targets[i]
+    if (typeof value !== 'number' || Number.isFinite(Math.fround(value))) continue
+    const message = `${name}: row ${Math.floor(i / width)} holds ${value}, expected finite numbers`
+    throw new PolyadicError('POLYADIC_NUMERIC', message, { subject: name })
+  }
 }
 
 function checkClass(name: string, value: unknown, classes: number): void {

@@ -143,6 +143,11 @@ t.test('targets of doubles; rows of the file that examples were', async (t) => {
   t.equal(validation.targets?.data[0], Math.fround(18 / 7))
   t.strictSame(validation.origin?.rows, [9, 19])
   t.equal(train.origin?.rows?.length, 18)
+  targets.data[25] = Number.NaN
+  await t.rejects(readExamples(await folder('nan', { 'inputs.npy': images(20), 'targets.npy': targets })), {
+    code: 'POLYADIC_NUMERIC',
+    message: /targets\.npy": row 12 holds NaN, expected finite numbers/
+  })
 })
 
 t.test('val and valid are folders for validation, too; two are one too many', async (t) => {

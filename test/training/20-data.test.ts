@@ -265,3 +265,18 @@ t.test('values may be of another realm, and are numbers', async (t) => {
   const words = [{ input: new Float32Array(4), target: [0, 1, 'a', 2] as never }]
   await rejectsError(t, collect(fullBatches('train', words, regression)), 'POLYADIC_ARGUMENT', 'train batch target', 'numbers', '"a"')
 })
+
+t.test('values that are not finite are told with their row', async (t) => {
+  const regression = { ...layout, batchSize: 2, targetSize: 2 }
+  for (const wrong of [Number.NaN, -Infinity, 1e300]) {
+    for (const labels of [[0, 1, 2, wrong], Float64Array.of(0, 1, 2, wrong)]) {
+      const one = { input: new Float32Array(4), target: labels }
+      const collecting = collect(fullBatches('train', [one], regression))
+      await rejectsError(t, collecting, 'POLYADIC_NUMERIC', 'train batch target', `row 1 holds ${wrong}`)
+      const set = { images: new Float32Array(4), labels, count: 2 }
+      throwsError(t, () => sourceOf('validation', set, [2], 2), 'POLYADIC_NUMERIC', 'validation.labels', `row 1 holds ${wrong}`)
+    }
+  }
+  const beyond = [{ input: new Float32Array(4), target: [0, 1, Number.NaN, 0], count: 1 }]
+  t.equal((await collect(fullBatches('train', beyond, { ...regression, batchSize: 1 }))).length, 1, 'what does not count is not looked at')
+})
