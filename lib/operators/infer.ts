@@ -243,7 +243,8 @@ function checkTensor(input: ValueInfo): void {
   })
 }
 
-function checkFit(input: ValueInfo, given: readonly number[]): readonly number[] {
+/** The dims given. Throws `POLYADIC_SHAPE` unless they fit what the graph says of the input. */
+export function checkFit(input: ValueInfo, given: readonly number[]): readonly number[] {
   checkDims(`shape of input ${show(input.name)}`, given)
   const expected = input.dims
   const fits = expected === undefined || (expected.length === given.length && expected.every((dim, i) => !isFixed(dim) || dim === given[i]))

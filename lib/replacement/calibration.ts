@@ -1,9 +1,10 @@
 import { checkNames, checkRecord, type Names } from '../arguments.js'
 import { PolyadicError, argumentError, checkInteger, show } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
+import type { Graph, ValueInfo } from '../graph/graph.js'
 import { native } from '../native/binding.js'
 import { runJob } from '../native/jobs.js'
-import { type ConvSpec, outputExtent } from '../operators/conv-spec.js'
+import { outputExtent } from '../operators/conv-spec.js'
+import { checkFit } from '../operators/infer.js'
 import { windowOf } from '../operators/window.js'
 import { Session } from '../runtime/session.js'
 import { arrayType, checkTensor, elementCount, type FloatTensor, type Tensor } from '../tensor.js'
@@ -59,7 +60,7 @@ export async function gatherMoments(
   signal: AbortSignal | undefined
 ): Promise<Moments> {
   const { inputs, patches, seed } = checkCalibration(calibration)
-  const gatherers = layers.map((layer) => new Gatherer(layer, patches, seed, threads))
+  const gatherers = layers.map((layer) => new Gatherer(layer, inputOf(graph, layer), patches, seed, threads))
   const wanted = [...new Set(layers.map((layer) => layer.node.inputs[0] as string))]
   const given = new Set(graph.inputs.map((input) => input.name))
   const inner = wanted.filter((name) => !given.has(name))
@@ -74,6 +75,13 @@ export async function gatherMoments(
     session?.close()
   }
   return new Map(gatherers.map((gatherer) => [gatherer.layer.node.name, gatherer.result()]))
+}
+
+/** What a layer reads, of any batch: as many axes and channels as its kernel has, of the extents that the graph says of an input of its own. */
+function inputOf(graph: Graph, { node, inputsPerGroup, spec }: Layer): ValueInfo {
+  const name = node.inputs[0] as string
+  const spatial = graph.inputs.find((input) => input.name === name)?.dims?.slice(2)
+  return { name, dtype: 'float32', dims: [null, inputsPerGroup * spec.groups, ...spec.kernel.map((_, axis) => spatial?.[axis] ?? null)] }
 }
 
 function neededFeeds(session: Session, feeds: CalibrationFeeds): CalibrationFeeds {
@@ -161,14 +169,16 @@ function examples(tensor: Tensor, begin: number, end: number, filled: number): T
 /** Adds up one layer's moments. */
 class Gatherer {
   readonly layer: Layer
+  readonly #input: ValueInfo
   readonly #moments: readonly Float64Array[]
   readonly #threads: number
   readonly #patches: number
   #left: number
   #random: number
 
-  constructor(layer: Layer, patches: number, seed: number, threads: number) {
+  constructor(layer: Layer, input: ValueInfo, patches: number, seed: number, threads: number) {
     this.layer = layer
+    this.#input = input
     const size = layer.inputsPerGroup * elementCount(layer.spec.kernel)
     this.#moments = Array.from({ length: layer.spec.groups }, () => new Float64Array(size * size))
     this.#threads = threads
@@ -180,15 +190,22 @@ class Gatherer {
   /** Of the first `part` of a batch. */
   async add(values: Readonly<Record<string, Tensor>>, part: number, signal: AbortSignal | undefined): Promise<void> {
     const { node } = this.layer
-    const name = node.inputs[0] as string
+    const { name } = this.#input
     const input = values[name] as FloatTensor | undefined
     if (input === undefined)
       throw new PolyadicError('POLYADIC_ARGUMENT', `calibration.inputs: there is no ${show(name)}`, { subject: name })
     if (input.dtype !== 'float32')
       throw new PolyadicError('POLYADIC_SHAPE', `calibration.inputs: ${show(name)} is ${input.dtype}, expected float32`, { subject: name })
-    const spatial = input.dims.slice(2)
+    const spatial = checkFit(this.#input, input.dims).slice(2)
     const spec = windowOf({ node }, this.layer.spec.kernel, this.layer.spec.groups, spatial)
-    const positions = this.#choose(Math.round(part * (input.dims[0] as number)), spec, spatial)
+    const extents = spatial.map((extent, axis) => outputExtent(spec, axis, extent))
+    if (extents.some((extent) => extent < 1))
+      throw new PolyadicError(
+        'POLYADIC_SHAPE',
+        `calibration.inputs: ${show(name)} is ${input.dims.join('×')}, which the kernel of layer ${show(node.name)} does not fit into`,
+        { subject: name }
+      )
+    const positions = this.#choose(Math.round(part * (input.dims[0] as number)), extents)
     if (positions.length === 0) return
     const { kernel, strides, dilations, groups, padsBegin: pads } = spec
     const geometry = { kernel, strides, pads, dilations, groups, positions }
@@ -207,9 +224,8 @@ class Gatherer {
     return this.#moments
   }
 
-  // Distinct positions of every image, row-major, up to what is left.
-  #choose(images: number, spec: ConvSpec, spatial: readonly number[]): number[] {
-    const extents = spatial.map((extent, axis) => outputExtent(spec, axis, extent))
+  // Distinct positions of every image's output, row-major, up to what is left.
+  #choose(images: number, extents: readonly number[]): number[] {
     const all = elementCount(extents)
     const positions: number[] = []
     for (let image = 0; image < images && this.#left > 0; image++) {

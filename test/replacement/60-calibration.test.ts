@@ -6,6 +6,7 @@ import { compress } from '../../lib/replacement/compress.js'
 import { findLayer, readLayer } from '../../lib/replacement/layer.js'
 import { Session } from '../../lib/runtime/session.js'
 import { floatTensor } from '../../lib/tensor.js'
+import { rejectsError } from '../helpers/expect-error.js'
 import { randomArray } from '../helpers/solver-reference.js'
 
 const images = (count: number, seed: number) => floatTensor(Float32Array.from(randomArray(count * 576, seed)), [count, 1, 24, 24])
@@ -46,6 +47,20 @@ t.test('a network of a fixed batch is run by it, and what fills the last one up 
   const options = { whenSlower: 'replace', layers: { conv2: 4 }, maxIterations: 5 } as const
   const { layers } = await compress(fixed, { ...options, calibration: { inputs: { image: images(64, 1) }, patches: 64 } })
   t.ok((layers[0]?.outputError ?? 1) < 1)
+})
+
+t.test('examples of another shape than the network takes are refused where a layer reads them itself, too', async (t) => {
+  const fixed = await readOnnx(charnetFile)
+  const open = { ...fixed, inputs: fixed.inputs.map((input) => ({ ...input, dims: undefined })) }
+  const gather = (graph: typeof fixed | typeof open, dims: readonly number[]) => {
+    const image = floatTensor(new Float32Array(dims.reduce((product, dim) => product * dim, 1)), dims)
+    return gatherMoments(graph, [readLayer(graph, findLayer(graph, 'conv1'))], { inputs: { image } }, 1, undefined)
+  }
+  for (const dims of [[4, 2, 24, 24], [4, 24, 24], [4, 576], [4], [4, 1, 24, 24, 1], [4, 1, 20, 20]])
+    await rejectsError(t, gather(fixed, dims), 'POLYADIC_SHAPE', 'input "image": expected ?×1×24×24', `got ${dims.join('×')}`)
+  await rejectsError(t, gather(open, [4, 24, 24]), 'POLYADIC_SHAPE', 'input "image": expected ?×1×?×?, got 4×24×24')
+  await rejectsError(t, gather(open, [4, 1, 24, 5]), 'POLYADIC_SHAPE', '"image" is 4×1×24×5', '"conv1"')
+  t.ok(await gather(open, [4, 1, 20, 20]))
 })
 
 t.test('compress with calibration lowers the error of the output', async (t) => {
