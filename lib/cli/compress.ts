@@ -44,7 +44,7 @@ Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL
   --tolerance X          the solver stops when the error changes less than this
   --shape NAME=DIMS      shape of an input that leaves dimensions open, to time layers and count multiply-adds: image=1x3x224x224,
                          or 3x224x224, without the batch, of the only input. Without it the shape is that of the data
-  --weights TYPE         how they are stored: float32 (as they are), bfloat16 or float16, behind Cast nodes (float32)
+  --weights TYPE         how they are stored: float32, bfloat16 or float16, behind Cast nodes (those that stay as they are)
   --report FILE.html     a self-contained report: error curves, what each layer became, latency
   --precision P          in which layers and the report's networks are measured: f32 (default), bf16, or auto: whichever is faster
   --json                 print what was done as JSON

@@ -2,7 +2,7 @@ import { PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { writeOnnx } from '../onnx/write.js'
 import { Interrupted } from './command.js'
-import { checkHalfType, halfWeights } from '../replacement/half-weights.js'
+import { checkHalfType, fullWeights, halfWeights } from '../replacement/half-weights.js'
 
 // Hours of work are not lost when what comes after them fails: what there is so far is written, and the error says so.
 
@@ -22,11 +22,11 @@ export function checkWeightType(network: Graph, { weights }: Target): void {
 }
 
 /** Writes the network; with its weights as they are, and an error that says so, where they cannot be stored as asked for. */
-export async function writeNetwork(network: Graph, { output, weights = 'float32', signal }: Target): Promise<void> {
+export async function writeNetwork(network: Graph, { output, weights, signal }: Target): Promise<void> {
   let stored = network
   let failure: unknown
   try {
-    if (weights !== 'float32') stored = halfWeights(network, weights)
+    if (weights !== undefined) stored = weights === 'float32' ? fullWeights(network) : halfWeights(fullWeights(network), weights)
   } catch (error) {
     failure = error
   }

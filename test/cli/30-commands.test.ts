@@ -218,6 +218,15 @@ t.test('--precision: what was used is told, weights are stored as asked', async 
   t.equal(code, 0, stderr)
   const { initializers } = await readOnnx(file('half.onnx'))
   t.equal([...initializers.values()].filter(({ dtype }) => dtype === 'bfloat16').length, 5)
+  const again = async (...weights: string[]): Promise<string[]> => {
+    const half = ['compress', file('half.onnx'), '--rank', 'conv1=2', '--when-slower', 'replace', '-o', file('stored.onnx'), ...weights]
+    const stored = await polyadic(...half)
+    t.equal(stored.code, 0, stored.stderr)
+    return [...new Set([...(await readOnnx(file('stored.onnx'))).initializers.values()].map(({ dtype }) => dtype))].sort()
+  }
+  t.strictSame(await again(), ['bfloat16', 'float32'], 'those that the network had stay')
+  t.strictSame(await again('--weights', 'float32'), ['float32'])
+  t.strictSame(await again('--weights', 'float16'), ['float16', 'float32'])
   const tune = ['finetune', file('half.onnx'), '--data', file('data'), '--steps', '2', '--batch', '16', '-o', file('again.onnx')]
   const halves = async (...more: string[]): Promise<number> => {
     const done = await polyadic(...tune, ...more)
