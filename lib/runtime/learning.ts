@@ -38,29 +38,46 @@ function candidatesBehind({ values, steps, parameters }: Draft): ReadonlyMap<num
 }
 
 /** One pass: candidates that meet what `trained` leads to. */
-function newlyTrained({ values, steps }: Draft, origins: ReadonlyMap<number, readonly number[]>, trained: ReadonlySet<number>): number[] {
-  const isTrained = (parameter: number | undefined): boolean => parameter !== undefined && trained.has(parameter)
-  const learnt = new Set(values.flatMap(({ parameter }, value) => (isTrained(parameter) ? [value] : [])))
+function newlyTrained(draft: Draft, origins: ReadonlyMap<number, readonly number[]>, trained: ReadonlySet<number>): number[] {
   const found: number[] = []
-  for (const step of steps) {
-    const read = readValues(step)
-    const isComputed = read.some((value) => !origins.has(value))
-    const learns = readParameters(step).some(isTrained) || read.some((value) => learnt.has(value))
-    const trains = isComputed && (learns || step.op === 'matmul') && !withoutGradient.has(step.op)
-    const met = trains ? read.flatMap((value) => origins.get(value) ?? []) : []
-    found.push(...met)
-    if (learns || met.length > 0) learnt.add(step.output)
-  }
+  follow(
+    draft,
+    (parameter) => trained.has(parameter),
+    (step, learns) => {
+      const read = readValues(step)
+      const isComputed = read.some((value) => !origins.has(value))
+      const trains = isComputed && (learns || step.op === 'matmul') && !withoutGradient.has(step.op)
+      const met = trains ? read.flatMap((value) => origins.get(value) ?? []) : []
+      found.push(...met)
+      return learns || met.length > 0
+    }
+  )
   return found
 }
 
 /** The first step without a backward pass that stands behind something trained. */
-export function firstWithoutGradient({ values, steps, parameters }: PlanSpec): PlanStep | undefined {
-  const isTrained = (parameter: number): boolean => parameters[parameter]?.trainable === true
+export function firstWithoutGradient(spec: PlanSpec): PlanStep | undefined {
+  let first: PlanStep | undefined
+  follow(
+    spec,
+    (parameter) => spec.parameters[parameter]?.trainable === true,
+    (step, learns) => {
+      if (learns && withoutGradient.has(step.op)) first ??= step
+      return learns
+    }
+  )
+  return first
+}
+
+/** Goes through the steps in order. `visit` is told whether a step reads anything that something trained has a part in, and says whether its output is such. */
+function follow(
+  { values, steps }: Pick<Draft, 'values' | 'steps'>,
+  isTrained: (parameter: number) => boolean,
+  visit: (step: PlanStep, learns: boolean) => boolean
+): void {
   const learnt = new Set(values.flatMap(({ parameter }, value) => (parameter !== undefined && isTrained(parameter) ? [value] : [])))
-  return steps.find((step) => {
+  for (const step of steps) {
     const learns = readParameters(step).some(isTrained) || readValues(step).some((value) => learnt.has(value))
-    if (learns) learnt.add(step.output)
-    return learns && withoutGradient.has(step.op)
-  })
+    if (visit(step, learns)) learnt.add(step.output)
+  }
 }
