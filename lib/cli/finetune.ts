@@ -10,7 +10,6 @@ import { loadNetwork } from './network.js'
 import { checkWeightType, noting, weightTypes, writeNetwork } from './saving.js'
 import { checkShapeNames, exampleShape, shapeOptions } from './shapes.js'
 import {
-  checkTrainable,
   given,
   measure,
   quality,
@@ -78,7 +77,6 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
   const shape = exampleShape(graph, shapeOptions(args), 'example')
   const reading = { ...given('shape', shape), ...given('batchSize', batchSize), ...given('seed', seed) }
   const data = await trainingData(args, folder, graph, reading, context)
-  checkTrainable(graph, data, settings)
   const result = await train(graph, data, settings, context)
   context.signal.throwIfAborted()
   await writeNetwork(result.graph, target)

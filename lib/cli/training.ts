@@ -2,11 +2,11 @@ import { PolyadicError, show } from '../errors.js'
 import { isFile } from '../formats/dataset.js'
 import type { Graph } from '../graph/graph.js'
 import { formatPercent, significant } from '../report/format.js'
-import { checkTuning, fineTune, type FineTuneOptions, type FineTuneResult } from '../training/fine-tune.js'
+import { checkTuning, type FineTuneOptions, type FineTuneResult, fineTuneWith } from '../training/fine-tune.js'
 import type { Evaluation } from '../training/loop.js'
 import { fullWeights } from '../replacement/half-weights.js'
 import { type CheckpointOptions, fineTuneDefaults } from '../training/options.js'
-import { prepareTraining } from '../training/trainer.js'
+import { type PrepareTraining, prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
 import { didYouMean, nearest } from '../nearest.js'
@@ -69,30 +69,42 @@ export function given<K extends string, T>(name: K, value: T | undefined): { [P 
 
 /**
  * Fails now where `train` would fail at its first step: options out of range, an operator without a gradient, labels that are no classes of the
- * network, targets that are not of its output's size.
+ * network, targets that are not of its output's size. For who has something else to do before.
  */
 export function checkTrainable(graph: Graph, data: TrainingData, settings: TrainingSettings): void {
-  if (data.kind === 'inputs alone' && settings.distillation === undefined)
-    throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
+  checkExamples(data, settings)
   const { batchSize = fineTuneDefaults.batchSize, threads, logits, batchNorm, dropout = fineTuneDefaults.dropout } = settings
   checkTuning(graph, { ...settings, inputShape: data.example, train: data.train, validation: data.validation })
-  if (data.split.train < batchSize)
-    throw new PolyadicError(
-      'POLYADIC_ARGUMENT',
-      `${data.split.train} examples to train on are no whole batch of ${batchSize}: give a smaller --batch`,
-      {
-        subject: 'batch'
-      }
-    )
   try {
     // Frozen layers and groups may be named after what a decomposition makes of the network.
     const shape = { batchSize, threads, logits, inputShape: data.example, batchStatistics: batchNorm === 'batch', dropout }
-    const { trainer, classes, outputSize } = prepareTraining(fullWeights(graph), shape)
-    trainer.close()
-    checkAnswers(data, { classes, outputSize })
+    preparing(data)(fullWeights(graph), shape).trainer.close()
   } catch (error) {
     // What is too large to be trained as it is may be small enough once it is decomposed.
     if (!(error instanceof PolyadicError && error.code === 'POLYADIC_MEMORY')) throw error
+  }
+}
+
+/** Throws where there is nothing to learn from, or too little of it. */
+function checkExamples({ kind, split }: TrainingData, { distillation, batchSize = fineTuneDefaults.batchSize }: TrainingSettings): void {
+  if (kind === 'inputs alone' && distillation === undefined)
+    throw new UsageError('the data folder has neither labels.npy nor targets.npy, and there is no --teacher to learn from')
+  if (split.train >= batchSize) return
+  const message = `${split.train} examples to train on are no whole batch of ${batchSize}: give a smaller --batch`
+  throw new PolyadicError('POLYADIC_ARGUMENT', message, { subject: 'batch' })
+}
+
+/** Prepares a training, and then looks at what the data say is right: it is known now what the network can. */
+function preparing(data: TrainingData): PrepareTraining {
+  return (graph, shape) => {
+    const training = prepareTraining(graph, shape)
+    try {
+      checkAnswers(data, training)
+    } catch (error) {
+      training.trainer.close()
+      throw error
+    }
+    return training
   }
 }
 
@@ -119,8 +131,9 @@ export async function train(
   settings: TrainingSettings,
   { signal, progress }: Context
 ): Promise<FineTuneResult> {
+  checkExamples(data, settings)
   if (settings.checkpoint?.resume) progress.done(await beginning(settings.checkpoint.path))
-  const result = await fineTune(graph, {
+  const result = await fineTuneWith(preparing(data), graph, {
     ...settings,
     inputShape: data.example,
     ...(data.kind === 'targets' && { loss: 'mean-squared' }),

@@ -75,7 +75,7 @@ export function checkTuning(graph: Graph, options: FineTuneOptions): void {
   }
 }
 
-/** `fineTune` on a trainer made by `prepare`: for tests. */
+/** `fineTune` on a trainer made by `prepare`: for tests, and for who looks at the training before it begins. */
 export async function fineTuneWith(prepare: PrepareTraining, given: Graph, options: FineTuneOptions): Promise<FineTuneResult> {
   checkForm(given)
   checkOptions(options)

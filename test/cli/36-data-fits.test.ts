@@ -8,6 +8,7 @@ import { writeOnnx } from '../../lib/onnx/write.js'
 import { readOnnx } from '../../lib/onnx/read.js'
 import { elementCount, floatTensor, int64Tensor, type Tensor } from '../../lib/tensor.js'
 import { polyadic, temporaryFolder } from '../helpers/cli.js'
+import { NetworkBuilder } from '../helpers/network-builder.js'
 import { noise, openNetwork, smallNetwork, writeQuadrants } from '../helpers/networks.js'
 
 const folder = await temporaryFolder(t)
@@ -155,6 +156,15 @@ t.test('compress: what cannot be trained, or measured, is refused before the dec
   t.match(report, { code: 1, stderr: /Sharpen/ })
   t.notMatch(report.stderr, /decomposed/)
   t.notOk((await readdir(folder)).some((name) => name.startsWith('none')))
+})
+
+t.test('finetune: what stands before an operator without a gradient may be frozen', async (t) => {
+  const b = new NetworkBuilder()
+  const conv = b.node('Conv', [b.input(['n', 3, 9, 9], 'image'), b.weight(4, 3, 9, 9)])
+  const [largest = ''] = b.nodeOf('TopK', [b.node('Flatten', [conv]), b.ints(4)], {}, 2)
+  await writeOnnx(b.graph(b.node('MatMul', [largest, b.weight(4, 4)])), file('sorted.onnx'))
+  const { code, stderr } = await finetune('sorted.onnx', await data('fine', [20, 3, 9, 9]), '--freeze', conv)
+  t.equal(code, 0, stderr)
 })
 
 /** The network with another operator behind its output. */
