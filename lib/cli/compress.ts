@@ -2,6 +2,7 @@ import { writeFileAtomically } from '../formats/atomic-write.js'
 import type { Graph } from '../graph/graph.js'
 import { compress, type CompressResult } from '../replacement/compress.js'
 import type { CompressOptions } from '../replacement/options.js'
+import { outline } from '../replacement/outline.js'
 import type { FineTuneResult } from '../training/fine-tune.js'
 import { type PrecisionChoice, precisionChoices } from '../runtime/precision.js'
 import { checkNetworkFile, checkOutputs, choice, flag, integer, number, onePositional, requiredText, text } from './arguments.js'
@@ -13,8 +14,8 @@ import { loadNetwork, type Shapes, totals } from './network.js'
 import { checkWeightType, saving, weightTypes, writeNetwork } from './saving.js'
 import { checkShapeNames, concreteShapes, exampleShape, type GivenShapes, knownShapes, shapeOptions } from './shapes.js'
 import {
-  checkFrozen,
   checkTrainable,
+  frozenIn,
   given,
   train,
   trainingHelp,
@@ -84,17 +85,20 @@ export const compressCommand: Command = {
     checkWeightType(graph, target)
     checkShapeNames(plan.shapes, [graph])
     const layers = resolveLayers(graph, plan.layers)
-    checkFrozen(graph, plan.training)
     // What cannot be is refused before the work begins: it should not cost minutes.
     const data = await readData(args, plan, graph, context)
     const shapes = shapesOf(graph, plan, data)
     // Without labels the network as it was says what is right.
     const towards = data?.kind === 'inputs alone' ? { distillation: { teacher: graph } } : {}
     const training = { ...plan.training, ...towards }
-    if (data !== undefined) checkTrainable(graph, data, training)
+    const options = { ...plan.options, layers, ...given('inputShapes', shapes) }
+    if (data !== undefined) {
+      const outlined = outline(graph, options)
+      checkTrainable(outlined.graph, data, frozenIn(training, outlined.layers))
+    }
     if (plan.report !== undefined && shapes !== undefined) await checkReportable(graph, shapes, plan.precision, context.signal)
-    const compressed = await decompose(graph, { ...plan.options, layers, ...given('inputShapes', shapes) }, context)
-    const tune = (of: TrainingData): Promise<FineTuneResult> => train(compressed.graph, of, training, context)
+    const compressed = await decompose(graph, options, context)
+    const tune = (of: TrainingData): Promise<FineTuneResult> => train(compressed.graph, of, frozenIn(training, compressed.layers), context)
     const tuned = data && (await saving(compressed.graph, 'the decomposed network, not fine-tuned,', target, () => tune(data)))
     const whole = tuned?.graph ?? compressed.graph
     const parts = { file: plan.file, before: graph, after: whole, layers: compressed.layers, tuned, data, precision: plan.precision }

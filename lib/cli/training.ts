@@ -5,11 +5,12 @@ import { formatPercent, significant } from '../report/format.js'
 import { checkTuning, type FineTuneOptions, type FineTuneResult, fineTuneWith } from '../training/fine-tune.js'
 import type { Evaluation } from '../training/loop.js'
 import { fullWeights } from '../replacement/half-weights.js'
+import type { Outline } from '../replacement/outline.js'
 import { type CheckpointOptions, fineTuneDefaults } from '../training/options.js'
+import type { NamePattern } from '../training/parameters.js'
 import { type PrepareTraining, prepareTraining } from '../training/trainer.js'
 import { choice, integer, list, number } from './arguments.js'
 import { type Arguments, type Command, type Context, UsageError } from './command.js'
-import { didYouMean, nearest } from '../nearest.js'
 import { checkAnswers, dataHelp, dataOptions, type TrainingData } from './training-data.js'
 
 /** Options of everything that trains. */
@@ -68,19 +69,18 @@ export function given<K extends string, T>(name: K, value: T | undefined): { [P 
 }
 
 /**
- * Fails now where `train` would fail at its first step: options out of range, an operator without a gradient, labels that are no classes of the
- * network, targets that are not of its output's size. For who has something else to do before.
+ * Fails now where `train` would fail at its first step: options out of range, names to freeze that the network does not have, an operator without a
+ * gradient, labels that are no classes of the network, targets that are not of its output's size. For who has something else to do before.
  */
 export function checkTrainable(graph: Graph, data: TrainingData, settings: TrainingSettings): void {
   checkExamples(data, settings)
-  const { batchSize = fineTuneDefaults.batchSize, threads, logits, batchNorm, dropout = fineTuneDefaults.dropout } = settings
+  const { batchSize = fineTuneDefaults.batchSize, threads, logits, frozen, batchNorm, dropout = fineTuneDefaults.dropout } = settings
   checkTuning(graph, { ...settings, inputShape: data.example, train: data.train, validation: data.validation })
   try {
-    // Frozen layers and groups may be named after what a decomposition makes of the network.
-    const shape = { batchSize, threads, logits, inputShape: data.example, batchStatistics: batchNorm === 'batch', dropout }
+    const shape = { batchSize, threads, logits, inputShape: data.example, frozen, batchStatistics: batchNorm === 'batch', dropout }
     preparing(data)(fullWeights(graph), shape).trainer.close()
   } catch (error) {
-    // What is too large to be trained as it is may be small enough once it is decomposed.
+    // What is too large now may not be when what comes before has let go of its memory.
     if (!(error instanceof PolyadicError && error.code === 'POLYADIC_MEMORY')) throw error
   }
 }
@@ -108,20 +108,10 @@ function preparing(data: TrainingData): PrepareTraining {
   }
 }
 
-/** Throws POLYADIC_ARGUMENT for a name to freeze that neither the network has nor what a decomposition makes of one of its nodes. */
-export function checkFrozen(graph: Graph, { frozen = [] }: TrainingSettings): void {
-  const nodes = graph.nodes.map(({ name }) => name)
-  for (const name of frozen) {
-    if (typeof name !== 'string' || graph.initializers.has(name)) continue
-    if (nodes.some((node) => node === name || name.startsWith(`${node}/`))) continue
-    throw new PolyadicError(
-      'POLYADIC_ARGUMENT',
-      `--freeze: ${show(name)} names no node or weights${didYouMean(nearest(name, nodes).map(show))}`,
-      {
-        subject: name
-      }
-    )
-  }
+/** The settings for a network with other nodes in the place of some layers: whoever freezes a layer freezes those. */
+export function frozenIn(settings: TrainingSettings, layers: Outline['layers']): TrainingSettings {
+  const nodes = new Map<unknown, readonly string[]>(layers.map((layer) => [layer.name, layer.nodes]))
+  return { ...settings, frozen: (settings.frozen ?? []).flatMap((name): readonly NamePattern[] => nodes.get(name) ?? [name]) }
 }
 
 /** Trains with progress on the terminal: towards classes, or towards values where the data has those. */

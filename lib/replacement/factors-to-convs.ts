@@ -2,7 +2,7 @@ import type { ConvSpec } from '../operators/conv-spec.js'
 import { pointwise } from '../operators/conv-spec.js'
 import { type FloatTensor, floatTensor } from '../tensor.js'
 import { type Factors, balance } from './balance.js'
-import type { KernelMode } from './kernel-tensor.js'
+import type { KernelMode, KernelShape } from './kernel-tensor.js'
 
 /** One of the small convolutions that take a layer's place. */
 export interface Stage {
@@ -57,6 +57,12 @@ export function factorsToConvs(shape: ConvShape, modes: readonly KernelMode[], f
   const expand = floatTensor(Float32Array.from(concatenated(rows('output'))), [shape.outputs, rank, ...ones])
   stages.push({ role: 'expand', spec: pointwise(ones.length, spec.groups), weight: expand })
   return stages
+}
+
+/** A chain of this rank, of whatever weights: for its shapes and its speed. */
+export function someStages(shape: ConvShape, { modes, dims }: KernelShape, rank: number): Stage[] {
+  const factors = Array.from({ length: shape.spec.groups }, () => dims.map((dim) => new Float64Array(dim * rank).fill(1)))
+  return factorsToConvs(shape, modes, factors, rank)
 }
 
 /** The geometry of some spatial axes; the others are 1 wide, with unit stride and no pads. */

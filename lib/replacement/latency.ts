@@ -9,7 +9,7 @@ import type { InputShapes } from '../operators/infer.js'
 import { draftPlan, preparePlan } from '../runtime/plan.js'
 import { type Precision, type PrecisionChoice, usable } from '../runtime/precision.js'
 import type { Tensor } from '../tensor.js'
-import { type Stage, factorsToConvs } from './factors-to-convs.js'
+import { type Stage, someStages } from './factors-to-convs.js'
 import type { KernelShape } from './kernel-tensor.js'
 import { type Layer, readLayer } from './layer.js'
 import { replaceLayer } from './rebuild.js'
@@ -137,11 +137,6 @@ function layerAlone(graph: Graph, { node, weightName, dtype }: Layer, dims: read
     nodes: [before, { ...node, inputs: [y, weightName, ...bias] }],
     initializers: new Map(constants)
   })
-}
-
-function someStages(layer: Layer, { modes, dims }: KernelShape, rank: number): readonly Stage[] {
-  const factors = Array.from({ length: layer.spec.groups }, () => dims.map((dim) => new Float64Array(dim * rank).fill(1)))
-  return factorsToConvs(layer, modes, factors, rank)
 }
 
 /** In turn, so that a machine that slows down for a while slows all; the least counts, as nothing makes a run faster than it is. */

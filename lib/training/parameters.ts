@@ -1,5 +1,6 @@
 import { PolyadicError, argumentError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { didYouMean, nearest } from '../nearest.js'
 import { elementCount, floatTensor } from '../tensor.js'
 
 /** Where a trainable parameter of a plan comes from. */
@@ -119,9 +120,11 @@ function matches(option: string, pattern: NamePattern, name: string): boolean {
 
 function unmatched(option: string, pattern: NamePattern, parameters: ParameterSources): PolyadicError {
   const nodes = [...new Set(parameters.flatMap((parameter) => parameter?.nodes ?? []))]
+  const names = [...nodes, ...parameters.flatMap((parameter) => parameter?.initializers ?? [])]
+  const meant = typeof pattern === 'string' ? didYouMean(nearest(pattern, names).map(show)) : ''
   return new PolyadicError(
     'POLYADIC_ARGUMENT',
-    `${option}: ${String(pattern)} matches no node or initializer with trainable weights; nodes that have some: ${nodes.join(', ')}`,
+    `${option}: ${typeof pattern === 'string' ? show(pattern) : String(pattern)} matches no node or initializer with trainable weights${meant || `; nodes that have some: ${nodes.join(', ')}`}`,
     { subject: String(pattern) }
   )
 }

@@ -6,6 +6,7 @@ import { makeNode } from '../../lib/graph/rewrite.js'
 import type { Graph } from '../../lib/graph/graph.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
 import { readOnnx } from '../../lib/onnx/read.js'
+import { halfWeights } from '../../lib/replacement/half-weights.js'
 import { elementCount, floatTensor, int64Tensor, type Tensor } from '../../lib/tensor.js'
 import { polyadic, temporaryFolder } from '../helpers/cli.js'
 import { NetworkBuilder } from '../helpers/network-builder.js'
@@ -15,7 +16,8 @@ const folder = await temporaryFolder(t)
 const file = (...names: string[]): string => path.join(folder, ...names)
 await writeOnnx(openNetwork(), file('open.onnx'))
 await writeOnnx(smallNetwork(), file('model.onnx'))
-await writeOnnx({ ...openNetwork(), inputs: [{ name: 'image', dtype: 'float32', dims: ['N', 3, 9, 9] }] }, file('fixed.onnx'))
+const fixedNetwork: Graph = { ...openNetwork(), inputs: [{ name: 'image', dtype: 'float32', dims: ['N', 3, 9, 9] }] }
+await writeOnnx(fixedNetwork, file('fixed.onnx'))
 
 async function data(name: string, dims: readonly number[], answers: Record<string, Tensor> = { labels: classes(dims[0] as number) }) {
   await mkdir(file(name), { recursive: true })
@@ -140,9 +142,6 @@ t.test('compress: what cannot be trained, or measured, is refused before the dec
   const few = await compress('fixed.onnx', file('fine'), '--batch', '32')
   t.match(few, { code: 1, stderr: /18 examples to train on are no whole batch of 32: give a smaller --batch/ })
   t.notMatch(few.stderr, /decomposed/)
-  const freeze = await compress('fixed.onnx', file('fine'), '--freeze', 'cnov1')
-  t.match(freeze, { code: 1, stderr: /--freeze: "cnov1" names no node or weights; did you mean "conv1"/ })
-  t.notMatch(freeze.stderr, /decomposed/)
   const unknown = {
     ...withLast(openNetwork(), 'Sharpen', 'org.example'),
     opsets: new Map([
@@ -156,6 +155,34 @@ t.test('compress: what cannot be trained, or measured, is refused before the dec
   t.match(report, { code: 1, stderr: /Sharpen/ })
   t.notMatch(report.stderr, /decomposed/)
   t.notOk((await readdir(folder)).some((name) => name.startsWith('none')))
+})
+
+t.test('compress: what is frozen are nodes and weights of the network that will be trained', async (t) => {
+  const fine = await data('fine', [20, 3, 9, 9])
+  await writeOnnx(halfWeights(fixedNetwork, 'float16'), file('halves.onnx'))
+  for (const [network, name, message] of [
+    ['fixed.onnx', 'cnov1', /"cnov1" matches no node or initializer with trainable weights; did you mean "conv1"/],
+    ['fixed.onnx', 'conv2/nonsense', /"conv2\/nonsense" matches no .*; nodes that have some: conv1, conv2\/reduce/],
+    ['fixed.onnx', 'w2', /"w2" matches no/],
+    ['fixed.onnx', 'relu1', /"relu1" matches no/],
+    ['halves.onnx', 'w1.float16', /"w1.float16" matches no/]
+  ] as const) {
+    const { code, stderr } = await compress(network, fine, '--freeze', name)
+    t.equal(code, 1, name)
+    t.match(stderr, message)
+    t.notMatch(stderr, /decomposed/)
+  }
+  const all = await compress('fixed.onnx', fine, '--freeze', 'conv1', '--freeze', 'conv2')
+  t.match(all.stderr, /every parameter is frozen/, 'a layer and all that is in its place')
+  t.notMatch(all.stderr, /decomposed/)
+  for (const [network, ...names] of [
+    ['fixed.onnx', 'conv2'],
+    ['fixed.onnx', 'conv1', 'conv2/reduce', 'conv2/expand.weight'],
+    ['halves.onnx', 'w1']
+  ] as const) {
+    const { code, stderr } = await compress(network, fine, ...names.flatMap((name) => ['--freeze', name]))
+    t.equal(code, 0, stderr)
+  }
 })
 
 t.test('finetune: what stands before an operator without a gradient may be frozen', async (t) => {
