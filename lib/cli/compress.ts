@@ -50,7 +50,8 @@ Usage: polyadic compress MODEL.onnx --rank LAYER=R [--rank LAYER=R ...] -o SMALL
   --precision P          in which layers and the report's networks are measured: f32 (default), bf16, or auto: whichever is faster
   --json                 print what was done as JSON
 
-With --data, the network is fine-tuned afterwards; without labels in it, towards the outputs of the network as it was:
+With --data, the network is fine-tuned afterwards; without labels in it, towards the outputs of the network as it was. Ctrl-C
+then ends the tuning, and the network is written with the best weights so far:
 ${trainingHelp}
 `
 
@@ -98,21 +99,29 @@ export const compressCommand: Command = {
     }
     if (plan.report !== undefined && shapes !== undefined) await checkReportable(graph, shapes, plan.precision, context.signal)
     const compressed = await decompose(graph, options, context)
-    const tune = (of: TrainingData): Promise<FineTuneResult> => train(compressed.graph, of, frozenIn(training, compressed.layers), context)
-    const tuned = data && (await saving(compressed.graph, 'the decomposed network, not fine-tuned,', target, () => tune(data)))
+    const settings = { ...frozenIn(training, compressed.layers), onAbort: 'keep' } as const
+    const tune = (of: TrainingData): Promise<FineTuneResult> => train(compressed.graph, of, settings, context)
+    const tuned = data && (await saving(compressed.graph, notTuned, target, () => tune(data)))
     const whole = tuned?.graph ?? compressed.graph
     const parts = { file: plan.file, before: graph, after: whole, layers: compressed.layers, tuned, data, precision: plan.precision }
-    const html =
-      plan.report === undefined || shapes === undefined
-        ? undefined
-        : await saving(whole, 'the network, without a report,', target, () => compressionHtml({ ...parts, shapes }, context))
-    context.signal.throwIfAborted()
+    const html = await saving(whole, reached(tuned), target, async () => {
+      context.signal.throwIfAborted()
+      return plan.report === undefined || shapes === undefined ? undefined : compressionHtml({ ...parts, shapes }, context)
+    })
     await writeNetwork(whole, target)
     if (plan.report !== undefined && html !== undefined) await writeFileAtomically(plan.report, Buffer.from(html))
     const done: Done = { graph, compressed, before: totals(graph, shapes), after: totals(whole, shapes), shapes, data, tuned }
     if (flag(args, 'json')) context.printJson(jsonOf(plan, done))
     else context.print(summary({ ...plan, keepsSlower: plan.options.whenSlower !== 'replace' }, done))
   }
+}
+
+const notTuned = 'the decomposed network, not fine-tuned,'
+
+/** What there is before a report is made. */
+function reached(tuned: FineTuneResult | undefined): string {
+  if (tuned?.aborted !== true) return 'the network, without a report,'
+  return tuned.best.epoch === 0 ? notTuned : `the decomposed network, fine-tuned up to epoch ${tuned.best.epoch},`
 }
 
 async function readData(

@@ -4,7 +4,7 @@ import { writeOnnx } from '../onnx/write.js'
 import { Interrupted } from './command.js'
 import { checkHalfType, fullWeights, halfWeights } from '../replacement/half-weights.js'
 
-// Hours of work are not lost when what comes after them fails: what there is so far is written, and the error says so.
+// Hours of work are not lost when what comes after them fails or is interrupted: what there is so far is written, and the error says so.
 
 /** What `--weights` takes. */
 export const weightTypes = ['float32', 'bfloat16', 'float16'] as const
@@ -34,13 +34,14 @@ export async function writeNetwork(network: Graph, { output, weights, signal }: 
   if (failure !== undefined) throw noting(failure, `the network is written to ${show(output)} with its weights as they were`)
 }
 
-/** What `work` gives; when it fails, `network` is written, unless the command was interrupted, and the error says that `what` was. */
+/** What `work` gives; when it fails or the command is interrupted, `network` is written, and the error says that `what` was. */
 export async function saving<T>(network: Graph, what: string, target: Target, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (target.signal.aborted) throw error
-    const note = await writeNetwork(network, target).then(() => `${what} is written to ${show(target.output)}`, messageOf)
+    // A second interruption ends the process at once.
+    const uninterrupted = { ...target, signal: new AbortController().signal }
+    const note = await writeNetwork(network, uninterrupted).then(() => `${what} is written to ${show(target.output)}`, messageOf)
     throw noting(error, note)
   }
 }

@@ -139,6 +139,7 @@ export async function train(
       )
     }
   })
+  if (result.aborted) return result
   const before = result.initial === undefined ? '' : `${quality(result.initial, data)} → `
   progress.done(`fine-tuned ${result.steps} steps: ${measure(data)} ${before}${quality(result.best, data)}`)
   return result

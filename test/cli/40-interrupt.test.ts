@@ -5,6 +5,7 @@ import path from 'node:path'
 import t from 'tap'
 import { Interrupted } from '../../lib/cli/command.js'
 import { noting } from '../../lib/cli/saving.js'
+import { readOnnx } from '../../lib/onnx/read.js'
 import { writeOnnx } from '../../lib/onnx/write.js'
 import { start, temporaryFolder } from '../helpers/cli.js'
 import { smallNetwork, writeQuadrants } from '../helpers/networks.js'
@@ -20,9 +21,9 @@ const longRuns = {
 }
 
 /** Until it is in the middle of its work: it has told its progress. */
-async function working({ stderr }: ChildProcess): Promise<void> {
+async function working({ stderr }: ChildProcess, told = /fine-tuning|decomposing/): Promise<void> {
   let text = ''
-  while (stderr !== null && !/fine-tuning|decomposing/.test(text)) text += (await once(stderr, 'data')).join('')
+  while (stderr !== null && !told.test(text)) text += (await once(stderr, 'data')).join('')
 }
 
 for (const [command, args] of Object.entries(longRuns)) {
@@ -52,6 +53,22 @@ t.test('an interruption names the checkpoint that it has left', async (t) => {
   t.equal(run.code, 143, run.stderr)
   t.match(run.stderr, /polyadic: interrupted: ".*ck" is a checkpoint, from which --resume goes on; nothing else was written/)
   t.strictSame((await readdir(folder)).sort(), ['ck', 'data', 'model.onnx'])
+})
+
+t.test('compress interrupted while it tunes writes the decomposed network', async (t) => {
+  const decomposed = ['--rank', 'conv2=4', '--when-slower', 'replace', '-o', file('small.onnx')]
+  for (const [told, how] of [
+    [/fine-tuning/, '(not fine-tuned|fine-tuned up to epoch \\d+)'],
+    [/fine-tuning[\s\S]*fine-tuning/, 'fine-tuned up to epoch \\d+']
+  ] as const) {
+    const { child, finished } = start(['compress', file('model.onnx'), ...decomposed, ...longRuns.finetune])
+    await working(child, told)
+    child.kill('SIGINT')
+    const run = await finished
+    t.equal(run.code, 130, run.stderr)
+    t.match(run.stderr, new RegExp(`interrupted: the decomposed network, ${how}, is written to ".*small.onnx"; nothing else was written`))
+    t.equal((await readOnnx(file('small.onnx'))).nodes.filter(({ opType }) => opType === 'Conv').length, 5)
+  }
 })
 
 t.test('an interruption that comes when something is written already says what, and stays one', async (t) => {
