@@ -145,7 +145,7 @@ export class DraftWriter {
 
   /**
    * In training an initializer of floats is one parameter wherever it is read. A single number is a constant of a formula (the epsilon of a
-   * norm, the root of two), and what is infinite masks something.
+   * norm, the root of two).
    */
   #trainableConstant(context: NodeContext, tensor: Tensor, isTransposed: boolean): number | undefined {
     const isWeight =
@@ -153,7 +153,7 @@ export class DraftWriter {
       tensor.dtype === 'float32' &&
       tensor.data.length > 1 &&
       this.#initializerOf.has(tensor.data) &&
-      (tensor.data as Float32Array).every(Number.isFinite)
+      isLearnt(tensor.data as Float32Array)
     return isWeight ? this.#parameter(context, tensor, isTransposed ? 'transposed' : 'same', 'candidate') : undefined
   }
 
@@ -300,6 +300,14 @@ export class DraftWriter {
   #addParameter(parameter: DraftParameter): number {
     return this.#parameters.push(parameter) - 1
   }
+}
+
+/**
+ * Whether values may be what a training came to. What is infinite masks something, and whole numbers are counted: a mask of 0 and −100, the grid of a
+ * detector, its strides. All the same they may be what a training begins with.
+ */
+function isLearnt(values: Float32Array): boolean {
+  return values.every(Number.isFinite) && !(values.every(Number.isInteger) && values.some((value) => value !== values[0]))
 }
 
 /** Other ranks than those of plan values: a row a batch. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
-import { elementCount } from '../../lib/tensor.js'
+import { elementCount, floatTensor } from '../../lib/tensor.js'
 import { fineTune } from '../../lib/training/fine-tune.js'
 import { int, NetworkBuilder } from '../helpers/network-builder.js'
 import { modernBatch, modernClasses, modernNetworks } from './modern-networks.js'
@@ -66,4 +66,24 @@ t.test('what has no gradient is refused by name, unless nothing before it is tra
     1,
     'the matrix behind it is trained'
   )
+})
+
+t.test('masks and grids that trained values meet keep their values; what training begins with does not', async (t) => {
+  const b = new NetworkBuilder(17, 3)
+  const conv = b.conv(b.input(['N', 3, 7], 'wave'), [7, 3, 1], {}, false)
+  const square = b.node('MatMul', [conv, b.weight(7, 7)])
+  const constant = (value: (row: number, column: number) => number): string =>
+    b.constant(
+      floatTensor(
+        Float32Array.from({ length: 49 }, (_, i) => value(Math.floor(i / 7), i % 7)),
+        [7, 7]
+      )
+    )
+  const [mask, grid, table] = [constant((i, j) => (j > i ? -100 : 0)), constant((_, j) => j), constant(() => 0)]
+  const met = [mask, grid, table].reduce((value, other) => b.node('Add', [b.node('MatMul', [value, b.weight(7, 7)]), other]), square)
+  const graph = b.graph(b.node('ReduceMean', [met], { axes: [2], keepdims: int(0) }))
+  const train = { images: b.random.normal(32 * 21), labels: new Int32Array(32), count: 32 }
+  const { graph: tuned } = await fineTune(graph, { train, batchSize: 8, epochs: 1, inputShape: [3, 7], threads: 1 })
+  const kept = [...graph.initializers.keys()].filter((name) => tuned.initializers.get(name) === graph.initializers.get(name))
+  t.same(kept, [mask, grid])
 })
