@@ -56,72 +56,96 @@ inline void store_tile(float* to, long stride) {
 }
 
 // Sums of 16 pixels and a channel block lie in the tile 2 · row + block.
-template <int Row, int Block, int Blocks>
+template <int Row, int Block>
 inline void begin(const Bf16MatrixArgs& args) {
   constexpr int kTile = 2 * Row + Block;
-  if (args.flags & polyadic::kFromPartial) {
-    load_tile<kTile>(args.partial + (Row * Blocks + Block) * kMatrixRows * kLanes, kLine);
-  } else if (args.flags & polyadic::kFromBias) {
+  if (args.flags & polyadic::kFromBias) {
     load_tile<kTile>(args.bias + Block * kLanes, 0);  // the same row 16 times
   } else {
     zero_tile<kTile>();
   }
 }
 
-template <int Row, int Block, int Blocks>
-inline void end(const Bf16MatrixArgs& args, float* sums) {
-  constexpr int kTile = 2 * Row + Block;
-  if (args.flags & polyadic::kToPartial) {
-    store_tile<kTile>(args.partial + (Row * Blocks + Block) * kMatrixRows * kLanes, kLine);
-  } else {
-    store_tile<kTile>(sums + (Row * kMatrixRows * Blocks + Block) * kLanes, Blocks * kLine);
-  }
-}
-
 template <class T, int Blocks>
-void finish(const Bf16MatrixArgs& args, const float* sums) {
+void finish_each(const Bf16MatrixArgs& args, const float* sums) {
   for (int p = 0; p < args.pixels; ++p, sums += Blocks * kLanes) {
+    if (!args.dst[p]) continue;
     __m512 acc[Blocks];
     for (int m = 0; m < Blocks; ++m) acc[m] = load(sums + m * kLanes);
     pixel_finish<T>(args, p, acc);
   }
 }
 
+// Two blocks side by side: a line of bfloat16 a pixel.
+template <bool Relu>
+void finish_lines(const Bf16MatrixArgs& args, const float* sums) {
+  for (int p = 0; p < args.pixels; ++p, sums += 2 * kLanes) {
+    if (!args.dst[p]) continue;
+    __m512 low = load(sums), high = load(sums + kLanes);
+    if (Relu) low = relu(low), high = relu(high);
+    const __m512bh line = _mm512_cvtne2ps_pbh(high, low);
+    memcpy(static_cast<Bf16*>(args.dst[p]) + args.dst_offset, &line, sizeof line);
+  }
+}
+
+template <int Blocks>
+void finish(const Bf16MatrixArgs& args, const float* sums) {
+  if (!(args.flags & polyadic::kStoreBf16)) return finish_each<float, Blocks>(args, sums);
+  const bool lines = Blocks == 2 && args.dst_block == kLanes && !(args.flags & (polyadic::kMaxDst | polyadic::kMaxPairs));
+  if (!lines) return finish_each<Bf16, Blocks>(args, sums);
+  return args.flags & polyadic::kRelu ? finish_lines<true>(args, sums) : finish_lines<false>(args, sums);
+}
+
+// Weights that come from the second-level cache or from further away are asked for so many steps before their turn.
+constexpr long kStepsAhead = 8;
+
+template <int Bytes>
+inline void prefetch(const char* from) {
+#pragma GCC unroll 16
+  for (long at = 0; at < Bytes; at += kLine) _mm_prefetch(from + at, _MM_HINT_T0);
+}
+
 template <int Rows, int Blocks>
 void product(const Bf16MatrixArgs& given) {
   const Bf16MatrixArgs args = given;
-  begin<0, 0, Blocks>(args);
-  if constexpr (Blocks == 2) begin<0, 1, Blocks>(args);
-  if constexpr (Rows == 2) begin<1, 0, Blocks>(args);
-  if constexpr (Rows == 2 && Blocks == 2) begin<1, 1, Blocks>(args);
+  begin<0, 0>(args);
+  if constexpr (Blocks == 2) begin<0, 1>(args);
+  if constexpr (Rows == 2) begin<1, 0>(args);
+  if constexpr (Rows == 2 && Blocks == 2) begin<1, 1>(args);
+  constexpr long kStepBytes = kMatrixRows * Blocks * kLine;
   const long row = args.row_step * static_cast<long>(sizeof(Bf16));
-  const Bf16* weights = args.weights;
-  for (std::int64_t s = 0; s < args.steps; ++s, weights += kMatrixDepth * Blocks * kLanes) {
+  const char* weights = reinterpret_cast<const char*>(args.weights);
+  for (std::int64_t s = 0; s < args.steps; ++s, weights += kStepBytes) {
     const std::ptrdiff_t offset = args.offsets[s];
+    const char* ahead = weights + kStepsAhead * kStepBytes;
     _tile_loadd(6, weights, Blocks * kLine);
     _tile_loadd(4, args.rows[0] + offset, row);
     _tile_dpbf16ps(0, 4, 6);
+    prefetch<kStepBytes / 2>(ahead);
     if constexpr (Blocks == 2) {
-      _tile_loadd(7, weights + 2 * kLanes, Blocks * kLine);
+      _tile_loadd(7, weights + kLine, Blocks * kLine);
       _tile_dpbf16ps(1, 4, 7);
     }
+    prefetch<kStepBytes / 2>(ahead + kStepBytes / 2);
     if constexpr (Rows == 2) {
       _tile_loadd(5, args.rows[1] + offset, row);
       _tile_dpbf16ps(2, 5, 6);
       if constexpr (Blocks == 2) _tile_dpbf16ps(3, 5, 7);
     }
   }
-  alignas(64) float sums[kMatrixPixels * kMatrixBlocks * kLanes];  // [pixels][blocks][16]
-  end<0, 0, Blocks>(args, sums);
-  if constexpr (Blocks == 2) end<0, 1, Blocks>(args, sums);
-  if constexpr (Rows == 2) end<1, 0, Blocks>(args, sums);
-  if constexpr (Rows == 2 && Blocks == 2) end<1, 1, Blocks>(args, sums);
-  if (args.flags & polyadic::kToPartial) return;
-  if (args.flags & polyadic::kStoreBf16) {
-    finish<Bf16, Blocks>(args, sums);
-  } else {
-    finish<float, Blocks>(args, sums);
+  if (args.sums) {
+    store_tile<0>(args.sums, kLine);
+    if constexpr (Blocks == 2) store_tile<1>(args.sums + args.dst_block, kLine);
+    if constexpr (Rows == 2) store_tile<2>(args.sums + kMatrixRows * kLanes, kLine);
+    if constexpr (Rows == 2 && Blocks == 2) store_tile<3>(args.sums + kMatrixRows * kLanes + args.dst_block, kLine);
+    return;
   }
+  alignas(64) float sums[kMatrixPixels * kMatrixBlocks * kLanes];  // [pixels][blocks][16]
+  store_tile<0>(sums, Blocks * kLine);
+  if constexpr (Blocks == 2) store_tile<1>(sums + kLanes, Blocks * kLine);
+  if constexpr (Rows == 2) store_tile<2>(sums + kMatrixRows * Blocks * kLanes, Blocks * kLine);
+  if constexpr (Rows == 2 && Blocks == 2) store_tile<3>(sums + (kMatrixRows * Blocks + 1) * kLanes, Blocks * kLine);
+  finish<Blocks>(args, sums);
 }
 
 void any_product(const Bf16MatrixArgs& args) {
@@ -129,15 +153,22 @@ void any_product(const Bf16MatrixArgs& args) {
   return args.blocks == 2 ? product<1, 2>(args) : product<1, 1>(args);
 }
 
+// A piece of all pixels after the other: few of them are cut.
 void collect(const Bf16CollectArgs& given) {
   const Bf16CollectArgs args = given;
-  Bf16* row = args.rows;
-  for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step) {
-    const Bf16* src = args.src[p];
-    for (std::int64_t i = 0; i < args.count; ++i) {
-      const Bf16RowPiece& piece = args.pieces[i];
-      const __m512i values = _mm512_maskz_loadu_epi16(piece.read, src + piece.from);
-      _mm512_mask_storeu_epi16(row + piece.to, piece.write, values);
+  for (std::int64_t i = 0; i < args.count; ++i) {
+    const Bf16RowPiece piece = args.pieces[i];
+    Bf16* row = args.rows + piece.to;
+    if (piece.read == ~0u && piece.write == ~0u) {
+      for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step)
+        _mm512_storeu_si512(row, _mm512_loadu_si512(args.src[p] + piece.from));
+    } else if (piece.read == 0xffff && piece.write == 0xffff) {
+      for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(row),
+                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(args.src[p] + piece.from)));
+    } else {
+      for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step)
+        _mm512_mask_storeu_epi16(row, piece.write, _mm512_maskz_loadu_epi16(piece.read, args.src[p] + piece.from));
     }
   }
 }

@@ -49,16 +49,20 @@ using Bf16Tile = void (*)(const Bf16TileArgs&);
 // a time. They sum even and odd values of k apart over each 32, so that their bits are not those of Bf16Tile.
 constexpr int kMatrixRows = 16, kMatrixPixels = 2 * kMatrixRows, kMatrixDepth = 32, kMatrixBlocks = 2;
 
-// At most kMatrixPixels pixels and kMatrixBlocks blocks; partial sums are [pixels / 16][blocks][16 pixels][16].
+// At most kMatrixPixels pixels and kMatrixBlocks blocks.
 struct Bf16MatrixArgs : Bf16Target {
   const Bf16* rows[2];          // the first of each 16 pixels; all 16 can be read
   std::ptrdiff_t row_step;      // elements from one pixel to the next
   const std::int32_t* offsets;  // `steps` of them: from a pixel to 32 neighbours, in elements
   std::int64_t steps;
   const Bf16* weights;  // [steps][16][blocks][16][2]
+  // Or null: where all sums go as they are instead of to dst, a pixel's 16 behind the other's, and dst_block from one
+  // channel block to the next.
+  float* sums;
 };
 
-// The same sums as Bf16Tile's.
+// The same sums as Bf16Tile's, all at once: neither kFromPartial nor kToPartial. A pixel whose pointer in dst is null
+// is not stored.
 using Bf16Matrix = void (*)(const Bf16MatrixArgs&);
 
 // A part of a row: up to 32 neighbours, masks telling which of them are read and which are written (0 where not read).
@@ -112,7 +116,7 @@ struct Bf16FinishArgs {
   const float* sums;            // [pixels][block]
   const void* const* residual;  // one pointer a pixel, or null
   std::ptrdiff_t residual_offset;
-  void* const* dst;  // one pointer a pixel
+  void* const* dst;  // one pointer a pixel; null: there is none
   std::ptrdiff_t dst_offset;
   std::int64_t pixels;
   int block;
@@ -127,6 +131,7 @@ struct Bf16PoolArgs {
   void* dst;
   std::int64_t pixels;
   std::ptrdiff_t src_step;  // elements from one window to the next
+  std::ptrdiff_t dst_step;  // elements from one output pixel to the next
   std::int64_t rows, columns;
   std::ptrdiff_t src_row, src_column;  // elements between the elements of a window
   float count;                         // average: what the sum is divided by
@@ -137,6 +142,17 @@ struct Bf16PoolArgs {
 // One channel block of a row of windows, over either kind of source and destination, in float32.
 using Bf16Pool = void (*)(const Bf16PoolArgs&);
 
+struct Bf16StripArgs {
+  const void* src;
+  void* dst;
+  std::int64_t pixels;
+  std::ptrdiff_t src_step, dst_step;  // elements from one pixel to the next
+  int block;
+};
+
+// One channel block of some pixels, between float32 and bfloat16.
+using Bf16Strip = void (*)(const Bf16StripArgs&);
+
 struct Bf16Kernels {
   const char* name;
   int block;                              // channels of a block that it works on; 0: any
@@ -146,7 +162,7 @@ struct Bf16Kernels {
   Bf16Pool pool[2][2];                    // the same
   Bf16Finish finish;
   void (*round)(const float* x, Bf16* y, std::int64_t count);
-  void (*widen)(const Bf16* x, float* y, std::int64_t count);
+  Bf16Strip round_strip, widen_strip;
   PeakLoop peak;  // pairs of `block` lanes, `rounds` of 24 each: 24 · 4 · block operations a round
   const Bf16MatrixKernels* matrix = nullptr;  // null: products go by `tile`
 };

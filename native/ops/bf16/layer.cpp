@@ -8,46 +8,46 @@ Bf16Epilogue::Bf16Epilogue(const StepSpec& spec, StepResources resources)
     : activation_(spec.activation),
       pieces_(spec.maxout.pieces),
       out_(&resources.values[static_cast<std::size_t>(spec.output)]),
-      residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]),
-      grid_{out_->layout.n, {0, 1, out_->layout.h}, {0, 1, out_->layout.w}} {}
+      residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]) {}
 
 namespace {
 
 template <class Pointer>
-void list_value(const PixelGrid& grid, const Value& value, std::int64_t begin, std::int64_t end, Pointer* list) {
+void list_value(const PixelOrder& order, const Value& value, std::int64_t begin, std::int64_t end, Pointer* list) {
   if (value.bf16) {
-    list_pixels(grid, value.layout, value.half(), begin, end, list);
+    order.list(value.layout, value.half(), begin, end, list);
   } else {
-    list_pixels(grid, value.layout, value.data, begin, end, list);
+    order.list(value.layout, value.data, begin, end, list);
   }
 }
 
 }  // namespace
 
-void Bf16Epilogue::list(std::int64_t begin, std::int64_t end, void** out, const void** residual) const {
-  list_value(grid_, *out_, begin, end, out);
-  if (residual_) list_value(grid_, *residual_, begin, end, residual);
+void Bf16Epilogue::list(const PixelOrder& order, std::int64_t begin, std::int64_t end, void** out,
+                        const void** residual) const {
+  list_value(order, *out_, begin, end, out);
+  if (residual_) list_value(order, *residual_, begin, end, residual);
 }
 
-void Bf16Epilogue::finish(float* sums, std::int64_t channel_block, void* const* out, const void* const* residual,
+void Bf16Epilogue::finish(float* sums, std::int64_t strip, void* const* out, const void* const* residual,
                           std::int64_t pixels) const {
   const Bf16Kernels& table = bf16_kernels();
   Bf16FinishArgs args{};
   args.sums = sums;
   args.dst = out;
-  args.dst_offset = block_offset(channel_block);
+  args.dst_offset = strip_offset(strip);
   args.pixels = pixels;
-  args.block = out_->layout.block;
+  args.block = bf16_lanes();
   args.flags = flags();
   if (residual_) {
     args.residual = residual;
-    args.residual_offset = channel_block * residual_->layout.plane();
+    args.residual_offset = bf16_strip(residual_->layout, strip);
     args.flags |= residual_->bf16 ? kBf16Residual : 0;
   }
   if (kind() == ActivationSpec::Kind::none || relu()) return table.finish(args);
   if (residual_) {
     void* at[kBand];
-    for (std::int64_t p = 0; p < pixels; ++p) at[p] = sums + p * args.block;
+    for (std::int64_t p = 0; p < pixels; ++p) at[p] = out[p] ? sums + p * args.block : nullptr;
     Bf16FinishArgs sum = args;
     sum.dst = at;
     sum.dst_offset = 0;
@@ -71,7 +71,7 @@ Bf16Layer::Bf16Layer(const ConvolutionShape& shape, const PlacedLayout& src, con
                      Maxout maxout)
     : epilogue_(&epilogue) {
   const Layout& out = epilogue.out().layout;
-  sums_ = Layout{1, out.c, 1, kBand, out.block, {}};
+  sums_ = Layout{1, out.c, 1, kBand, bf16_lanes(), {}};
   gather_ = Bf16Gather(shape, src, {epilogue.fused() ? out : sums_, ChannelPlaces::dense(out.c)}, maxout,
                        epilogue.fused() ? epilogue.flags() : 0);
 }
@@ -79,18 +79,18 @@ Bf16Layer::Bf16Layer(const ConvolutionShape& shape, const PlacedLayout& src, con
 void Bf16Layer::run(std::size_t part, const Bf16Source& source, void* const* out, const void* const* residual,
                     float* scratch) const {
   const int pixels = static_cast<int>(source.count);
-  const std::int64_t first = gather_.first_block(part);
+  const std::int64_t first = gather_.first_strip(part);
   void* to[kBand];
   if (epilogue_->fused()) {
     const std::size_t bytes = epilogue_->out().bf16 ? sizeof(Bf16) : sizeof(float);
-    const std::ptrdiff_t offset = epilogue_->block_offset(first) * static_cast<std::ptrdiff_t>(bytes);
-    for (int p = 0; p < pixels; ++p) to[p] = static_cast<char*>(out[p]) + offset;
+    const std::ptrdiff_t offset = epilogue_->strip_offset(first) * static_cast<std::ptrdiff_t>(bytes);
+    for (int p = 0; p < pixels; ++p) to[p] = out[p] ? static_cast<char*>(out[p]) + offset : nullptr;
     return gather_.run(part, source, 0, to, pixels, scratch);
   }
   float* sums = scratch + Bf16Gather::scratch_floats();
   for (int p = 0; p < pixels; ++p) to[p] = sums + p * sums_.block;
   gather_.run(part, source, 0, to, pixels, scratch);
-  for (int m = 0; m < gather_.blocks(part); ++m)
+  for (int m = 0; m < gather_.strips(part); ++m)
     epilogue_->finish(sums + m * sums_.plane(), first + m, out, residual, pixels);
 }
 

@@ -7,6 +7,7 @@
 
 #include "../step.h"
 #include "gather.h"
+#include "pixel_order.h"
 
 namespace polyadic {
 
@@ -19,13 +20,13 @@ class Bf16Epilogue {
   bool fused() const { return !residual_ && (kind() == ActivationSpec::Kind::none || relu()); }
   // For kernels: what they store when all of it is theirs.
   int flags() const { return (relu() ? kRelu : 0) | (out_->bf16 ? kStoreBf16 : 0); }
-  // Pixels [begin, end) of the output, and of the residual where there is one.
-  void list(std::int64_t begin, std::int64_t end, void** out, const void** residual) const;
-  // One channel block of some pixels: [pixels][block] sums, which it may change.
-  void finish(float* sums, std::int64_t channel_block, void* const* out, const void* const* residual,
+  // Pixels at places [begin, end) of the order, and of the residual where there is one: null where there is no pixel.
+  void list(const PixelOrder& order, std::int64_t begin, std::int64_t end, void** out, const void** residual) const;
+  // One strip of some pixels: [pixels][lanes] sums, which it may change.
+  void finish(float* sums, std::int64_t strip, void* const* out, const void* const* residual,
               std::int64_t pixels) const;
-  // The same pixels of a later channel block of the output.
-  std::ptrdiff_t block_offset(std::int64_t channel_block) const { return channel_block * out_->layout.plane(); }
+  // From a pixel of the output's first strip to the same pixel of a later one.
+  std::ptrdiff_t strip_offset(std::int64_t strip) const { return bf16_strip(out_->layout, strip); }
 
   const Value& out() const { return *out_; }
   std::string name() const;
@@ -38,7 +39,6 @@ class Bf16Epilogue {
   std::int64_t pieces_;
   const Value* out_;
   const Value* residual_;
-  PixelGrid grid_;
 };
 
 class Bf16Layer {

@@ -25,9 +25,8 @@ Bf16MatrixRows::Bf16MatrixRows(const std::vector<std::int32_t>& pairs) {
     i += count;
   }
   const std::size_t steps = (pairs.size() + kPairs - 1) / kPairs, rest = pairs.size() % kPairs;
-  last_is_whole_ = rest == 0;
   if (rest > 0) pieces_.push_back({0, static_cast<std::int32_t>(2 * pairs.size()), 0, mask_of(kPairs - rest)});
-  bool side_by_side = true;
+  bool side_by_side = rest == 0;
   for (std::size_t s = 0; s < steps; ++s) {
     const std::size_t begin = s * kPairs, end = std::min(pairs.size(), begin + kPairs);
     side_by_side = side_by_side && run(begin, end) == end - begin;
