@@ -38,6 +38,10 @@ void from_nchw(const float* src, const Layout& layout, Bf16* dst, std::int64_t p
       bf16_kernels().round(from, to, layout.w);
       continue;
     }
+    if (block == kMatrixDepth && bf16_kernels().matrix) {
+      bf16_kernels().matrix->from_planes(from, area, std::min(block, layout.c - b * block), layout.w, to);
+      continue;
+    }
     for (std::int64_t c = b * block, end = std::min(c + block, layout.c), at = 0; c < end; c += lanes, at += lanes)
       round_pixels(from + at * area, area, std::min(lanes, end - c), block, layout.w, to + at);
   }

@@ -1,6 +1,7 @@
 // bfloat16 products on AMX tile registers. What they compute is stated in bf16_kernels.h; all that follows a sum is
 // AVX-512, as in bf16_avx512.cpp.
 #include "bf16_avx512_body.h"
+#include "vec_avx512.h"
 
 namespace {
 
@@ -173,6 +174,30 @@ void collect(const Bf16CollectArgs& given) {
   }
 }
 
+void from_planes(const float* from, std::ptrdiff_t plane, std::int64_t channels, std::int64_t pixels, Bf16* to) {
+  // Of two channels of 16 pixels, one behind the other: both of a pixel side by side.
+  alignas(64) static const std::uint16_t kInterleaved[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                            8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512i interleaved = _mm512_load_si512(kInterleaved);
+  for (std::int64_t p = 0; p < pixels; p += kLanes) {
+    const std::int64_t count = pixels - p < kLanes ? pixels - p : kLanes;
+    const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
+    const auto channel = [&](std::int64_t c) {
+      return c < channels ? _mm512_maskz_loadu_ps(mask, from + c * plane + p) : _mm512_setzero_ps();
+    };
+    Vec tile[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      const __m512bh both = _mm512_cvtne2ps_pbh(channel(2 * i + 1), channel(2 * i));
+      __m512i bits;
+      memcpy(&bits, &both, sizeof bits);
+      tile[i].v = _mm512_castsi512_ps(_mm512_permutexvar_epi16(interleaved, bits));
+    }
+    transpose(tile);
+    for (int i = 0; i < count; ++i) _mm512_storeu_ps(to + (p + i) * polyadic::kMatrixDepth, tile[i].v);
+  }
+}
+
 float peak_loop(std::int64_t rounds) {
   enter();
   _tile_zero(0);
@@ -200,6 +225,6 @@ float peak_loop(std::int64_t rounds) {
 
 namespace polyadic {
 
-const Bf16MatrixKernels kernels_bf16_amx = {enter, leave, any_product, collect, peak_loop};
+const Bf16MatrixKernels kernels_bf16_amx = {enter, leave, any_product, collect, from_planes, peak_loop};
 
 }  // namespace polyadic

@@ -83,12 +83,17 @@ struct Bf16CollectArgs {
 // Puts together what lies apart: a row a pixel, as products read them.
 using Bf16Collect = void (*)(const Bf16CollectArgs&);
 
+// to[p][c] = c < channels ? from[c · plane + p] : 0 for p < pixels, c < kMatrixDepth, rounded.
+using Bf16FromPlanes = void (*)(const float* from, std::ptrdiff_t plane, std::int64_t channels, std::int64_t pixels,
+                                Bf16* to);
+
 struct Bf16MatrixKernels {
   // What a thread does before its first product and after its last: it owns tile registers between the two only.
   void (*enter)();
   void (*leave)();
   Bf16Matrix product;
   Bf16Collect collect;
+  Bf16FromPlanes from_planes;
   PeakLoop peak;  // as that of Bf16Kernels; enters and leaves itself
 };
 

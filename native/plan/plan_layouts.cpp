@@ -93,16 +93,17 @@ void Plan::check_layouts() const {
 }
 
 // CP blocks at the edge of a plan read planes and write them, where they are: converting would take a tenth of their
-// time. Few channels are plain anyway, and need no copy where no halo is wanted.
+// time. All that bfloat16 kernels compute can be written so. Few channels are plain anyway, and need no copy where no halo is wanted.
 void Plan::choose_direct() {
   direct_.assign(values_.size(), false);
   if (spec_.training) return;
   std::vector<int> uses(values_.size(), 0), writers(values_.size(), 0);
-  std::vector<int> blocks(values_.size(), 0);  // uses by CP blocks that take planes
+  std::vector<int> blocks(values_.size(), 0);  // uses by steps that take planes
   for (const int value : spec_.outputs) ++uses[static_cast<std::size_t>(value)];
   for (const StepSpec& step : spec_.steps) {
     for (const int value : step_values(step)) ++uses[static_cast<std::size_t>(value)];
     ++writers[static_cast<std::size_t>(step.output)];
+    if (step.bf16) ++blocks[static_cast<std::size_t>(step.output)];
     if (step.op != Op::cp_block || step.bf16) continue;
     const std::size_t in = static_cast<std::size_t>(step.inputs[0]), out = static_cast<std::size_t>(step.output);
     if (step.stages.front().groups < values_[in].layout.c) ++blocks[in];

@@ -1,5 +1,7 @@
 #include "layer.h"
 
+#include <algorithm>
+
 #include "../activation.h"
 
 namespace polyadic {
@@ -31,36 +33,53 @@ void Bf16Epilogue::list(const PixelOrder& order, std::int64_t begin, std::int64_
 
 void Bf16Epilogue::finish(float* sums, std::int64_t strip, void* const* out, const void* const* residual,
                           std::int64_t pixels) const {
-  const Bf16Kernels& table = bf16_kernels();
+  const bool planes = to_planes(), simple = kind() == ActivationSpec::Kind::none || relu();
   Bf16FinishArgs args{};
   args.sums = sums;
-  args.dst = out;
-  args.dst_offset = strip_offset(strip);
   args.pixels = pixels;
   args.block = bf16_lanes();
-  args.flags = flags();
   if (residual_) {
     args.residual = residual;
     args.residual_offset = bf16_strip(residual_->layout, strip);
-    args.flags |= residual_->bf16 ? kBf16Residual : 0;
+    args.flags = residual_->bf16 ? kBf16Residual : 0;
   }
-  if (kind() == ActivationSpec::Kind::none || relu()) return table.finish(args);
-  if (residual_) {
-    void* at[kBand];
+  void* at[kBand];
+  if ((residual_ && !simple) || (planes && (residual_ || relu()))) {
     for (std::int64_t p = 0; p < pixels; ++p) at[p] = out[p] ? sums + p * args.block : nullptr;
     Bf16FinishArgs sum = args;
     sum.dst = at;
-    sum.dst_offset = 0;
-    sum.flags &= ~kStoreBf16;
-    table.finish(sum);
+    sum.flags |= relu() ? kRelu : 0;
+    bf16_kernels().finish(sum);
     args.residual = nullptr;
   }
-  apply_activation(activation_, sums, sums, pixels * args.block);
-  table.finish(args);
+  if (!simple) apply_activation(activation_, sums, sums, pixels * args.block);
+  if (planes) return store_planes(sums, strip, out, pixels);
+  args.dst = out;
+  args.dst_offset = strip_offset(strip);
+  args.flags |= flags();
+  bf16_kernels().finish(args);
+}
+
+// Runs of pixels that follow each other in planes.
+void Bf16Epilogue::store_planes(const float* sums, std::int64_t strip, void* const* out, std::int64_t pixels) const {
+  const Layout& layout = out_->layout;
+  const std::int64_t lanes = bf16_lanes(), channels = std::min(lanes, layout.c - strip * lanes);
+  for (std::int64_t p = 0; p < pixels;) {
+    float* const first = static_cast<float*>(out[p]);
+    std::int64_t run = 1;
+    while (layout.plane() > 1 && p + run < pixels && out[p + run] && static_cast<float*>(out[p + run]) == first + run) ++run;
+    if (first && layout.plane() == 1) {
+      std::copy_n(sums + p * lanes, channels, first + strip * lanes);
+    } else if (first) {
+      kernels().layout.from_blocked(sums + p * lanes, run, channels, first + strip * lanes * layout.plane(),
+                                    layout.plane());
+    }
+    p += run;
+  }
 }
 
 std::string Bf16Epilogue::name() const {
-  std::string text;
+  std::string text = to_planes() ? ", to planes" : "";
   if (pieces_ > 1) text += " + maxout " + std::to_string(pieces_);
   if (residual_) text += " + add";
   if (relu()) text += " + relu";

@@ -17,7 +17,7 @@ class Bf16Epilogue {
   Bf16Epilogue(const StepSpec& spec, StepResources resources);
 
   // Kernels can do all of it.
-  bool fused() const { return !residual_ && (kind() == ActivationSpec::Kind::none || relu()); }
+  bool fused() const { return !residual_ && !to_planes() && (kind() == ActivationSpec::Kind::none || relu()); }
   // For kernels: what they store when all of it is theirs.
   int flags() const { return (relu() ? kRelu : 0) | (out_->bf16 ? kStoreBf16 : 0); }
   // Pixels at places [begin, end) of the order, and of the residual where there is one: null where there is no pixel.
@@ -32,6 +32,8 @@ class Bf16Epilogue {
   std::string name() const;
 
  private:
+  bool to_planes() const { return out_->layout.block == 1; }
+  void store_planes(const float* sums, std::int64_t strip, void* const* out, std::int64_t pixels) const;
   ActivationSpec::Kind kind() const { return activation_.kind; }
   bool relu() const { return kind() == ActivationSpec::Kind::relu; }
 
