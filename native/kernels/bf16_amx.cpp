@@ -99,6 +99,7 @@ void finish(const Bf16MatrixArgs& args, const float* sums) {
 
 // Weights that come from the second-level cache or from further away are asked for so many steps before their turn.
 constexpr long kStepsAhead = 8;
+constexpr long step_bytes(int blocks) { return kMatrixRows * blocks * kLine; }
 
 template <int Bytes>
 inline void prefetch(const char* from) {
@@ -106,34 +107,41 @@ inline void prefetch(const char* from) {
   for (long at = 0; at < Bytes; at += kLine) _mm_prefetch(from + at, _MM_HINT_T0);
 }
 
+// 32 values of k. `Ahead`: asks for the weights of a later step.
+template <int Rows, int Blocks, bool Ahead>
+inline void step(const Bf16* first, const Bf16* second, long row, const char* weights) {
+  const char* ahead = weights + kStepsAhead * step_bytes(Blocks);
+  _tile_loadd(6, weights, Blocks * kLine);
+  _tile_loadd(4, first, row);
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (Ahead) prefetch<step_bytes(Blocks) / 2>(ahead);
+  if constexpr (Blocks == 2) {
+    _tile_loadd(7, weights + kLine, Blocks * kLine);
+    _tile_dpbf16ps(1, 4, 7);
+  }
+  if constexpr (Ahead) prefetch<step_bytes(Blocks) / 2>(ahead + step_bytes(Blocks) / 2);
+  if constexpr (Rows == 2) {
+    _tile_loadd(5, second, row);
+    _tile_dpbf16ps(2, 5, 6);
+    if constexpr (Blocks == 2) _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
 template <int Rows, int Blocks>
-void product(const Bf16MatrixArgs& given) {
-  const Bf16MatrixArgs args = given;
+void product(const Bf16MatrixArgs& args) {
   begin<0, 0>(args);
   if constexpr (Blocks == 2) begin<0, 1>(args);
   if constexpr (Rows == 2) begin<1, 0>(args);
   if constexpr (Rows == 2 && Blocks == 2) begin<1, 1>(args);
-  constexpr long kStepBytes = kMatrixRows * Blocks * kLine;
+  const Bf16 *const first = args.rows[0], *const second = args.rows[Rows - 1];
+  const std::int32_t *offset = args.offsets, *const end = offset + args.steps;
+  const std::int32_t* const far = args.steps > kStepsAhead ? end - kStepsAhead : offset;
   const long row = args.row_step * static_cast<long>(sizeof(Bf16));
   const char* weights = reinterpret_cast<const char*>(args.weights);
-  for (std::int64_t s = 0; s < args.steps; ++s, weights += kStepBytes) {
-    const std::ptrdiff_t offset = args.offsets[s];
-    const char* ahead = weights + kStepsAhead * kStepBytes;
-    _tile_loadd(6, weights, Blocks * kLine);
-    _tile_loadd(4, args.rows[0] + offset, row);
-    _tile_dpbf16ps(0, 4, 6);
-    prefetch<kStepBytes / 2>(ahead);
-    if constexpr (Blocks == 2) {
-      _tile_loadd(7, weights + kLine, Blocks * kLine);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    prefetch<kStepBytes / 2>(ahead + kStepBytes / 2);
-    if constexpr (Rows == 2) {
-      _tile_loadd(5, args.rows[1] + offset, row);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (Blocks == 2) _tile_dpbf16ps(3, 5, 7);
-    }
-  }
+  for (; offset < far; ++offset, weights += step_bytes(Blocks))
+    step<Rows, Blocks, true>(first + *offset, second + *offset, row, weights);
+  for (; offset < end; ++offset, weights += step_bytes(Blocks))
+    step<Rows, Blocks, false>(first + *offset, second + *offset, row, weights);
   if (args.sums) {
     store_tile<0>(args.sums, kLine);
     if constexpr (Blocks == 2) store_tile<1>(args.sums + args.dst_block, kLine);

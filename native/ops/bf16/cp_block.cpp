@@ -4,6 +4,7 @@
 // the reduced value that the next band needs again are kept, for every part of the rank.
 #include <algorithm>
 #include <cstring>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -94,7 +95,7 @@ class Bf16CpBlock : public Step {
     if (even_) reduced_.halo = {0, in_.layout.halo.left, 0, in_.layout.halo.right};
     middle_ = Layout{1, lanes, 0, 0, lanes, {}};
     if (stages_.depthwise() == 2) {
-      middle_.h = stages_.row_by_row() ? 1 : middle.count();
+      middle_.h = stages_.row_by_row() ? kPairRows : middle.count();
       middle_.w = stages_.depthwise(1).in_w;
       middle_.halo = column_halo(stages_.depthwise(1));
     }
@@ -104,10 +105,11 @@ class Bf16CpBlock : public Step {
     kept_rows_ = again ? std::max<std::int64_t>(0, reduced.end - next.begin) : 0;
     memory_.lists = aligned(static_cast<std::int64_t>(Bf16Layer::scratch_floats()));
     const std::int64_t pixels = stages_.has_head() ? reduced_.n * reduced_.h * reduced_.row() / lanes : 0;
-    memory_.rows = aligned(memory_.lists + 2 * pixels * kPointer);
+    memory_.rows = aligned(memory_.lists + std::max(2 * pixels, 3 * ranked_.h * ranked_.w) * kPointer);
     memory_.reduced = aligned(memory_.rows + std::max((pixels + kMatrixRows) * reduce_row_, kBand * expand_row_));
     memory_.middle = aligned(memory_.reduced + (stages_.has_head() ? reduced_.size() : 0));
-    memory_.ranked = aligned(memory_.middle + middle_.size());
+    memory_.room = aligned(memory_.middle + middle_.size());
+    memory_.ranked = aligned(memory_.room + Bf16Depthwise::room_floats(ranked_.w));
     memory_.kept = aligned(memory_.ranked + (ranked_.size() + kBf16PixelsBehind * ranked_.block) / 2);
     memory_.end = aligned(memory_.kept + strips() * images * kept_rows_ * reduced_.row());
   }
@@ -144,6 +146,7 @@ class Bf16CpBlock : public Step {
       return memory_.end - memory_.rows;
     };
     band_ = out.h;
+    if (getenv("BAND")) band_ = std::min<std::int64_t>(band_, atoi(getenv("BAND")));
     while (band_ > 1 && size(band_, 1) > budget) band_ = (band_ + 1) / 2;
     const std::int64_t wanted = std::max<std::int64_t>(1, 4 * kBand / std::max<std::int64_t>(out.h * out.w, 1));
     if (band_ == out.h) {
@@ -317,7 +320,7 @@ class Bf16CpBlock : public Step {
       if (stages_.depthwise() == 0) {
         round_plane(planes + n * reduced_.image(), to, band.out.count() * reduced_.w);
       } else if (stages_.depthwise() == 1) {
-        depthwise_rows(source, band.out, to, true, ranked_.row());
+        depthwise_rows(source, band.out, to, true, ranked_.row(), band.scratch + memory_.room);
       } else {
         run_two(band, source, to);
       }
@@ -354,7 +357,8 @@ class Bf16CpBlock : public Step {
   };
 
   // Rows of the first depthwise stage.
-  void depthwise_rows(const Source& source, Rows out, void* dst, bool dst_bf16, std::ptrdiff_t dst_row) const {
+  void depthwise_rows(const Source& source, Rows out, void* dst, bool dst_bf16, std::ptrdiff_t dst_row,
+                      float* room) const {
     const Window& w = stages_.depthwise(0).window;
     const Layout& layout = source.reduced ? reduced_ : in_.layout;
     const std::int64_t y = out.begin * w.strides[0] - w.pads[0];
@@ -370,6 +374,7 @@ class Bf16CpBlock : public Step {
     rows.dst_bf16 = dst_bf16;
     rows.dst_row = dst_row;
     rows.dst_step = dst_bf16 ? ranked_.block : middle_.block;
+    rows.room = room;
     rows.rows = out.count();
     rows.pixels = stages_.depthwise(0).out_w;
     depthwise_[0].run(source.strip, rows, 0);
@@ -384,10 +389,15 @@ class Bf16CpBlock : public Step {
     rows.dst_bf16 = true;
     rows.dst_step = ranked_.block;
     rows.pixels = ranked_.w;
+    rows.room = band.scratch + memory_.room;
+    rows.src_row = w.strides[0] * middle_.row();
+    rows.dst_row = ranked_.row();
     if (stages_.row_by_row()) {
-      rows.rows = 1;
-      for (std::int64_t y = band.out.begin; y < band.out.end; ++y) {
-        depthwise_rows(source, {y, y + 1}, middle + middle_.origin(), false, 0);
+      // What is between the two stays in the first-level cache.
+      for (std::int64_t y = band.out.begin; y < band.out.end; y += kPairRows) {
+        const Rows few{y, std::min(band.out.end, y + kPairRows)};
+        depthwise_rows(source, few, middle + middle_.origin(), false, middle_.row(), nullptr);
+        rows.rows = few.count();
         rows.dst = ranked + (y - band.out.begin) * ranked_.row();
         depthwise_[1].run(source.strip, rows, 0);
       }
@@ -397,37 +407,49 @@ class Bf16CpBlock : public Step {
     std::fill(row(wanted.begin), row(inside.begin), 0.0f);
     std::fill(row(inside.end), row(wanted.end), 0.0f);
     if (inside.count() > 0)
-      depthwise_rows(source, inside, row(inside.begin) + middle_.halo.left * middle_.block, false, middle_.row());
-    rows.src_row = w.strides[0] * middle_.row();
+      depthwise_rows(source, inside, row(inside.begin) + middle_.halo.left * middle_.block, false, middle_.row(),
+                     nullptr);
     rows.rows = band.out.count();
     rows.dst = ranked;
-    rows.dst_row = ranked_.row();
     depthwise_[1].run(source.strip, rows, 0);
   }
 
   void run_expand(const Band& band) const {
+    const std::int64_t pixels = band.images * band.out.count() * epilogue_.out().layout.w;
+    const Bf16** from = reinterpret_cast<const Bf16**>(band.scratch + memory_.lists);
+    void** to = reinterpret_cast<void**>(band.scratch + memory_.lists + pixels * kPointer);
+    const void** residual = reinterpret_cast<const void**>(band.scratch + memory_.lists + 2 * pixels * kPointer);
+    list_expand(band, pixels, from, to, residual);
+    const Bf16Gather& gather = expand_.gather();
+    const auto run = [&](std::size_t part, const Bf16Source& source, std::int64_t first, std::int64_t p) {
+      const int count = static_cast<int>(std::min<std::int64_t>(kBand, pixels - p));
+      expand_.run(part, source, first, count, to + p, residual + p, band.scratch);
+    };
+    // Planes are written far along one after the other: all of them in turn would be too many for what the processor
+    // foresees. Elsewhere what is read stays in the first-level cache.
+    if (epilogue_.to_planes() && gather.reads_in_place()) {
+      const Bf16Source source = gather.source(from, pixels, nullptr);
+      for (std::size_t part = 0; part < gather.parts(); ++part) {
+        for (std::int64_t p = 0; p < pixels; p += kBand) run(part, source, p, p);
+      }
+      return;
+    }
+    for (std::int64_t p = 0; p < pixels; p += kBand) {
+      const Bf16Source source =
+          gather.source(from + p, std::min<std::int64_t>(kBand, pixels - p), band.scratch + memory_.rows);
+      for (std::size_t part = 0; part < gather.parts(); ++part) run(part, source, 0, p);
+    }
+  }
+
+  void list_expand(const Band& band, std::int64_t pixels, const Bf16** from, void** to, const void** residual) const {
     const Layout& out = epilogue_.out().layout;
     const PixelOrder order = PixelOrder::dense(out);
-    const std::int64_t each = band.out.count() * out.w, pixels = band.images * each;
-    for (std::int64_t p = 0; p < pixels;) {
-      const Bf16* from[kBand];
-      void* to[kBand];
-      const void* residual[kBand];
-      const int count = static_cast<int>(std::min<std::int64_t>(kBand, pixels - p));
-      const Bf16* src = ranked(band.scratch) + p * ranked_.block;
-      for (int i = 0; i < count; ++i) from[i] = src + i * ranked_.block;
-      for (int i = 0; i < count;) {
-        // As far as one image's rows go.
-        const std::int64_t n = (p + i) / each, at = (p + i) % each;
-        const std::int64_t run = std::min<std::int64_t>(count - i, each - at);
-        const std::int64_t begin = ((band.image + n) * out.h + band.out.begin) * out.w + at;
-        epilogue_.list(order, begin, begin + run, to + i, residual + i);
-        i += static_cast<int>(run);
-      }
-      const Bf16Source source = expand_.gather().source(from, count, band.scratch + memory_.rows);
-      for (std::size_t part = 0; part < expand_.gather().parts(); ++part)
-        expand_.run(part, source, to, residual, band.scratch);
-      p += count;
+    const Bf16* const src = ranked(band.scratch);
+    for (std::int64_t p = 0; p < pixels; ++p) from[p] = src + p * ranked_.block;
+    const std::int64_t each = pixels / band.images;
+    for (std::int64_t n = 0; n < band.images; ++n) {
+      const std::int64_t begin = ((band.image + n) * out.h + band.out.begin) * out.w;
+      epilogue_.list(order, begin, begin + each, to + n * each, residual + n * each);
     }
   }
 
@@ -465,7 +487,7 @@ class Bf16CpBlock : public Step {
   static constexpr std::int64_t kPointer = sizeof(void*) / sizeof(float);  // floats that a pointer takes
   // Where things lie in scratch memory, in floats.
   struct Memory {
-    std::int64_t lists, rows, reduced, middle, ranked, kept, end;
+    std::int64_t lists, rows, reduced, middle, room, ranked, kept, end;
   };
 
   Value& in_;

@@ -1,5 +1,7 @@
 #include "depthwise.h"
 
+#include <algorithm>
+
 namespace polyadic {
 
 Bf16Depthwise::Bf16Depthwise(const ConvolutionShape& shape, const Layout& src, const ChannelPlaces& places,
@@ -29,6 +31,10 @@ void Bf16Depthwise::pack(const float* weights, const float* bias) {
 }
 
 void Bf16Depthwise::run(std::int64_t strip, const Rows& rows, int flags) const {
+  // The kernels of float32 use what they load more often. The twin has none but its own.
+  const bool dense = !rows.src_bf16 && src_block_ == lanes_ && shape_.window.strides[1] == 1;
+  if (table_->block > 0 && dense && (rows.dst_bf16 ? rows.room != nullptr : rows.dst_step == lanes_))
+    return run_float(strip, rows, flags);
   Bf16RowArgs args{};
   args.src = rows.src;
   args.dst = rows.dst;
@@ -45,6 +51,37 @@ void Bf16Depthwise::run(std::int64_t strip, const Rows& rows, int flags) const {
   args.block = lanes_;
   args.flags = (flags & kRelu) | (has_bias_ ? kFromBias : 0);
   table_->rows[rows.src_bf16][rows.dst_bf16](args);
+}
+
+void Bf16Depthwise::run_float(std::int64_t strip, const Rows& rows, int flags) const {
+  RowArgs args{};
+  args.src = static_cast<const float*>(rows.src);
+  args.pixels = rows.pixels;
+  args.src_row = rows.src_row;
+  args.offsets = offsets_.data();
+  args.k = static_cast<std::int64_t>(offsets_.size());
+  args.weights = packed_.data() + strip * args.k * lanes_;
+  args.bias = bias_.data() + strip * lanes_;
+  args.flags = (flags & kRelu) | (has_bias_ ? kFromBias : 0);
+  if (!rows.dst_bf16) {
+    args.dst = static_cast<float*>(rows.dst);
+    args.dst_row = rows.dst_row;
+    args.rows = rows.rows;
+    return kernels().f32.depthwise_rows(args);
+  }
+  args.dst = rows.room;
+  args.dst_row = rows.pixels * lanes_;
+  Bf16StripArgs strip_args{nullptr, nullptr, rows.pixels, lanes_, rows.dst_step, lanes_};
+  for (std::int64_t y = 0; y < rows.rows; y += kPairRows) {
+    args.rows = std::min<std::int64_t>(kPairRows, rows.rows - y);
+    kernels().f32.depthwise_rows(args);
+    args.src += args.rows * args.src_row;
+    for (std::int64_t i = 0; i < args.rows; ++i) {
+      strip_args.src = args.dst + i * args.dst_row;
+      strip_args.dst = static_cast<Bf16*>(rows.dst) + (y + i) * rows.dst_row;
+      table_->round_strip(strip_args);
+    }
+  }
 }
 
 }  // namespace polyadic

@@ -27,12 +27,17 @@ class Bf16Depthwise {
     std::ptrdiff_t src_row, dst_row;
     std::int64_t rows, pixels;
     std::ptrdiff_t dst_step;  // elements from one pixel to the next
+    float* room;              // or null: for kPairRows rows in float32 before they are rounded
   };
   void run(std::int64_t strip, const Rows& rows, int flags) const;
 
+  // Floats of room for rows of so many pixels.
+  static std::int64_t room_floats(std::int64_t pixels) { return kPairRows * pixels * bf16_lanes(); }
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
 
  private:
+  void run_float(std::int64_t strip, const Rows& rows, int flags) const;
+
   const Bf16Kernels* table_ = nullptr;
   ConvolutionShape shape_;
   ChannelPlaces places_;

@@ -68,6 +68,8 @@ class Bf16Gather {
   // points to the part's first strip, null: not stored. Needs scratch_floats() of scratch.
   void run(std::size_t part, const Bf16Source& source, std::int64_t first, void* const* dst, int pixels,
            float* scratch) const;
+  // Whether tiles read its sources as they lie, where pixels are evenly spaced.
+  bool reads_in_place() const;
   // The order in which tiles take the pixels of a convolution's whole output with the least work.
   PixelOrder order(const PixelGrid& grid, const Layout& out) const;
   // For each thread that calls run().
@@ -112,7 +114,6 @@ class Bf16Gather {
   std::vector<Pair> plain_pairs(std::pair<std::int64_t, std::int64_t> groups) const;
   std::vector<Pair> blocked_pairs(std::pair<std::int64_t, std::int64_t> groups) const;
   std::int64_t wanted_channel(std::int64_t place, std::pair<std::int64_t, std::int64_t> groups) const;
-  bool reads_in_place() const;
   void pack_panel(const Panel& panel, const std::vector<Pair>& pairs, const float* weights);
   void add_rows(Part& part);
   // Pairs with the zeros that fill up the last step.

@@ -95,22 +95,21 @@ Bf16Layer::Bf16Layer(const ConvolutionShape& shape, const PlacedLayout& src, con
                        epilogue.fused() ? epilogue.flags() : 0);
 }
 
-void Bf16Layer::run(std::size_t part, const Bf16Source& source, void* const* out, const void* const* residual,
-                    float* scratch) const {
-  const int pixels = static_cast<int>(source.count);
-  const std::int64_t first = gather_.first_strip(part);
+void Bf16Layer::run(std::size_t part, const Bf16Source& source, std::int64_t first, int pixels, void* const* out,
+                    const void* const* residual, float* scratch) const {
+  const std::int64_t strip = gather_.first_strip(part);
   void* to[kBand];
   if (epilogue_->fused()) {
     const std::size_t bytes = epilogue_->out().bf16 ? sizeof(Bf16) : sizeof(float);
-    const std::ptrdiff_t offset = epilogue_->strip_offset(first) * static_cast<std::ptrdiff_t>(bytes);
+    const std::ptrdiff_t offset = epilogue_->strip_offset(strip) * static_cast<std::ptrdiff_t>(bytes);
     for (int p = 0; p < pixels; ++p) to[p] = out[p] ? static_cast<char*>(out[p]) + offset : nullptr;
-    return gather_.run(part, source, 0, to, pixels, scratch);
+    return gather_.run(part, source, first, to, pixels, scratch);
   }
   float* sums = scratch + Bf16Gather::scratch_floats();
   for (int p = 0; p < pixels; ++p) to[p] = sums + p * sums_.block;
-  gather_.run(part, source, 0, to, pixels, scratch);
+  gather_.run(part, source, first, to, pixels, scratch);
   for (int m = 0; m < gather_.strips(part); ++m)
-    epilogue_->finish(sums + m * sums_.plane(), first + m, out, residual, pixels);
+    epilogue_->finish(sums + m * sums_.plane(), strip + m, out, residual, pixels);
 }
 
 }  // namespace polyadic

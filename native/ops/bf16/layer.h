@@ -18,6 +18,8 @@ class Bf16Epilogue {
 
   // Kernels can do all of it.
   bool fused() const { return !residual_ && !to_planes() && (kind() == ActivationSpec::Kind::none || relu()); }
+  // The output lies in planes, in the caller's memory.
+  bool to_planes() const { return out_->layout.block == 1; }
   // For kernels: what they store when all of it is theirs.
   int flags() const { return (relu() ? kRelu : 0) | (out_->bf16 ? kStoreBf16 : 0); }
   // Pixels at places [begin, end) of the order, and of the residual where there is one: null where there is no pixel.
@@ -32,7 +34,6 @@ class Bf16Epilogue {
   std::string name() const;
 
  private:
-  bool to_planes() const { return out_->layout.block == 1; }
   void store_planes(const float* sums, std::int64_t strip, void* const* out, std::int64_t pixels) const;
   ActivationSpec::Kind kind() const { return activation_.kind; }
   bool relu() const { return kind() == ActivationSpec::Kind::relu; }
@@ -50,9 +51,9 @@ class Bf16Layer {
 
   void pack(const Context& context, const float* weights, const float* bias) { gather_.pack(context, weights, bias); }
 
-  // A part of the output's channels for all pixels of a source of gather() (at most kBand).
-  void run(std::size_t part, const Bf16Source& source, void* const* out, const void* const* residual,
-           float* scratch) const;
+  // A part of the output's channels for at most kBand pixels of a source of gather(), from `first` on, a multiple of 16.
+  void run(std::size_t part, const Bf16Source& source, std::int64_t first, int pixels, void* const* out,
+           const void* const* residual, float* scratch) const;
   const Bf16Gather& gather() const { return gather_; }
 
   static std::size_t scratch_floats() { return 2 * Bf16Gather::scratch_floats() + 64; }
