@@ -57,14 +57,25 @@ inline void store_tile(float* to, long stride) {
 }
 
 // Sums of 16 pixels and a channel block lie in the tile 2 · row + block.
-template <int Row, int Block>
+template <int Row, int Block, int Blocks>
 inline void begin(const Bf16MatrixArgs& args) {
   constexpr int kTile = 2 * Row + Block;
-  if (args.flags & polyadic::kFromBias) {
+  if (args.flags & polyadic::kFromPartial) {
+    load_tile<kTile>(args.partial + (Row * Blocks + Block) * kMatrixRows * kLanes, kLine);
+  } else if (args.flags & polyadic::kFromBias) {
     load_tile<kTile>(args.bias + Block * kLanes, 0);  // the same row 16 times
   } else {
     zero_tile<kTile>();
   }
+}
+
+// `block`, `row`: floats to the next block of channels and the next 16 pixels; `pixel`: bytes to the next pixel.
+template <int Rows, int Blocks>
+inline void store_sums(float* to, std::ptrdiff_t block, std::ptrdiff_t row, long pixel) {
+  store_tile<0>(to, pixel);
+  if constexpr (Blocks == 2) store_tile<1>(to + block, pixel);
+  if constexpr (Rows == 2) store_tile<2>(to + row, pixel);
+  if constexpr (Rows == 2 && Blocks == 2) store_tile<3>(to + row + block, pixel);
 }
 
 template <class T, int Blocks>
@@ -98,7 +109,7 @@ void finish(const Bf16MatrixArgs& args, const float* sums) {
 }
 
 // Weights that come from the second-level cache or from further away are asked for so many steps before their turn.
-constexpr long kStepsAhead = 8;
+constexpr long kStepsAhead = 4;
 constexpr long step_bytes(int blocks) { return kMatrixRows * blocks * kLine; }
 
 template <int Bytes>
@@ -129,10 +140,10 @@ inline void step(const Bf16* first, const Bf16* second, long row, const char* we
 
 template <int Rows, int Blocks>
 void product(const Bf16MatrixArgs& args) {
-  begin<0, 0>(args);
-  if constexpr (Blocks == 2) begin<0, 1>(args);
-  if constexpr (Rows == 2) begin<1, 0>(args);
-  if constexpr (Rows == 2 && Blocks == 2) begin<1, 1>(args);
+  begin<0, 0, Blocks>(args);
+  if constexpr (Blocks == 2) begin<0, 1, Blocks>(args);
+  if constexpr (Rows == 2) begin<1, 0, Blocks>(args);
+  if constexpr (Rows == 2 && Blocks == 2) begin<1, 1, Blocks>(args);
   const Bf16 *const first = args.rows[0], *const second = args.rows[Rows - 1];
   const std::int32_t *offset = args.offsets, *const end = offset + args.steps;
   const std::int32_t* const far = args.steps > kStepsAhead ? end - kStepsAhead : offset;
@@ -142,18 +153,12 @@ void product(const Bf16MatrixArgs& args) {
     step<Rows, Blocks, true>(first + *offset, second + *offset, row, weights);
   for (; offset < end; ++offset, weights += step_bytes(Blocks))
     step<Rows, Blocks, false>(first + *offset, second + *offset, row, weights);
-  if (args.sums) {
-    store_tile<0>(args.sums, kLine);
-    if constexpr (Blocks == 2) store_tile<1>(args.sums + args.dst_block, kLine);
-    if constexpr (Rows == 2) store_tile<2>(args.sums + kMatrixRows * kLanes, kLine);
-    if constexpr (Rows == 2 && Blocks == 2) store_tile<3>(args.sums + kMatrixRows * kLanes + args.dst_block, kLine);
-    return;
-  }
+  constexpr long kTile = kMatrixRows * kLanes;
+  if (args.flags & polyadic::kToPartial)
+    return store_sums<Rows, Blocks>(args.partial, kTile, Blocks * kTile, kLine);
+  if (args.sums) return store_sums<Rows, Blocks>(args.sums, args.dst_block, kTile, kLine);
   alignas(64) float sums[kMatrixPixels * kMatrixBlocks * kLanes];  // [pixels][blocks][16]
-  store_tile<0>(sums, Blocks * kLine);
-  if constexpr (Blocks == 2) store_tile<1>(sums + kLanes, Blocks * kLine);
-  if constexpr (Rows == 2) store_tile<2>(sums + kMatrixRows * Blocks * kLanes, Blocks * kLine);
-  if constexpr (Rows == 2 && Blocks == 2) store_tile<3>(sums + (kMatrixRows * Blocks + 1) * kLanes, Blocks * kLine);
+  store_sums<Rows, Blocks>(sums, kLanes, Blocks * kTile, Blocks * kLine);
   finish<Blocks>(args, sums);
 }
 

@@ -49,7 +49,7 @@ using Bf16Tile = void (*)(const Bf16TileArgs&);
 // a time. They sum even and odd values of k apart over each 32, so that their bits are not those of Bf16Tile.
 constexpr int kMatrixRows = 16, kMatrixPixels = 2 * kMatrixRows, kMatrixDepth = 32, kMatrixBlocks = 2;
 
-// At most kMatrixPixels pixels and kMatrixBlocks blocks.
+// At most kMatrixPixels pixels and kMatrixBlocks blocks; partial sums are [pixels / 16][blocks][16 pixels][16].
 struct Bf16MatrixArgs : Bf16Target {
   const Bf16* rows[2];          // the first of each 16 pixels; all 16 can be read
   std::ptrdiff_t row_step;      // elements from one pixel to the next
@@ -61,8 +61,7 @@ struct Bf16MatrixArgs : Bf16Target {
   float* sums;
 };
 
-// The same sums as Bf16Tile's, all at once: neither kFromPartial nor kToPartial. A pixel whose pointer in dst is null
-// is not stored.
+// The same sums as Bf16Tile's. A pixel whose pointer in dst is null is not stored.
 using Bf16Matrix = void (*)(const Bf16MatrixArgs&);
 
 // A part of a row: up to 32 neighbours, masks telling which of them are read and which are written (0 where not read).

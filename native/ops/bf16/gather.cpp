@@ -11,8 +11,16 @@ namespace {
 
 constexpr std::int64_t kStep = kMatrixDepth / 2;  // pairs of a step of products by tile registers
 
+// Measured: a product of tiles, how much longer it takes where its pixels were put together before and come from the
+// second-level cache, and putting a line together.
+constexpr double kProductCycles = 17, kFarther = 1.2, kLineCycles = 2.5;
+
 // Pixels of a tile that is not full must not lie further apart: it would read behind the memory of all values.
 constexpr std::int64_t kMostStep = kBf16PixelsBehind / kMatrixRows;
+
+// Steps of one pass over the pixels of a band, at least: a panel's weights for them, 2 KiB each, stay in the first-level
+// cache.
+constexpr std::int64_t kStepsOfPass = 12;
 
 // Pairs of one pass over the pixels of a band: a panel's weights for them stay in the first-level cache.
 std::int64_t chunk_of(std::int64_t lanes) {
@@ -226,28 +234,43 @@ bool Bf16Gather::reads_in_place() const {
 PixelOrder Bf16Gather::order(const PixelGrid& grid, const Layout& out) const {
   const PixelOrder dense = PixelOrder::dense(out);
   if (!reads_in_place() || grid.x.step > kMostStep) return dense;
-  const auto whole = [](std::int64_t pixels) { return (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows; };
-  // In cycles a pixel: a product of tiles takes 17 for 16 of them, a line that is put together some 2.
-  double products = 0, lines = 0;
-  for (const Part& part : parts_) {
-    for (std::size_t p = part.first_panel; p < part.last_panel; ++p)
-      products += static_cast<double>(rows_[part.rows].steps()) * panels_[p].blocks;
-  }
-  for (const Bf16MatrixRows& rows : rows_) lines += 2 * static_cast<double>(rows.steps());
+  const std::int64_t dense_tiles = (dense.size() + kMatrixRows - 1) / kMatrixRows;
   PixelOrder best = dense;
-  double least = (products + lines) * static_cast<double>(dense.size());
-  const auto consider = [&](std::int64_t line, std::int64_t image) {
-    const PixelOrder order{out.n, out.h, out.w, line, image};
-    const double work = products * static_cast<double>(order.size());
-    if (work >= least) return;
+  double least = static_cast<double>(dense_tiles * kMatrixRows) * (kFarther * products() + lines());
+  for (const PixelOrder& order : even_orders(grid, out)) {
+    const double work = static_cast<double>(order.size()) * products();
+    if (work >= least) continue;
     least = work;
     best = order;
-  };
-  consider(whole(out.w), out.h * whole(out.w));
-  // Over the padding between rows as well: evenly spaced from the first pixel to the last.
-  const std::int64_t pitch = src_.layout.row() / src_.layout.block;
-  if (grid.x.step == 1 && grid.y.step == 1) consider(pitch, whole((out.h - 1) * pitch + out.w));
+  }
   return best;
+}
+
+// Products of tiles for 16 pixels, in cycles a pixel.
+double Bf16Gather::products() const {
+  double count = 0;
+  for (const Part& part : parts_) {
+    for (std::size_t p = part.first_panel; p < part.last_panel; ++p)
+      count += static_cast<double>(rows_[part.rows].steps()) * panels_[p].blocks;
+  }
+  return count * kProductCycles / kMatrixRows;
+}
+
+// Putting a pixel's lines together, in cycles.
+double Bf16Gather::lines() const {
+  double count = 0;
+  for (const Bf16MatrixRows& rows : rows_) count += static_cast<double>(rows.steps());
+  return count * kLineCycles;
+}
+
+// Each row of pixels in tiles of its own or, where nothing strides, over the padding between rows as well.
+std::vector<PixelOrder> Bf16Gather::even_orders(const PixelGrid& grid, const Layout& out) const {
+  const auto whole = [](std::int64_t pixels) { return (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows; };
+  std::vector<PixelOrder> orders{{out.n, out.h, out.w, whole(out.w), out.h * whole(out.w)}};
+  const std::int64_t pitch = src_.layout.row() / src_.layout.block;
+  if (grid.x.step == 1 && grid.y.step == 1)
+    orders.push_back({out.n, out.h, out.w, pitch, whole((out.h - 1) * pitch + out.w)});
+  return orders;
 }
 
 std::size_t Bf16Gather::parts_together() const {
@@ -277,7 +300,7 @@ void Bf16Gather::run(std::size_t index, const Bf16Source& source, std::int64_t f
   const Part& part = parts_[index];
   for (std::size_t p = part.first_panel; p < part.last_panel; ++p) {
     if (table_->matrix) {
-      run_matrix(part, panels_[p], source, first, dst, pixels);
+      run_matrix(part, panels_[p], source, first, dst, pixels, scratch);
     } else {
       run_tiles(part, panels_[p], source, first, dst, pixels, scratch);
     }
@@ -316,31 +339,37 @@ void Bf16Gather::run_tiles(const Part& part, const Panel& panel, const Bf16Sourc
 }
 
 void Bf16Gather::run_matrix(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first,
-                            void* const* dst, int pixels) const {
+                            void* const* dst, int pixels, float* scratch) const {
   const Bf16MatrixRows& rows = rows_[part.rows];
+  const std::int64_t steps = rows.steps(), lanes = static_cast<std::int64_t>(panel.channels.size());
   const std::int64_t count = (source.count + kMatrixRows - 1) / kMatrixRows * kMatrixRows;
-  Bf16MatrixArgs args{};
-  begin_panel(panel, 0, true, args);
-  args.row_step = source.in_place ? source.step : rows.width();
-  args.steps = rows.steps();
-  args.offsets = rows.offsets(source.in_place);
-  args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights);
   const Bf16* collected = source.in_place ? nullptr : source.rows + row_begin_[part.rows] * count;
-  for (int x = 0; x < pixels; x += kMatrixPixels) {
-    args.pixels = std::min(kMatrixPixels, pixels - x);
-    for (int half = 0; half * kMatrixRows < args.pixels; ++half) {
-      const std::int64_t at = first + x + half * kMatrixRows;
-      args.rows[half] = source.in_place ? source.pixels[at] : collected + at * args.row_step;
+  // Many weights: some of them for all pixels before the next are, so that they stay in the first-level cache.
+  const std::int64_t passes = pixels > kMatrixPixels ? std::max<std::int64_t>(1, steps / kStepsOfPass) : 1;
+  Bf16MatrixArgs args{};
+  args.row_step = source.in_place ? source.step : rows.width();
+  for (std::int64_t pass = 0, done = 0; pass < passes; ++pass, done += args.steps) {
+    args.steps = steps * (pass + 1) / passes - done;
+    args.offsets = rows.offsets(source.in_place) + done;
+    args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights + done * kStep * lanes);
+    begin_panel(panel, done, pass + 1 == passes, args);
+    for (int x = 0; x < pixels; x += kMatrixPixels) {
+      args.pixels = std::min(kMatrixPixels, pixels - x);
+      for (int half = 0; half * kMatrixRows < args.pixels; ++half) {
+        const std::int64_t at = first + x + half * kMatrixRows;
+        args.rows[half] = source.in_place ? source.pixels[at] : collected + at * args.row_step;
+      }
+      args.dst = dst + x;
+      args.partial = scratch + x * lanes;
+      args.sums = sums_as_they_are(args);
+      table_->matrix->product(args);
     }
-    args.dst = dst + x;
-    args.sums = sums_as_they_are(args);
-    table_->matrix->product(args);
   }
 }
 
 // Where the sums of whole tiles can be stored without more ado.
 float* Bf16Gather::sums_as_they_are(const Bf16MatrixArgs& args) const {
-  const bool changed = (args.flags & ~kFromBias) != 0, whole = args.pixels % kMatrixRows == 0;
+  const bool changed = (args.flags & ~(kFromBias | kFromPartial)) != 0, whole = args.pixels % kMatrixRows == 0;
   if (changed || !whole) return nullptr;
   float* const to = static_cast<float*>(args.dst[0]);
   for (int p = 1; p < args.pixels; ++p) {

@@ -113,6 +113,9 @@ class Bf16Gather {
   std::vector<Pair> pairs(const Part& part) const;
   std::vector<Pair> plain_pairs(std::pair<std::int64_t, std::int64_t> groups) const;
   std::vector<Pair> blocked_pairs(std::pair<std::int64_t, std::int64_t> groups) const;
+  double products() const;
+  double lines() const;
+  std::vector<PixelOrder> even_orders(const PixelGrid& grid, const Layout& out) const;
   std::int64_t wanted_channel(std::int64_t place, std::pair<std::int64_t, std::int64_t> groups) const;
   void pack_panel(const Panel& panel, const std::vector<Pair>& pairs, const float* weights);
   void add_rows(Part& part);
@@ -122,7 +125,7 @@ class Bf16Gather {
   void run_tiles(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first, void* const* dst,
                  int pixels, float* scratch) const;
   void run_matrix(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first, void* const* dst,
-                  int pixels) const;
+                  int pixels, float* scratch) const;
   float* sums_as_they_are(const Bf16MatrixArgs& args) const;
 
   const Bf16Kernels* table_ = nullptr;
