@@ -167,22 +167,34 @@ void any_product(const Bf16MatrixArgs& args) {
   return args.blocks == 2 ? product<1, 2>(args) : product<1, 1>(args);
 }
 
-// A piece of all pixels after the other: few of them are cut.
+// f(a pixel's source, its place in the rows) for one piece of all pixels.
+template <class F>
+inline void each_pixel(const Bf16CollectArgs& args, const Bf16RowPiece& piece, F&& f) {
+  Bf16* row = args.rows + piece.to;
+  for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step) f(args.src[p] + piece.from, row);
+}
+
+// A piece of all pixels after the other. Short stores, so that few cross a line.
 void collect(const Bf16CollectArgs& given) {
   const Bf16CollectArgs args = given;
   for (std::int64_t i = 0; i < args.count; ++i) {
     const Bf16RowPiece piece = args.pieces[i];
-    Bf16* row = args.rows + piece.to;
-    if (piece.read == ~0u && piece.write == ~0u) {
-      for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step)
-        _mm512_storeu_si512(row, _mm512_loadu_si512(args.src[p] + piece.from));
-    } else if (piece.read == 0xffff && piece.write == 0xffff) {
-      for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step)
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(row),
-                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(args.src[p] + piece.from)));
+    if (piece.read == ~0u) {
+      each_pixel(args, piece, [](const Bf16* src, Bf16* row) { _mm512_storeu_si512(row, _mm512_loadu_si512(src)); });
+    } else if (piece.write == 0xff) {
+      const __mmask8 read = static_cast<__mmask8>(piece.read);
+      each_pixel(args, piece, [read](const Bf16* src, Bf16* row) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(row), _mm_maskz_loadu_epi16(read, src));
+      });
+    } else if (piece.write <= 0xffff) {
+      const __mmask16 read = static_cast<__mmask16>(piece.read), write = static_cast<__mmask16>(piece.write);
+      each_pixel(args, piece, [read, write](const Bf16* src, Bf16* row) {
+        _mm256_mask_storeu_epi16(row, write, _mm256_maskz_loadu_epi16(read, src));
+      });
     } else {
-      for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step)
-        _mm512_mask_storeu_epi16(row, piece.write, _mm512_maskz_loadu_epi16(piece.read, args.src[p] + piece.from));
+      each_pixel(args, piece, [&piece](const Bf16* src, Bf16* row) {
+        _mm512_mask_storeu_epi16(row, piece.write, _mm512_maskz_loadu_epi16(piece.read, src));
+      });
     }
   }
 }

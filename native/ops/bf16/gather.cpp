@@ -28,6 +28,16 @@ std::int64_t chunk_of(std::int64_t lanes) {
   return std::max<std::int64_t>(1, kWeightBytes / (static_cast<std::int64_t>(2 * sizeof(Bf16)) * lanes));
 }
 
+// Each row of pixels in tiles of its own or, where nothing strides, over the padding between rows as well.
+std::vector<PixelOrder> even_orders(const PixelGrid& grid, const Layout& src, const Layout& out) {
+  const auto whole = [](std::int64_t pixels) { return (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows; };
+  std::vector<PixelOrder> orders{{out.n, out.h, out.w, whole(out.w), out.h * whole(out.w)}};
+  const std::int64_t pitch = src.row() / src.block;
+  if (grid.x.step == 1 && grid.y.step == 1)
+    orders.push_back({out.n, out.h, out.w, pitch, whole((out.h - 1) * pitch + out.w)});
+  return orders;
+}
+
 }  // namespace
 
 Bf16Gather::Bf16Gather(const ConvolutionShape& shape, const PlacedLayout& src, const PlacedLayout& dst, Maxout maxout,
@@ -44,6 +54,7 @@ Bf16Gather::Bf16Gather(const ConvolutionShape& shape, const PlacedLayout& src, c
     throw Error(ErrorCode::unsupported, "convolution: an image of more than 2^31 elements");
   if (src.layout.block == 1 && (shape.window.kernel[1] < 2 || shape.window.dilations[1] != 1))
     throw Error(ErrorCode::shape, "convolution: a plain bf16 source needs windows of two columns");
+  fills_blocks_ = filling_pays();
   const int most = table_->matrix ? kMatrixBlocks : kMaxBlocks, limit = maxout.pieces % 2 == 0 ? most / 2 : most;
   const std::int64_t count = bf16_strips(dst.layout), together = std::max(1, dst.layout.block / lanes_);
   for (std::int64_t first = 0; first < count;) {
@@ -78,7 +89,7 @@ std::pair<std::int64_t, std::int64_t> Bf16Gather::groups_of(std::int64_t strip) 
 }
 
 void Bf16Gather::add_part(std::int64_t first_strip, int strips) {
-  Part part{first_strip, strips, panels_.size(), 0, {}, 0};
+  Part part{first_strip, strips, panels_.size(), 0, {}, {}, 0};
   // Two pieces at a time meet in registers; with an odd number of pieces each goes through dst.
   const int together = maxout_.pieces % 2 == 0 ? 2 : 1;
   for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together) {
@@ -94,7 +105,10 @@ void Bf16Gather::add_part(std::int64_t first_strip, int strips) {
     panels_.push_back(std::move(panel));
     part.last_panel = panels_.size();
     if (piece == 0) {
-      for (const Pair& pair : pairs(part)) part.offsets.push_back(static_cast<std::int32_t>(pair.offset));
+      for (const Pair& pair : pairs(part)) {
+        part.offsets.push_back(static_cast<std::int32_t>(pair.offset));
+        part.single.push_back(pair.single);
+      }
     }
     packed_size_ += packed_pairs(part) * static_cast<std::int64_t>(panels_.back().channels.size());
   }
@@ -108,7 +122,7 @@ void Bf16Gather::add_rows(Part& part) {
     return;
   }
   part.rows = rows_.size();
-  rows_.emplace_back(part.offsets);
+  rows_.emplace_back(part.offsets, part.single);
   row_begin_.push_back(row_width_);
   row_width_ += rows_.back().width();
 }
@@ -142,13 +156,15 @@ std::vector<Bf16Gather::Pair> Bf16Gather::plain_pairs(std::pair<std::int64_t, st
     const std::int64_t channel = wanted_channel(place, groups);
     if (channel < 0) continue;
     for (std::size_t t = 0; t < taps_.size(); t += 2) {
-      // The last of an odd row goes with the one before it once more: beyond it may be anything.
-      const bool single = static_cast<std::int64_t>(t) % columns == columns - 1;
-      const Tap& tap = taps_[single ? t - 1 : t];
+      // Beyond the last of an odd row there may be anything: where rows are not put together, it goes with the one
+      // before it once more.
+      const bool last = static_cast<std::int64_t>(t) % columns == columns - 1, again = last && !table_->matrix;
+      const Tap& tap = taps_[again ? t - 1 : t];
       list.push_back({src.channel(place) + src.pixel(tap.dy, tap.dx),
-                      {single ? -1 : channel, channel},
-                      {tap.index, tap.index + 1}});
-      if (single) --t;
+                      {again ? -1 : channel, last && !again ? -1 : channel},
+                      {tap.index, tap.index + 1},
+                      last && !again});
+      if (last) --t;
     }
   }
   return list;
@@ -165,7 +181,7 @@ std::vector<Bf16Gather::Pair> Bf16Gather::blocked_pairs(std::pair<std::int64_t, 
   for (std::int64_t begin = 0; begin < src.blocks() * src.block; begin += src.block) {
     // What fills up a block of a step is read with it, with weights of 0; another group's channels are not, they may
     // be infinite.
-    bool whole = src.block == kMatrixDepth;
+    bool whole = fills_blocks_;
     for (std::int64_t place = begin; place < begin + src.block; ++place)
       whole = whole && (wanted_channel(place, groups) >= 0 || !is_channel(place));
     for (const Tap& tap : taps_) {
@@ -237,7 +253,7 @@ PixelOrder Bf16Gather::order(const PixelGrid& grid, const Layout& out) const {
   const std::int64_t dense_tiles = (dense.size() + kMatrixRows - 1) / kMatrixRows;
   PixelOrder best = dense;
   double least = static_cast<double>(dense_tiles * kMatrixRows) * (kFarther * products() + lines());
-  for (const PixelOrder& order : even_orders(grid, out)) {
+  for (const PixelOrder& order : even_orders(grid, src_.layout, out)) {
     const double work = static_cast<double>(order.size()) * products();
     if (work >= least) continue;
     least = work;
@@ -263,14 +279,20 @@ double Bf16Gather::lines() const {
   return count * kLineCycles;
 }
 
-// Each row of pixels in tiles of its own or, where nothing strides, over the padding between rows as well.
-std::vector<PixelOrder> Bf16Gather::even_orders(const PixelGrid& grid, const Layout& out) const {
-  const auto whole = [](std::int64_t pixels) { return (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows; };
-  std::vector<PixelOrder> orders{{out.n, out.h, out.w, whole(out.w), out.h * whole(out.w)}};
-  const std::int64_t pitch = src_.layout.row() / src_.layout.block;
-  if (grid.x.step == 1 && grid.y.step == 1)
-    orders.push_back({out.n, out.h, out.w, pitch, whole((out.h - 1) * pitch + out.w)});
-  return orders;
+// Whether tiles should read what fills up the last block of a source, to read all of it in place.
+bool Bf16Gather::filling_pays() const {
+  if (!table_->matrix || src_.layout.block != kMatrixDepth) return false;
+  const auto steps = [&](std::int64_t channels) { return static_cast<double>((channels + kMatrixDepth - 1) / kMatrixDepth); };
+  const GatherPhase phase = forward_phases(shape_, 1)[0];
+  const Layout out{1, shape_.out_channels, shape_.out_h, shape_.out_w, 1, {}};
+  double places = static_cast<double>(kMatrixRows * kMatrixRows * out.h * out.w);
+  for (const PixelOrder& order : even_orders(phase.src, src_.layout, out))
+    places = std::min(places, static_cast<double>(order.size()));
+  const std::int64_t group = shape_.in_channels / shape_.groups;
+  const double taps = static_cast<double>(shape_.taps());
+  const double strips = static_cast<double>(bf16_strips(dst_.layout) * maxout_.pieces), a_step = kProductCycles / kMatrixRows * strips;
+  const double put_together = static_cast<double>(out.h * out.w) * steps(group * shape_.taps()) * (kFarther * a_step + kLineCycles);
+  return places * taps * steps(group) * a_step <= put_together;
 }
 
 std::size_t Bf16Gather::parts_together() const {

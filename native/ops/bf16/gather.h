@@ -92,6 +92,7 @@ class Bf16Gather {
   struct Pair {
     std::int64_t offset;
     std::int64_t channel[2], tap[2];
+    bool single = false;  // the second is put in as a zero, whatever there is
   };
   // Strips computed together from one list of pairs; of the pieces of maxout one or two.
   struct Panel {
@@ -105,6 +106,7 @@ class Bf16Gather {
     int strips;
     std::size_t first_panel, last_panel;
     std::vector<std::int32_t> offsets;  // of the pairs
+    std::vector<bool> single;
     std::size_t rows;                   // which of rows_ it reads
   };
 
@@ -115,7 +117,7 @@ class Bf16Gather {
   std::vector<Pair> blocked_pairs(std::pair<std::int64_t, std::int64_t> groups) const;
   double products() const;
   double lines() const;
-  std::vector<PixelOrder> even_orders(const PixelGrid& grid, const Layout& out) const;
+  bool filling_pays() const;
   std::int64_t wanted_channel(std::int64_t place, std::pair<std::int64_t, std::int64_t> groups) const;
   void pack_panel(const Panel& panel, const std::vector<Pair>& pairs, const float* weights);
   void add_rows(Part& part);
@@ -133,6 +135,7 @@ class Bf16Gather {
   PlacedLayout src_, dst_;
   Maxout maxout_;
   int flags_ = 0, lanes_ = 1;
+  bool fills_blocks_ = false;
   std::vector<Tap> taps_;
   std::vector<Panel> panels_;
   std::vector<Part> parts_;

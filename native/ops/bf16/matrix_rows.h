@@ -13,8 +13,8 @@ namespace polyadic {
 
 class Bf16MatrixRows {
  public:
-  // Of pairs of neighbours, at these elements from a pixel.
-  explicit Bf16MatrixRows(const std::vector<std::int32_t>& pairs);
+  // Of pairs of neighbours, at these elements from a pixel; of single ones the second is a zero.
+  Bf16MatrixRows(const std::vector<std::int32_t>& pairs, const std::vector<bool>& single);
 
   std::int64_t steps() const { return static_cast<std::int64_t>(collected_.size()); }
   // Elements of a row that was put together.
