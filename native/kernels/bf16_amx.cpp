@@ -1,6 +1,7 @@
 // bfloat16 products on AMX tile registers. What they compute is stated in bf16_kernels.h; all that follows a sum is
 // AVX-512, as in bf16_avx512.cpp.
 #include "bf16_avx512_body.h"
+#include "vec_avx512.h"
 
 namespace {
 
@@ -68,60 +69,97 @@ inline void begin(const Bf16MatrixArgs& args) {
   }
 }
 
-template <int Row, int Block, int Blocks>
-inline void end(const Bf16MatrixArgs& args, float* sums) {
-  constexpr int kTile = 2 * Row + Block;
-  if (args.flags & polyadic::kToPartial) {
-    store_tile<kTile>(args.partial + (Row * Blocks + Block) * kMatrixRows * kLanes, kLine);
-  } else {
-    store_tile<kTile>(sums + (Row * kMatrixRows * Blocks + Block) * kLanes, Blocks * kLine);
-  }
+// `block`, `row`: floats to the next block of channels and the next 16 pixels; `pixel`: bytes to the next pixel.
+template <int Rows, int Blocks>
+inline void store_sums(float* to, std::ptrdiff_t block, std::ptrdiff_t row, long pixel) {
+  store_tile<0>(to, pixel);
+  if constexpr (Blocks == 2) store_tile<1>(to + block, pixel);
+  if constexpr (Rows == 2) store_tile<2>(to + row, pixel);
+  if constexpr (Rows == 2 && Blocks == 2) store_tile<3>(to + row + block, pixel);
 }
 
 template <class T, int Blocks>
-void finish(const Bf16MatrixArgs& args, const float* sums) {
+void finish_each(const Bf16MatrixArgs& args, const float* sums) {
   for (int p = 0; p < args.pixels; ++p, sums += Blocks * kLanes) {
+    if (!args.dst[p]) continue;
     __m512 acc[Blocks];
     for (int m = 0; m < Blocks; ++m) acc[m] = load(sums + m * kLanes);
     pixel_finish<T>(args, p, acc);
   }
 }
 
+// Two blocks side by side: a line of bfloat16 a pixel.
+template <bool Relu>
+void finish_lines(const Bf16MatrixArgs& args, const float* sums) {
+  for (int p = 0; p < args.pixels; ++p, sums += 2 * kLanes) {
+    if (!args.dst[p]) continue;
+    __m512 low = load(sums), high = load(sums + kLanes);
+    if (Relu) low = relu(low), high = relu(high);
+    const __m512bh line = _mm512_cvtne2ps_pbh(high, low);
+    memcpy(static_cast<Bf16*>(args.dst[p]) + args.dst_offset, &line, sizeof line);
+  }
+}
+
+template <int Blocks>
+void finish(const Bf16MatrixArgs& args, const float* sums) {
+  if (!(args.flags & polyadic::kStoreBf16)) return finish_each<float, Blocks>(args, sums);
+  const bool lines = Blocks == 2 && args.dst_block == kLanes && !(args.flags & (polyadic::kMaxDst | polyadic::kMaxPairs));
+  if (!lines) return finish_each<Bf16, Blocks>(args, sums);
+  return args.flags & polyadic::kRelu ? finish_lines<true>(args, sums) : finish_lines<false>(args, sums);
+}
+
+// Weights that come from the second-level cache or from further away are asked for so many steps before their turn.
+constexpr long kStepsAhead = 4;
+constexpr long step_bytes(int blocks) { return kMatrixRows * blocks * kLine; }
+
+template <int Bytes>
+inline void prefetch(const char* from) {
+#pragma GCC unroll 16
+  for (long at = 0; at < Bytes; at += kLine) _mm_prefetch(from + at, _MM_HINT_T0);
+}
+
+// 32 values of k. `Ahead`: asks for the weights of a later step.
+template <int Rows, int Blocks, bool Ahead>
+inline void step(const Bf16* first, const Bf16* second, long row, const char* weights) {
+  const char* ahead = weights + kStepsAhead * step_bytes(Blocks);
+  _tile_loadd(6, weights, Blocks * kLine);
+  _tile_loadd(4, first, row);
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (Ahead) prefetch<step_bytes(Blocks) / 2>(ahead);
+  if constexpr (Blocks == 2) {
+    _tile_loadd(7, weights + kLine, Blocks * kLine);
+    _tile_dpbf16ps(1, 4, 7);
+  }
+  if constexpr (Ahead) prefetch<step_bytes(Blocks) / 2>(ahead + step_bytes(Blocks) / 2);
+  if constexpr (Rows == 2) {
+    _tile_loadd(5, second, row);
+    _tile_dpbf16ps(2, 5, 6);
+    if constexpr (Blocks == 2) _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
 template <int Rows, int Blocks>
-void product(const Bf16MatrixArgs& given) {
-  const Bf16MatrixArgs args = given;
+void product(const Bf16MatrixArgs& args) {
   begin<0, 0, Blocks>(args);
   if constexpr (Blocks == 2) begin<0, 1, Blocks>(args);
   if constexpr (Rows == 2) begin<1, 0, Blocks>(args);
   if constexpr (Rows == 2 && Blocks == 2) begin<1, 1, Blocks>(args);
+  const Bf16 *const first = args.rows[0], *const second = args.rows[Rows - 1];
+  const std::int32_t *offset = args.offsets, *const end = offset + args.steps;
+  const std::int32_t* const far = args.steps > kStepsAhead ? end - kStepsAhead : offset;
   const long row = args.row_step * static_cast<long>(sizeof(Bf16));
-  const Bf16* weights = args.weights;
-  for (std::int64_t s = 0; s < args.steps; ++s, weights += kMatrixDepth * Blocks * kLanes) {
-    const std::ptrdiff_t offset = args.offsets[s];
-    _tile_loadd(6, weights, Blocks * kLine);
-    _tile_loadd(4, args.rows[0] + offset, row);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (Blocks == 2) {
-      _tile_loadd(7, weights + 2 * kLanes, Blocks * kLine);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if constexpr (Rows == 2) {
-      _tile_loadd(5, args.rows[1] + offset, row);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (Blocks == 2) _tile_dpbf16ps(3, 5, 7);
-    }
-  }
+  const char* weights = reinterpret_cast<const char*>(args.weights);
+  for (; offset < far; ++offset, weights += step_bytes(Blocks))
+    step<Rows, Blocks, true>(first + *offset, second + *offset, row, weights);
+  for (; offset < end; ++offset, weights += step_bytes(Blocks))
+    step<Rows, Blocks, false>(first + *offset, second + *offset, row, weights);
+  constexpr long kTile = kMatrixRows * kLanes;
+  if (args.flags & polyadic::kToPartial)
+    return store_sums<Rows, Blocks>(args.partial, kTile, Blocks * kTile, kLine);
+  if (args.sums) return store_sums<Rows, Blocks>(args.sums, args.dst_block, kTile, kLine);
   alignas(64) float sums[kMatrixPixels * kMatrixBlocks * kLanes];  // [pixels][blocks][16]
-  end<0, 0, Blocks>(args, sums);
-  if constexpr (Blocks == 2) end<0, 1, Blocks>(args, sums);
-  if constexpr (Rows == 2) end<1, 0, Blocks>(args, sums);
-  if constexpr (Rows == 2 && Blocks == 2) end<1, 1, Blocks>(args, sums);
-  if (args.flags & polyadic::kToPartial) return;
-  if (args.flags & polyadic::kStoreBf16) {
-    finish<Bf16, Blocks>(args, sums);
-  } else {
-    finish<float, Blocks>(args, sums);
-  }
+  store_sums<Rows, Blocks>(sums, kLanes, Blocks * kTile, Blocks * kLine);
+  finish<Blocks>(args, sums);
 }
 
 void any_product(const Bf16MatrixArgs& args) {
@@ -129,16 +167,59 @@ void any_product(const Bf16MatrixArgs& args) {
   return args.blocks == 2 ? product<1, 2>(args) : product<1, 1>(args);
 }
 
+// f(a pixel's source, its place in the rows) for one piece of all pixels.
+template <class F>
+inline void each_pixel(const Bf16CollectArgs& args, const Bf16RowPiece& piece, F&& f) {
+  Bf16* row = args.rows + piece.to;
+  for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step) f(args.src[p] + piece.from, row);
+}
+
+// A piece of all pixels after the other. Short stores, so that few cross a line.
 void collect(const Bf16CollectArgs& given) {
   const Bf16CollectArgs args = given;
-  Bf16* row = args.rows;
-  for (std::int64_t p = 0; p < args.pixels; ++p, row += args.row_step) {
-    const Bf16* src = args.src[p];
-    for (std::int64_t i = 0; i < args.count; ++i) {
-      const Bf16RowPiece& piece = args.pieces[i];
-      const __m512i values = _mm512_maskz_loadu_epi16(piece.read, src + piece.from);
-      _mm512_mask_storeu_epi16(row + piece.to, piece.write, values);
+  for (std::int64_t i = 0; i < args.count; ++i) {
+    const Bf16RowPiece piece = args.pieces[i];
+    if (piece.read == ~0u) {
+      each_pixel(args, piece, [](const Bf16* src, Bf16* row) { _mm512_storeu_si512(row, _mm512_loadu_si512(src)); });
+    } else if (piece.write == 0xff) {
+      const __mmask8 read = static_cast<__mmask8>(piece.read);
+      each_pixel(args, piece, [read](const Bf16* src, Bf16* row) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(row), _mm_maskz_loadu_epi16(read, src));
+      });
+    } else if (piece.write <= 0xffff) {
+      const __mmask16 read = static_cast<__mmask16>(piece.read), write = static_cast<__mmask16>(piece.write);
+      each_pixel(args, piece, [read, write](const Bf16* src, Bf16* row) {
+        _mm256_mask_storeu_epi16(row, write, _mm256_maskz_loadu_epi16(read, src));
+      });
+    } else {
+      each_pixel(args, piece, [&piece](const Bf16* src, Bf16* row) {
+        _mm512_mask_storeu_epi16(row, piece.write, _mm512_maskz_loadu_epi16(piece.read, src));
+      });
     }
+  }
+}
+
+void from_planes(const float* from, std::ptrdiff_t plane, std::int64_t channels, std::int64_t pixels, Bf16* to) {
+  // Of two channels of 16 pixels, one behind the other: both of a pixel side by side.
+  alignas(64) static const std::uint16_t kInterleaved[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                            8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512i interleaved = _mm512_load_si512(kInterleaved);
+  for (std::int64_t p = 0; p < pixels; p += kLanes) {
+    const std::int64_t count = pixels - p < kLanes ? pixels - p : kLanes;
+    const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
+    const auto channel = [&](std::int64_t c) {
+      return c < channels ? _mm512_maskz_loadu_ps(mask, from + c * plane + p) : _mm512_setzero_ps();
+    };
+    Vec tile[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      const __m512bh both = _mm512_cvtne2ps_pbh(channel(2 * i + 1), channel(2 * i));
+      __m512i bits;
+      memcpy(&bits, &both, sizeof bits);
+      tile[i].v = _mm512_castsi512_ps(_mm512_permutexvar_epi16(interleaved, bits));
+    }
+    transpose(tile);
+    for (int i = 0; i < count; ++i) _mm512_storeu_ps(to + (p + i) * polyadic::kMatrixDepth, tile[i].v);
   }
 }
 
@@ -169,6 +250,6 @@ float peak_loop(std::int64_t rounds) {
 
 namespace polyadic {
 
-const Bf16MatrixKernels kernels_bf16_amx = {enter, leave, any_product, collect, peak_loop};
+const Bf16MatrixKernels kernels_bf16_amx = {enter, leave, any_product, collect, from_planes, peak_loop};
 
 }  // namespace polyadic

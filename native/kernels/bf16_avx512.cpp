@@ -11,6 +11,7 @@ using polyadic::Bf16;
 using polyadic::Bf16FinishArgs;
 using polyadic::Bf16PoolArgs;
 using polyadic::Bf16RowArgs;
+using polyadic::Bf16StripArgs;
 using polyadic::Bf16TileArgs;
 
 // Keeps a pointer in one register: see float_body.h.
@@ -146,7 +147,7 @@ void pool(const Bf16PoolArgs& given) {
   To* dst = static_cast<To*>(args.dst);
   const __m512 begin = args.maximum ? _mm512_set1_ps(-INFINITY) : _mm512_setzero_ps();
   const __m512 count = _mm512_set1_ps(args.count);
-  for (std::int64_t x = 0; x < args.pixels; ++x, src += args.src_step, dst += kLanes) {
+  for (std::int64_t x = 0; x < args.pixels; ++x, src += args.src_step, dst += args.dst_step) {
     __m512 value = begin;
     for (std::int64_t r = 0; r < args.rows; ++r) {
       const From* in = src + r * args.src_row;
@@ -160,6 +161,7 @@ void pool(const Bf16PoolArgs& given) {
 void finish(const Bf16FinishArgs& given) {
   const Bf16FinishArgs args = given;
   for (std::int64_t p = 0; p < args.pixels; ++p) {
+    if (!args.dst[p]) continue;
     __m512 sum = load(args.sums + p * kLanes);
     if (args.residual) {
       const bool half = args.flags & polyadic::kBf16Residual;
@@ -186,13 +188,12 @@ void round(const float* x, Bf16* y, std::int64_t count) {
   _mm256_mask_storeu_epi16(y + i, mask, bits);
 }
 
-void widen(const Bf16* x, float* y, std::int64_t count) {
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(y + i, load(x + i));
-  if (i == count) return;
-  const __mmask16 mask = static_cast<__mmask16>((1u << (count - i)) - 1);
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, x + i));
-  _mm512_mask_storeu_ps(y + i, mask, _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
+template <class From, class To>
+void strip(const Bf16StripArgs& given) {
+  const Bf16StripArgs args = given;
+  const From* src = static_cast<const From*>(args.src);
+  To* dst = static_cast<To*>(args.dst);
+  for (std::int64_t p = 0; p < args.pixels; ++p) store(dst + p * args.dst_step, load(src + p * args.src_step));
 }
 
 float peak_loop(std::int64_t rounds) {
@@ -226,7 +227,8 @@ const Bf16Kernels kernels_bf16_avx512 = {
     {{pool<float, float>, pool<float, Bf16>}, {pool<Bf16, float>, pool<Bf16, Bf16>}},
     finish,
     round,
-    widen,
+    strip<float, Bf16>,
+    strip<Bf16, float>,
     peak_loop};
 
 }  // namespace polyadic

@@ -56,9 +56,12 @@ struct Bf16MatrixArgs : Bf16Target {
   const std::int32_t* offsets;  // `steps` of them: from a pixel to 32 neighbours, in elements
   std::int64_t steps;
   const Bf16* weights;  // [steps][16][blocks][16][2]
+  // Or null: where all sums go as they are instead of to dst, a pixel's 16 behind the other's, and dst_block from one
+  // channel block to the next.
+  float* sums;
 };
 
-// The same sums as Bf16Tile's.
+// The same sums as Bf16Tile's. A pixel whose pointer in dst is null is not stored.
 using Bf16Matrix = void (*)(const Bf16MatrixArgs&);
 
 // A part of a row: up to 32 neighbours, masks telling which of them are read and which are written (0 where not read).
@@ -79,12 +82,17 @@ struct Bf16CollectArgs {
 // Puts together what lies apart: a row a pixel, as products read them.
 using Bf16Collect = void (*)(const Bf16CollectArgs&);
 
+// to[p][c] = c < channels ? from[c · plane + p] : 0 for p < pixels, c < kMatrixDepth, rounded.
+using Bf16FromPlanes = void (*)(const float* from, std::ptrdiff_t plane, std::int64_t channels, std::int64_t pixels,
+                                Bf16* to);
+
 struct Bf16MatrixKernels {
   // What a thread does before its first product and after its last: it owns tile registers between the two only.
   void (*enter)();
   void (*leave)();
   Bf16Matrix product;
   Bf16Collect collect;
+  Bf16FromPlanes from_planes;
   PeakLoop peak;  // as that of Bf16Kernels; enters and leaves itself
 };
 
@@ -112,7 +120,7 @@ struct Bf16FinishArgs {
   const float* sums;            // [pixels][block]
   const void* const* residual;  // one pointer a pixel, or null
   std::ptrdiff_t residual_offset;
-  void* const* dst;  // one pointer a pixel
+  void* const* dst;  // one pointer a pixel; null: there is none
   std::ptrdiff_t dst_offset;
   std::int64_t pixels;
   int block;
@@ -127,6 +135,7 @@ struct Bf16PoolArgs {
   void* dst;
   std::int64_t pixels;
   std::ptrdiff_t src_step;  // elements from one window to the next
+  std::ptrdiff_t dst_step;  // elements from one output pixel to the next
   std::int64_t rows, columns;
   std::ptrdiff_t src_row, src_column;  // elements between the elements of a window
   float count;                         // average: what the sum is divided by
@@ -137,6 +146,17 @@ struct Bf16PoolArgs {
 // One channel block of a row of windows, over either kind of source and destination, in float32.
 using Bf16Pool = void (*)(const Bf16PoolArgs&);
 
+struct Bf16StripArgs {
+  const void* src;
+  void* dst;
+  std::int64_t pixels;
+  std::ptrdiff_t src_step, dst_step;  // elements from one pixel to the next
+  int block;
+};
+
+// One channel block of some pixels, between float32 and bfloat16.
+using Bf16Strip = void (*)(const Bf16StripArgs&);
+
 struct Bf16Kernels {
   const char* name;
   int block;                              // channels of a block that it works on; 0: any
@@ -146,7 +166,7 @@ struct Bf16Kernels {
   Bf16Pool pool[2][2];                    // the same
   Bf16Finish finish;
   void (*round)(const float* x, Bf16* y, std::int64_t count);
-  void (*widen)(const Bf16* x, float* y, std::int64_t count);
+  Bf16Strip round_strip, widen_strip;
   PeakLoop peak;  // pairs of `block` lanes, `rounds` of 24 each: 24 · 4 · block operations a round
   const Bf16MatrixKernels* matrix = nullptr;  // null: products go by `tile`
 };

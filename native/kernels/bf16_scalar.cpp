@@ -9,6 +9,7 @@ using polyadic::Bf16;
 using polyadic::Bf16FinishArgs;
 using polyadic::Bf16PoolArgs;
 using polyadic::Bf16RowArgs;
+using polyadic::Bf16StripArgs;
 using polyadic::Bf16TileArgs;
 
 union Word {
@@ -132,14 +133,14 @@ void pool(const Bf16PoolArgs& args) {
           value = args.maximum ? larger_or_nan(one, value) : value + one;
         }
       }
-      store(args.dst, x * args.block + lane, ToHalf, args.maximum ? value : value / args.count);
+      store(args.dst, x * args.dst_step + lane, ToHalf, args.maximum ? value : value / args.count);
     }
   }
 }
 
 void finish(const Bf16FinishArgs& args) {
   for (std::int64_t p = 0; p < args.pixels; ++p) {
-    for (int lane = 0; lane < args.block; ++lane) {
+    for (int lane = 0; args.dst[p] && lane < args.block; ++lane) {
       float sum = args.sums[p * args.block + lane];
       if (args.residual)
         sum += load(args.residual[p], args.residual_offset + lane, (args.flags & polyadic::kBf16Residual) != 0);
@@ -153,8 +154,12 @@ void round(const float* x, Bf16* y, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) y[i] = rounded(x[i]);
 }
 
-void widen(const Bf16* x, float* y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = widened(x[i]);
+template <bool FromHalf, bool ToHalf>
+void strip(const Bf16StripArgs& args) {
+  for (std::int64_t p = 0; p < args.pixels; ++p) {
+    for (int lane = 0; lane < args.block; ++lane)
+      store(args.dst, p * args.dst_step + lane, ToHalf, load(args.src, p * args.src_step + lane, FromHalf));
+  }
 }
 
 float peak_loop(std::int64_t rounds) {
@@ -180,7 +185,8 @@ const Bf16Kernels kernels_bf16_scalar = {
     {{pool<false, false>, pool<false, true>}, {pool<true, false>, pool<true, true>}},
     finish,
     round,
-    widen,
+    strip<false, true>,
+    strip<true, false>,
     peak_loop};
 
 }  // namespace polyadic

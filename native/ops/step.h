@@ -26,6 +26,7 @@ struct Value {
   // Memory it takes, in floats.
   std::int64_t floats() const { return bf16 ? (layout.size() + 1) / 2 : layout.size(); }
   Bf16* half() const { return reinterpret_cast<Bf16*>(data); }
+  void* at(std::int64_t element) const { return bf16 ? static_cast<void*>(half() + element) : data + element; }
 };
 
 class Gather;

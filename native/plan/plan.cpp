@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "../core/bf16.h"
 #include "../core/dispatch.h"
 #include "slices.h"
 
@@ -10,7 +11,10 @@ namespace polyadic {
 namespace {
 
 void clear(const Value& value) {
-  if (value.bf16) return clear_halo(value.layout, value.half());
+  if (value.bf16) {
+    clear_halo(value.layout, value.half());
+    return clear_unused_strips(value.layout, value.half());
+  }
   clear_halo(value.layout, value.data);
 }
 

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "../core/bf16.h"
 #include "../core/dispatch.h"
 #include "../core/limits.h"
 #include "../core/status.h"
 #include "../ops/bf16/gather.h"
+#include "../ops/cp_stages.h"
 
 namespace polyadic {
 namespace {
@@ -37,7 +39,7 @@ void Plan::choose_layouts() {
   for (std::size_t i = 0; i < spec_.values.size(); ++i) {
     const ValueSpec& v = spec_.values[i];
     Value value;
-    value.layout = Layout{v.n, v.c, v.h, v.w, plain[i] || v.dense ? 1 : block, {}};
+    value.layout = Layout{v.n, v.c, v.h, v.w, plain[i] || v.dense ? 1 : v.bf16 ? bf16_block() : block, {}};
     value.bf16 = v.bf16;
     value.grad_layout = Layout{v.n, v.c, v.h, v.w, v.dense ? 1 : block, {}};
     values_.push_back(value);
@@ -60,6 +62,13 @@ void Plan::choose_layouts() {
     shape.out_h = output_extent(conv.window, 0, in.layout.h);
     shape.out_w = output_extent(conv.window, 1, in.layout.w);
     in.layout.halo.grow(needed_halo(forward_phases(shape, 1), in.layout.h, in.layout.w));
+    // Tiles reduce an image with the columns around it, which then are there for the stage after that.
+    if (step.op == Op::cp_block && in.bf16 && bf16_kernels().matrix && step.stages.size() > 2) {
+      const ConvolutionSpec& next = step.stages[1];
+      ConvolutionShape columns{next.window, next.groups, 0, 0, shape.out_h, shape.out_w, 0, 0};
+      columns.out_w = output_extent(next.window, 1, shape.out_w);
+      in.layout.halo.grow(column_halo(columns));
+    }
     if (spec_.training) out.grad_layout.halo.grow(backward_halo(shape, in.layout.n));
   }
 }
@@ -84,16 +93,17 @@ void Plan::check_layouts() const {
 }
 
 // CP blocks at the edge of a plan read planes and write them, where they are: converting would take a tenth of their
-// time. Few channels are plain anyway, and need no copy where no halo is wanted.
+// time. All that bfloat16 kernels compute can be written so. Few channels are plain anyway, and need no copy where no halo is wanted.
 void Plan::choose_direct() {
   direct_.assign(values_.size(), false);
   if (spec_.training) return;
   std::vector<int> uses(values_.size(), 0), writers(values_.size(), 0);
-  std::vector<int> blocks(values_.size(), 0);  // uses by CP blocks that take planes
+  std::vector<int> blocks(values_.size(), 0);  // uses by steps that take planes
   for (const int value : spec_.outputs) ++uses[static_cast<std::size_t>(value)];
   for (const StepSpec& step : spec_.steps) {
     for (const int value : step_values(step)) ++uses[static_cast<std::size_t>(value)];
     ++writers[static_cast<std::size_t>(step.output)];
+    if (step.bf16) ++blocks[static_cast<std::size_t>(step.output)];
     if (step.op != Op::cp_block || step.bf16) continue;
     const std::size_t in = static_cast<std::size_t>(step.inputs[0]), out = static_cast<std::size_t>(step.output);
     if (step.stages.front().groups < values_[in].layout.c) ++blocks[in];

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../core/bf16.h"
 #include "arena.h"
 
 namespace polyadic {
@@ -47,7 +48,9 @@ void Plan::assign_inference_memory() {
     if (spec_.values[i].parameter >= 0) lifetimes[i] = {0, end, end, 0};
   }
   const std::int64_t floats = assign_arena(lifetimes);
-  memory_.emplace_back(static_cast<std::size_t>(floats));
+  const bool bf16 = std::any_of(values_.begin(), values_.end(), [](const Value& value) { return value.bf16; });
+  const std::int64_t behind = bf16 ? kBf16PixelsBehind * bf16_block() / 2 : 0;
+  memory_.emplace_back(static_cast<std::size_t>(floats + behind));
   for (std::size_t i = 0; i < values_.size(); ++i) {
     if (spec_.values[i].parameter < 0) values_[i].data = memory_[0].data() + lifetimes[i].offset;
   }

@@ -1,4 +1,6 @@
 // From float32 to bfloat16 or back, between steps that keep their values differently.
+#include <algorithm>
+
 #include "../../core/bf16.h"
 #include "../../core/dispatch.h"
 #include "../../core/status.h"
@@ -12,24 +14,29 @@ class Convert : public Step {
   Convert(const StepSpec& spec, StepResources resources)
       : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {
-    if (in_.bf16 == out_.bf16 || in_.layout.block != out_.layout.block)
-      throw Error(ErrorCode::argument, "convert: needs values of the two kinds, blocked alike");
+    const int lanes = bf16_lanes();
+    if (in_.bf16 == out_.bf16 || in_.layout.block % lanes != 0 || out_.layout.block % lanes != 0)
+      throw Error(ErrorCode::argument, "convert: needs blocked values of the two kinds");
   }
 
   void forward(const Context& context) override {
-    const Bf16Kernels& table = bf16_kernels();
+    const Layout& in = in_.layout;
     const Layout& out = out_.layout;
-    each_row(context, in_.layout, out, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-      if (in_.bf16) return table.widen(in_.half() + from, out_.data + to, count);
-      table.round(in_.data + from, out_.half() + to, count);
-    });
-    if (in_.bf16 || out.c % out.block == 0) return;
-    // Pairs read beyond the last channel, with a weight of 0: there must be a number.
-    context.parallel(out.n, [&](std::int64_t n, int) {
+    const std::int64_t strips = bf16_strips(out);
+    const Bf16Strip run = in_.bf16 ? bf16_kernels().widen_strip : bf16_kernels().round_strip;
+    context.parallel(out.n * strips, [&](std::int64_t index, int) {
+      const std::int64_t n = index / strips, strip = index % strips;
+      Bf16StripArgs args{nullptr, nullptr, out.w, in.block, out.block, bf16_lanes()};
       for (std::int64_t y = 0; y < out.h; ++y) {
-        Bf16* row = out_.half() + out.at(n, out.blocks() - 1) + y * out.row();
-        for (std::int64_t x = 0; x < out.w; ++x)
-          std::fill(row + x * out.block + out.c % out.block, row + (x + 1) * out.block, Bf16{0});
+        const std::int64_t from = in.at(n) + bf16_strip(in, strip) + in.pixel(y, 0);
+        const std::int64_t to = out.at(n) + bf16_strip(out, strip) + out.pixel(y, 0);
+        args.src = in_.at(from);
+        args.dst = out_.at(to);
+        run(args);
+        // Pairs read beyond the last channel, with a weight of 0: there must be a number.
+        const std::int64_t beyond = (strip + 1) * args.block - out.c;
+        for (std::int64_t x = 0; out_.bf16 && beyond > 0 && x < out.w; ++x)
+          std::fill_n(out_.half() + to + x * out.block + args.block - beyond, beyond, Bf16{0});
       }
     });
   }

@@ -28,13 +28,14 @@ class Bf16Convolution : public Step {
       throw Error(ErrorCode::shape, "convolution: weight or bias has the wrong number of elements");
     }
     phase_ = forward_phases(shape_, in.n)[0];
-    depthwise_ = shape_.depthwise() && spec.maxout.pieces == 1 && in.block == out.block;
+    depthwise_ = shape_.depthwise() && spec.maxout.pieces == 1 && in.block > 1;
     const ChannelPlaces places = ChannelPlaces::dense(in.c);
     if (depthwise_) {
-      narrow_ = Bf16Depthwise(shape_, in, places, in.blocks());
+      narrow_ = Bf16Depthwise(shape_, in, places, bf16_strips(in));
     } else {
       wide_ = Bf16Layer(shape_, {in, places}, epilogue_, spec.maxout);
       band_ = wide_.gather().band();
+      order_ = wide_.gather().order(phase_.src, out);
     }
   }
 
@@ -50,7 +51,7 @@ class Bf16Convolution : public Step {
   void forward(const Context& context) override {
     if (depthwise_) return run_rows(context);
     const std::int64_t parts = static_cast<std::int64_t>(wide_.gather().parts());
-    const std::int64_t bands = (phase_.dst.size() + band_ - 1) / band_;
+    const std::int64_t bands = (order_.size() + band_ - 1) / band_;
     const std::int64_t together = parts_together(bands, context.threads()), groups = (parts + together - 1) / together;
     context.parallel(
         groups * bands,
@@ -65,7 +66,7 @@ class Bf16Convolution : public Step {
   std::string kernel() const override {
     const std::string name = std::string("bf16 (") + bf16_kernels().name + ") ";
     if (depthwise_) return name + "depthwise " + window_name(shape_.window) + epilogue_.name();
-    return name + "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.gather().blocks(0)) +
+    return name + "direct " + window_name(shape_.window) + ", panels of " + std::to_string(wide_.gather().strips(0)) +
            " blocks" + epilogue_.name();
   }
   std::string why() const override {
@@ -94,49 +95,53 @@ class Bf16Convolution : public Step {
   }
 
   void run_band(std::int64_t band, std::size_t first, std::size_t last, float* scratch) const {
-    const std::int64_t begin = band * band_, end = std::min(begin + band_, phase_.dst.size());
+    const std::int64_t begin = band * band_, end = std::min(begin + band_, order_.size());
     const Bf16* from[kBand];
     void* to[kBand];
     const void* residual[kBand];
-    list_pixels(phase_.src, in_.layout, static_cast<const Bf16*>(in_.half()), begin, end, from);
-    epilogue_.list(begin, end, to, residual);
+    order_.list_sources(phase_.src, in_.layout, static_cast<const Bf16*>(in_.half()), begin, end, from);
+    epilogue_.list(order_, begin, end, to, residual);
     const Bf16Source source = wide_.gather().source(from, end - begin, scratch + Bf16Layer::scratch_floats());
-    for (std::size_t part = first; part < last; ++part) wide_.run(part, source, to, residual, scratch);
+    for (std::size_t part = first; part < last; ++part) wide_.run(part, source, 0, static_cast<int>(end - begin), to, residual, scratch);
   }
 
-  // Depthwise: an image's channel block at a time, where the kernel can finish it, else a part of a row.
+  // Depthwise: an image's strip of channels at a time, where the kernel can finish it, else a part of a row.
   void run_rows(const Context& context) const {
     const Layout& in = in_.layout;
     const Value& value = epilogue_.out();
     const Layout& out = value.layout;
     const Window& window = shape_.window;
-    context.parallel(out.n * out.blocks(), [&](std::int64_t index, int thread) {
-      const std::int64_t n = index / out.blocks(), b = index % out.blocks();
+    const std::int64_t strips = bf16_strips(out);
+    const PixelOrder order = PixelOrder::dense(out);
+    context.parallel(out.n * strips, [&](std::int64_t index, int thread) {
+      const std::int64_t n = index / strips, strip = index % strips;
       Bf16Depthwise::Rows rows{};
-      const Bf16* src = in_.half() + in.at(n, b) + in.pixel(-window.pads[0], -window.pads[1]);
+      const Bf16* src = in_.half() + in.at(n) + bf16_strip(in, strip) + in.pixel(-window.pads[0], -window.pads[1]);
       rows.src_bf16 = true;
       rows.src_row = window.strides[0] * in.row();
       if (epilogue_.fused()) {
         rows.src = src;
-        rows.dst = value.bf16 ? static_cast<void*>(value.half() + out.at(n, b)) : value.data + out.at(n, b);
+        rows.dst = value.at(out.at(n) + bf16_strip(out, strip));
         rows.dst_bf16 = value.bf16;
         rows.dst_row = out.row();
+        rows.dst_step = out.block;
         rows.rows = out.h;
         rows.pixels = out.w;
-        return narrow_.run(b, rows, epilogue_.flags());
+        return narrow_.run(strip, rows, epilogue_.flags());
       }
       rows.dst = context.scratch(thread);
+      rows.dst_step = bf16_lanes();
       rows.rows = 1;
       for (std::int64_t y = 0; y < out.h; ++y) {
         for (std::int64_t x = 0; x < out.w; x += kBand) {
           rows.src = src + y * rows.src_row + x * window.strides[1] * in.block;
           rows.pixels = std::min<std::int64_t>(kBand, out.w - x);
-          narrow_.run(b, rows, 0);
+          narrow_.run(strip, rows, 0);
           const std::int64_t begin = (n * out.h + y) * out.w + x;
           void* to[kBand];
           const void* residual[kBand];
-          epilogue_.list(begin, begin + rows.pixels, to, residual);
-          epilogue_.finish(context.scratch(thread), b, to, residual, rows.pixels);
+          epilogue_.list(order, begin, begin + rows.pixels, to, residual);
+          epilogue_.finish(context.scratch(thread), strip, to, residual, rows.pixels);
         }
       }
     });
@@ -151,6 +156,7 @@ class Bf16Convolution : public Step {
   bool depthwise_ = false;
   Bf16Layer wide_;
   std::int64_t band_ = kBand;
+  PixelOrder order_;
   Bf16Depthwise narrow_;
 };
 

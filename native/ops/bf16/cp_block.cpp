@@ -4,6 +4,7 @@
 // the reduced value that the next band needs again are kept, for every part of the rank.
 #include <algorithm>
 #include <cstring>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -84,16 +85,17 @@ class Bf16CpBlock : public Step {
  private:
   // Lays scratch memory out for a band of rows of some images.
   void lay_out(std::int64_t band, std::int64_t images) {
-    const int block = epilogue_.out().layout.block;
+    const int lanes = bf16_lanes();
     const Rows out{0, band};
     // Counted as if nothing lay outside of the image.
     const Rows middle = stages_.all_middle_rows(out);
     const Rows reduced = stages_.all_reduced_rows(out);
-    reduced_ = Layout{images, part_blocks_ * block, reduced.count(), stages_.head().out_w, block, {}};
+    reduced_ = Layout{even_ ? 1 : images, part_strips_ * lanes, reduced.count(), stages_.head().out_w, lanes, {}};
     if (stages_.depthwise() > 0) reduced_.halo = column_halo(stages_.depthwise(0));
-    middle_ = Layout{1, block, 0, 0, block, {}};
+    if (even_) reduced_.halo = {0, in_.layout.halo.left, 0, in_.layout.halo.right};
+    middle_ = Layout{1, lanes, 0, 0, lanes, {}};
     if (stages_.depthwise() == 2) {
-      middle_.h = stages_.row_by_row() ? 1 : middle.count();
+      middle_.h = stages_.row_by_row() ? kPairRows : middle.count();
       middle_.w = stages_.depthwise(1).in_w;
       middle_.halo = column_halo(stages_.depthwise(1));
     }
@@ -102,28 +104,27 @@ class Bf16CpBlock : public Step {
     const Rows next = stages_.all_reduced_rows({band, 2 * band});
     kept_rows_ = again ? std::max<std::int64_t>(0, reduced.end - next.begin) : 0;
     memory_.lists = aligned(static_cast<std::int64_t>(Bf16Layer::scratch_floats()));
-    const std::int64_t pixels = stages_.has_head() ? images * reduced_.h * reduced_.w : 0;
-    memory_.rows = aligned(memory_.lists + 2 * pixels * kPointer);
+    const std::int64_t pixels = stages_.has_head() ? reduced_.n * reduced_.h * reduced_.row() / lanes : 0;
+    memory_.rows = aligned(memory_.lists + std::max(2 * pixels, 3 * ranked_.h * ranked_.w) * kPointer);
     memory_.reduced = aligned(memory_.rows + std::max((pixels + kMatrixRows) * reduce_row_, kBand * expand_row_));
     memory_.middle = aligned(memory_.reduced + (stages_.has_head() ? reduced_.size() : 0));
-    memory_.ranked = aligned(memory_.middle + middle_.size());
-    // Tiles read whole rows of pixels beyond the last one.
-    memory_.kept = aligned(memory_.ranked + (ranked_.size() + (kMatrixRows + 1) * ranked_.block) / 2);
-    memory_.end = aligned(memory_.kept + stages_.width() / block * images * kept_rows_ * reduced_.row());
+    memory_.room = aligned(memory_.middle + middle_.size());
+    memory_.ranked = aligned(memory_.room + Bf16Depthwise::room_floats(ranked_.w));
+    memory_.kept = aligned(memory_.ranked + (ranked_.size() + kBf16PixelsBehind * ranked_.block) / 2);
+    memory_.end = aligned(memory_.kept + strips() * images * kept_rows_ * reduced_.row());
   }
 
-  // Channels of a block of what the expand stage reads: tiles want 32 of a pixel side by side.
-  int ranked_block() const { return bf16_kernels().matrix ? kMatrixDepth : epilogue_.out().layout.block; }
+  // All images' pixels one behind the other.
   Layout ranked_layout(std::int64_t images, std::int64_t rows) const {
-    return Layout{images, stages_.width(), rows, stages_.expand().in_w, ranked_block(), {}};
+    return Layout{1, stages_.ranked_width(), images * rows, stages_.expand().in_w, bf16_block(), {}};
   }
 
   // Room that rows of pixels take where tiles read them, before anything is known about bands.
   void measure_rows(Maxout maxout) {
     if (!bf16_kernels().matrix) return;
-    const Layout reduced{1, stages_.width(), 1, 1, epilogue_.out().layout.block, {}};
+    const Layout reduced{1, stages_.width(), 1, 1, bf16_lanes(), {}};
     if (stages_.has_head() && in_.bf16) reduce_row_ = static_cast<std::int64_t>(make_reduce(reduced).row_floats());
-    const Bf16Layer expand(stages_.expand(), {ranked_layout(1, 1), stages_.rank()}, epilogue_, maxout);
+    const Bf16Layer expand(stages_.expand(), {ranked_layout(1, 1), stages_.ranked()}, epilogue_, maxout);
     expand_row_ = static_cast<std::int64_t>(expand.gather().row_floats());
   }
 
@@ -137,14 +138,15 @@ class Bf16CpBlock : public Step {
     constexpr std::int64_t kFloat = sizeof(float);
     const std::int64_t budget = second_level_cache_bytes() / kFloat * 5 / 8;
     const Layout& out = epilogue_.out().layout;
-    const std::int64_t blocks = rank_blocks();
     const std::int64_t most = bf16_kernels().matrix ? kMatrixBlocks : kMaxBlocks;
-    part_blocks_ = in_.bf16 ? std::min<std::int64_t>(most, blocks) : blocks;
+    part_strips_ = in_.bf16 ? std::min<std::int64_t>(most, strips()) : strips();
+    even_ = reads_evenly();
     const auto size = [&](std::int64_t band, std::int64_t images) {
       lay_out(band, images);
       return memory_.end - memory_.rows;
     };
     band_ = out.h;
+    if (getenv("BAND")) band_ = std::min<std::int64_t>(band_, atoi(getenv("BAND")));
     while (band_ > 1 && size(band_, 1) > budget) band_ = (band_ + 1) / 2;
     const std::int64_t wanted = std::max<std::int64_t>(1, 4 * kBand / std::max<std::int64_t>(out.h * out.w, 1));
     if (band_ == out.h) {
@@ -157,9 +159,9 @@ class Bf16CpBlock : public Step {
   void make_kernels(Maxout maxout) {
     for (std::size_t i = 0; i < stages_.depthwise(); ++i) {
       const Layout& src = i > 0 ? middle_ : stages_.has_head() ? reduced_ : in_.layout;
-      depthwise_.emplace_back(stages_.depthwise(i), src, stages_.rank(), rank_blocks());
+      depthwise_.emplace_back(stages_.depthwise(i), src, stages_.rank(), strips());
     }
-    expand_ = Bf16Layer(stages_.expand(), {ranked_, stages_.rank()}, epilogue_, maxout);
+    expand_ = Bf16Layer(stages_.expand(), {ranked_, stages_.ranked()}, epilogue_, maxout);
     if (!stages_.has_head()) return;
     ConvolutionShape head = stages_.head();
     Layout reduced = reduced_;
@@ -177,6 +179,18 @@ class Bf16CpBlock : public Step {
     first_ = Gather(head, Gather::Direction::forward, in_.layout, reduced);
   }
 
+  // Whether the first stage goes over whole planes, the columns between rows with them: where tiles read its input in
+  // place, and it lies with the same columns around as what is reduced. Then an image at a time, as long as that fills
+  // tiles.
+  bool reads_evenly() const {
+    if (!bf16_kernels().matrix || !stages_.has_head() || !in_.bf16 || in_.layout.block != bf16_block()) return false;
+    const Layout& in = in_.layout;
+    const Halo wanted = stages_.depthwise() > 0 ? column_halo(stages_.depthwise(0)) : Halo{};
+    const std::int64_t pitch = in.row() / in.block, pixels = in.h * pitch;
+    const std::int64_t tiles = (pixels + kMatrixRows - 1) / kMatrixRows;
+    return in.halo.left >= wanted.left && in.halo.right >= wanted.right && 4 * in.h * in.w >= 3 * tiles * kMatrixRows;
+  }
+
   struct Band {
     std::int64_t image, images;
     Rows out;
@@ -185,12 +199,13 @@ class Bf16CpBlock : public Step {
     std::int64_t kept;  // rows at the top that were kept
     Rows next;          // of the band after this one; empty: there is none
     float* scratch;
+    std::int64_t slot = 0;  // of the first image among those that are expanded together
   };
 
   void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
     if (stages_.has_head()) clear_halo(reduced_, scratch + memory_.reduced);
     if (stages_.depthwise() == 2) clear_halo(middle_, scratch + memory_.middle);
-    clear_padding(images, scratch);
+    clear_unused_strips(scratch);
     Rows held;
     for (std::int64_t y = chunk.begin; y < chunk.end; y += band_) {
       Band band{image, images, {y, std::min(chunk.end, y + band_)}, {}, {}, 0, {}, scratch};
@@ -208,7 +223,7 @@ class Bf16CpBlock : public Step {
     if (stages_.has_head()) {
       run_head(band);
     } else {
-      for (std::int64_t block = 0; block < rank_blocks(); ++block) run_depthwise(band, block, nullptr);
+      for (std::int64_t strip = 0; strip < strips(); ++strip) run_depthwise(band, strip, nullptr);
     }
     run_expand(band);
   }
@@ -224,36 +239,63 @@ class Bf16CpBlock : public Step {
     zero_rows(band, inside.end, band.reduced.end);
     if (!in_.bf16) {
       run_first(band);
-      run_part(band, 0, rank_blocks());
+      run_part(band, 0, strips());
       return;
     }
-    const Bf16** from = reinterpret_cast<const Bf16**>(band.scratch + memory_.lists);
-    const std::int64_t pixels = band.images * std::max<std::int64_t>(0, band.computed.count()) * reduced_.w;
-    void** to = reinterpret_cast<void**>(band.scratch + memory_.lists + pixels * kPointer);
-    list_head(band, from, to);
-    const Bf16Source source = reduce_.source(from, pixels, band.scratch + memory_.rows);
-    for (std::size_t part = 0; part < reduce_.parts(); ++part) {
-      const std::int64_t first = reduce_.first_block(part), blocks = reduce_.blocks(part);
-      if (band.kept > 0) restore(band, first, blocks);
-      for (std::int64_t p = 0; p < pixels; p += kBand)
-        reduce_.run(part, source, p, to + p, static_cast<int>(std::min<std::int64_t>(kBand, pixels - p)), band.scratch);
-      run_part(band, first, blocks);
-      if (kept_rows_ > 0 && band.next.count() > 0) keep(band, first, blocks);
+    if (!even_) return run_reduce(band);
+    for (std::int64_t n = 0; n < band.images; ++n) {
+      Band one = band;  // in the same memory, one after the other
+      one.image = band.image + n;
+      one.images = 1;
+      one.slot = n;
+      run_reduce(one);
     }
   }
 
-  void list_head(const Band& band, const Bf16** from, void** to) const {
+  void run_reduce(const Band& band) const {
+    const std::int64_t columns = even_ ? reduced_.row() / reduced_.block : reduced_.w;
+    const std::int64_t pixels = band.images * std::max<std::int64_t>(0, band.computed.count()) * columns;
+    const Bf16** from = reinterpret_cast<const Bf16**>(band.scratch + memory_.lists);
+    void** to = reinterpret_cast<void**>(band.scratch + memory_.lists + pixels * kPointer);
+    list_head(band, columns, from, to);
+    const Bf16Source source = reduce_.source(from, pixels, band.scratch + memory_.rows);
+    for (std::size_t part = 0; part < reduce_.parts(); ++part) {
+      const std::int64_t first = reduce_.first_strip(part), count = reduce_.strips(part);
+      if (band.kept > 0) restore(band, first, count);
+      for (std::int64_t p = 0; p < pixels; p += kBand)
+        reduce_.run(part, source, p, to + p, static_cast<int>(std::min<std::int64_t>(kBand, pixels - p)), band.scratch);
+      if (columns > reduced_.w) clear_columns(band, count);
+      run_part(band, first, count);
+      if (kept_rows_ > 0 && band.next.count() > 0) keep(band, first, count);
+    }
+  }
+
+  // The first `columns` of rows: with those around them from the left one on.
+  void list_head(const Band& band, std::int64_t columns, const Bf16** from, void** to) const {
     const Layout& in = in_.layout;
+    const std::int64_t left = columns > reduced_.w ? reduced_.halo.left : 0;
     for (std::int64_t n = 0; n < band.images; ++n) {
       for (std::int64_t y = band.computed.begin; y < band.computed.end; ++y) {
-        const Bf16* src = in_.half() + in.at(band.image + n) + in.pixel(y, 0);
-        float* dst = reduced(band) + reduced_.at(n) + reduced_.pixel(y - band.reduced.begin, 0);
-        for (std::int64_t x = 0; x < reduced_.w; ++x) {
+        const Bf16* src = in_.half() + in.at(band.image + n) + in.pixel(y, -left);
+        float* dst = reduced(band) + reduced_.at(n) + reduced_.pixel(y - band.reduced.begin, -left);
+        for (std::int64_t x = 0; x < columns; ++x) {
           *from++ = src + x * in.block;
           *to++ = dst + x * reduced_.block;
         }
       }
     }
+  }
+
+  // Around rows that were computed with the columns around them: a bias is no padding.
+  void clear_columns(const Band& band, std::int64_t count) const {
+    const std::int64_t left = reduced_.halo.left * reduced_.block, right = reduced_.halo.right * reduced_.block;
+    each_plane(band, count, [&](std::int64_t, std::int64_t, float* plane) {
+      for (std::int64_t y = band.computed.begin; y < band.computed.end; ++y) {
+        float* row = plane + (y - band.reduced.begin) * reduced_.row();
+        std::fill_n(row, left, 0.0f);
+        std::fill_n(row + reduced_.row() - right, right, 0.0f);
+      }
+    });
   }
 
   void run_first(const Band& band) const {
@@ -266,56 +308,57 @@ class Bf16CpBlock : public Step {
       first_.run_range(src, dst, n * whole, n * whole + band.computed.count() * reduced_.w, 0, band.scratch);
   }
 
-  void run_part(const Band& band, std::int64_t first, std::int64_t blocks) const {
-    for (std::int64_t b = 0; b < blocks; ++b) run_depthwise(band, first + b, reduced(band) + b * reduced_.plane());
+  void run_part(const Band& band, std::int64_t first, std::int64_t count) const {
+    for (std::int64_t s = 0; s < count; ++s) run_depthwise(band, first + s, reduced(band) + s * reduced_.plane());
   }
 
-  // The depthwise stages of one block of the rank. `planes`: its reduced values, or null: the block's own input.
-  void run_depthwise(const Band& band, std::int64_t block, const float* planes) const {
+  // The depthwise stages of one strip of the rank. `planes`: its reduced values, or null: the strip's own input.
+  void run_depthwise(const Band& band, std::int64_t strip, const float* planes) const {
     for (std::int64_t n = 0; n < band.images; ++n) {
-      Bf16* to = ranked(band.scratch, n, block);
-      const Source source{planes ? planes + n * reduced_.image() : nullptr, band.image + n, block, band.reduced.begin};
+      Bf16* to = ranked(band, n, strip);
+      const Source source{planes ? planes + n * reduced_.image() : nullptr, band.image + n, strip, band.reduced.begin};
       if (stages_.depthwise() == 0) {
         round_plane(planes + n * reduced_.image(), to, band.out.count() * reduced_.w);
       } else if (stages_.depthwise() == 1) {
-        depthwise_rows(source, band.out, to, true, ranked_.row());
+        depthwise_rows(source, band.out, to, true, ranked_.row(), band.scratch + memory_.room);
       } else {
         run_two(band, source, to);
       }
     }
   }
 
-  std::int64_t rank_blocks() const { return stages_.width() / epilogue_.out().layout.block; }
+  // Of the rank.
+  std::int64_t strips() const { return stages_.width() / bf16_lanes(); }
 
-  // Where a channel block of the output's size begins among what the expand stage reads.
-  Bf16* ranked(float* scratch, std::int64_t n, std::int64_t block) const {
-    const std::int64_t place = block * epilogue_.out().layout.block;
-    return reinterpret_cast<Bf16*>(scratch + memory_.ranked) + ranked_.at(n, place / ranked_.block) +
-           place % ranked_.block;
+  Bf16* ranked(float* scratch) const { return reinterpret_cast<Bf16*>(scratch + memory_.ranked); }
+  // Where a strip of an image begins among what the expand stage reads.
+  Bf16* ranked(const Band& band, std::int64_t n, std::int64_t strip) const {
+    const std::int64_t place = stages_.ranked().place(stages_.rank().channel(strip * bf16_lanes()));
+    return ranked(band.scratch) + ranked_.channel(place) + ranked_.pixel((band.slot + n) * band.out.count(), 0);
   }
 
-  // The half of a last block that no stage writes is read, with weights of 0: there must be numbers.
-  void clear_padding(std::int64_t images, float* scratch) const {
-    if (stages_.width() % ranked_.block == 0) return;
-    for (std::int64_t n = 0; n < images; ++n) {
-      Bf16* last = reinterpret_cast<Bf16*>(scratch + memory_.ranked) + ranked_.at(n, ranked_.blocks() - 1);
-      std::fill_n(last, ranked_.plane(), Bf16{0});
-    }
+  // As clear_unused_strips() of values, where each group of the rank has blocks of its own.
+  void clear_unused_strips(float* scratch) const {
+    const ChannelPlaces& places = stages_.ranked();
+    const std::int64_t lanes = bf16_lanes(), used = (places.group + lanes - 1) / lanes * lanes;
+    const std::int64_t group = (places.stride + ranked_.block - 1) / ranked_.block * ranked_.block;
+    if (used == group) return;
+    for (std::int64_t end = group; end <= stages_.ranked_width(); end += group)
+      std::fill_n(ranked(scratch) + (end / ranked_.block - 1) * ranked_.plane(), ranked_.plane(), Bf16{0});
   }
 
   void round_plane(const float* plane, Bf16* to, std::int64_t pixels) const {
-    const std::int64_t block = reduced_.block;
-    if (block == ranked_.block) return bf16_kernels().round(plane, to, pixels * block);
-    for (std::int64_t p = 0; p < pixels; ++p) bf16_kernels().round(plane + p * block, to + p * ranked_.block, block);
+    bf16_kernels().round_strip({plane, to, pixels, reduced_.block, ranked_.block, reduced_.block});
   }
 
   struct Source {
-    const float* reduced;  // the block's plane, or null: the input
-    std::int64_t image, block, first_row;
+    const float* reduced;  // the strip's plane, or null: the input
+    std::int64_t image, strip, first_row;
   };
 
   // Rows of the first depthwise stage.
-  void depthwise_rows(const Source& source, Rows out, void* dst, bool dst_bf16, std::ptrdiff_t dst_row) const {
+  void depthwise_rows(const Source& source, Rows out, void* dst, bool dst_bf16, std::ptrdiff_t dst_row,
+                      float* room) const {
     const Window& w = stages_.depthwise(0).window;
     const Layout& layout = source.reduced ? reduced_ : in_.layout;
     const std::int64_t y = out.begin * w.strides[0] - w.pads[0];
@@ -323,17 +366,18 @@ class Bf16CpBlock : public Step {
     if (source.reduced) {
       rows.src = source.reduced + layout.origin() + layout.pixel(y - source.first_row, -w.pads[1]);
     } else {
-      rows.src = in_.half() + layout.at(source.image, source.block) + layout.pixel(y, -w.pads[1]);
+      rows.src = in_.half() + layout.at(source.image) + bf16_strip(layout, source.strip) + layout.pixel(y, -w.pads[1]);
       rows.src_bf16 = true;
     }
     rows.src_row = w.strides[0] * layout.row();
     rows.dst = dst;
     rows.dst_bf16 = dst_bf16;
     rows.dst_row = dst_row;
-    if (dst_bf16) rows.dst_step = ranked_.block;
+    rows.dst_step = dst_bf16 ? ranked_.block : middle_.block;
+    rows.room = room;
     rows.rows = out.count();
     rows.pixels = stages_.depthwise(0).out_w;
-    depthwise_[0].run(source.block, rows, 0);
+    depthwise_[0].run(source.strip, rows, 0);
   }
 
   void run_two(const Band& band, const Source& source, Bf16* ranked) const {
@@ -345,12 +389,17 @@ class Bf16CpBlock : public Step {
     rows.dst_bf16 = true;
     rows.dst_step = ranked_.block;
     rows.pixels = ranked_.w;
+    rows.room = band.scratch + memory_.room;
+    rows.src_row = w.strides[0] * middle_.row();
+    rows.dst_row = ranked_.row();
     if (stages_.row_by_row()) {
-      rows.rows = 1;
-      for (std::int64_t y = band.out.begin; y < band.out.end; ++y) {
-        depthwise_rows(source, {y, y + 1}, middle + middle_.origin(), false, 0);
+      // What is between the two stays in the first-level cache.
+      for (std::int64_t y = band.out.begin; y < band.out.end; y += kPairRows) {
+        const Rows few{y, std::min(band.out.end, y + kPairRows)};
+        depthwise_rows(source, few, middle + middle_.origin(), false, middle_.row(), nullptr);
+        rows.rows = few.count();
         rows.dst = ranked + (y - band.out.begin) * ranked_.row();
-        depthwise_[1].run(source.block, rows, 0);
+        depthwise_[1].run(source.strip, rows, 0);
       }
       return;
     }
@@ -358,81 +407,94 @@ class Bf16CpBlock : public Step {
     std::fill(row(wanted.begin), row(inside.begin), 0.0f);
     std::fill(row(inside.end), row(wanted.end), 0.0f);
     if (inside.count() > 0)
-      depthwise_rows(source, inside, row(inside.begin) + middle_.halo.left * middle_.block, false, middle_.row());
-    rows.src_row = w.strides[0] * middle_.row();
+      depthwise_rows(source, inside, row(inside.begin) + middle_.halo.left * middle_.block, false, middle_.row(),
+                     nullptr);
     rows.rows = band.out.count();
     rows.dst = ranked;
-    rows.dst_row = ranked_.row();
-    depthwise_[1].run(source.block, rows, 0);
+    depthwise_[1].run(source.strip, rows, 0);
   }
 
   void run_expand(const Band& band) const {
-    const Layout& out = epilogue_.out().layout;
-    const Bf16* ranked = reinterpret_cast<const Bf16*>(band.scratch + memory_.ranked);
-    const std::int64_t each = band.out.count() * out.w, pixels = band.images * each;
-    for (std::int64_t p = 0; p < pixels;) {
-      const Bf16* from[kBand];
-      void* to[kBand];
-      const void* residual[kBand];
+    const std::int64_t pixels = band.images * band.out.count() * epilogue_.out().layout.w;
+    const Bf16** from = reinterpret_cast<const Bf16**>(band.scratch + memory_.lists);
+    void** to = reinterpret_cast<void**>(band.scratch + memory_.lists + pixels * kPointer);
+    const void** residual = reinterpret_cast<const void**>(band.scratch + memory_.lists + 2 * pixels * kPointer);
+    list_expand(band, pixels, from, to, residual);
+    const Bf16Gather& gather = expand_.gather();
+    const auto run = [&](std::size_t part, const Bf16Source& source, std::int64_t first, std::int64_t p) {
       const int count = static_cast<int>(std::min<std::int64_t>(kBand, pixels - p));
-      for (int i = 0; i < count;) {
-        // As far as one image's rows go: both sides are in order.
-        const std::int64_t n = (p + i) / each, at = (p + i) % each;
-        const std::int64_t run = std::min<std::int64_t>(count - i, each - at);
-        const Bf16* src = ranked + ranked_.at(n) + at * ranked_.block;
-        for (std::int64_t x = 0; x < run; ++x) from[i + x] = src + x * ranked_.block;
-        const std::int64_t begin = ((band.image + n) * out.h + band.out.begin) * out.w + at;
-        epilogue_.list(begin, begin + run, to + i, residual + i);
-        i += static_cast<int>(run);
+      expand_.run(part, source, first, count, to + p, residual + p, band.scratch);
+    };
+    // Planes are written far along one after the other: all of them in turn would be too many for what the processor
+    // foresees. Elsewhere what is read stays in the first-level cache.
+    if (epilogue_.to_planes() && gather.reads_in_place()) {
+      const Bf16Source source = gather.source(from, pixels, nullptr);
+      for (std::size_t part = 0; part < gather.parts(); ++part) {
+        for (std::int64_t p = 0; p < pixels; p += kBand) run(part, source, p, p);
       }
-      const Bf16Source source = expand_.gather().source(from, count, band.scratch + memory_.rows, true);
-      for (std::size_t part = 0; part < expand_.gather().parts(); ++part)
-        expand_.run(part, source, to, residual, band.scratch);
-      p += count;
+      return;
+    }
+    for (std::int64_t p = 0; p < pixels; p += kBand) {
+      const Bf16Source source =
+          gather.source(from + p, std::min<std::int64_t>(kBand, pixels - p), band.scratch + memory_.rows);
+      for (std::size_t part = 0; part < gather.parts(); ++part) run(part, source, 0, p);
+    }
+  }
+
+  void list_expand(const Band& band, std::int64_t pixels, const Bf16** from, void** to, const void** residual) const {
+    const Layout& out = epilogue_.out().layout;
+    const PixelOrder order = PixelOrder::dense(out);
+    const Bf16* const src = ranked(band.scratch);
+    for (std::int64_t p = 0; p < pixels; ++p) from[p] = src + p * ranked_.block;
+    const std::int64_t each = pixels / band.images;
+    for (std::int64_t n = 0; n < band.images; ++n) {
+      const std::int64_t begin = ((band.image + n) * out.h + band.out.begin) * out.w;
+      epilogue_.list(order, begin, begin + each, to + n * each, residual + n * each);
     }
   }
 
   template <class F>
-  void each_plane(const Band& band, std::int64_t blocks, F&& f) const {
-    for (std::int64_t n = 0; n < band.images; ++n) {
-      for (std::int64_t b = 0; b < blocks; ++b) f(n, b, reduced(band) + n * reduced_.image() + b * reduced_.plane());
+  void each_plane(const Band& band, std::int64_t count, F&& f) const {
+    for (std::int64_t n = 0; n < std::min(band.images, reduced_.n); ++n) {
+      for (std::int64_t s = 0; s < count; ++s) f(n, s, reduced(band) + n * reduced_.image() + s * reduced_.plane());
     }
   }
 
   void zero_rows(const Band& band, std::int64_t begin, std::int64_t end) const {
-    each_plane(band, part_blocks_, [&](std::int64_t, std::int64_t, float* plane) {
+    each_plane(band, part_strips_, [&](std::int64_t, std::int64_t, float* plane) {
       std::fill(plane + (begin - band.reduced.begin) * reduced_.row(),
                 plane + (end - band.reduced.begin) * reduced_.row(), 0.0f);
     });
   }
 
-  float* kept(const Band& band, std::int64_t n, std::int64_t block) const {
-    return band.scratch + memory_.kept + (block * images_ + n) * kept_rows_ * reduced_.row();
+  float* kept(const Band& band, std::int64_t n, std::int64_t strip) const {
+    return band.scratch + memory_.kept + (strip * images_ + n) * kept_rows_ * reduced_.row();
   }
-  void keep(const Band& band, std::int64_t first, std::int64_t blocks) const {
-    const std::int64_t count = band.reduced.end - band.next.begin;
-    if (count <= 0) return;
-    each_plane(band, blocks, [&](std::int64_t n, std::int64_t b, const float* plane) {
-      std::copy_n(plane + (band.next.begin - band.reduced.begin) * reduced_.row(), count * reduced_.row(),
-                  kept(band, n, first + b));
+  void keep(const Band& band, std::int64_t first, std::int64_t count) const {
+    const std::int64_t rows = band.reduced.end - band.next.begin;
+    if (rows <= 0) return;
+    each_plane(band, count, [&](std::int64_t n, std::int64_t s, const float* plane) {
+      std::copy_n(plane + (band.next.begin - band.reduced.begin) * reduced_.row(), rows * reduced_.row(),
+                  kept(band, n, first + s));
     });
   }
-  void restore(const Band& band, std::int64_t first, std::int64_t blocks) const {
-    each_plane(band, blocks, [&](std::int64_t n, std::int64_t b, float* plane) {
-      std::copy_n(kept(band, n, first + b), band.kept * reduced_.row(), plane);
+  void restore(const Band& band, std::int64_t first, std::int64_t count) const {
+    each_plane(band, count, [&](std::int64_t n, std::int64_t s, float* plane) {
+      std::copy_n(kept(band, n, first + s), band.kept * reduced_.row(), plane);
     });
   }
 
   static constexpr std::int64_t kPointer = sizeof(void*) / sizeof(float);  // floats that a pointer takes
   // Where things lie in scratch memory, in floats.
   struct Memory {
-    std::int64_t lists, rows, reduced, middle, ranked, kept, end;
+    std::int64_t lists, rows, reduced, middle, room, ranked, kept, end;
   };
 
   Value& in_;
   Bf16CpStages stages_;
   Bf16Epilogue epilogue_;
-  std::int64_t part_blocks_ = 1;
+  std::int64_t part_strips_ = 1;
+  bool even_ = false;
   std::int64_t band_ = 1, images_ = 1, kept_rows_ = 0;
   std::int64_t reduce_row_ = 0, expand_row_ = 0;  // floats of a pixel's row as tiles read it
   Memory memory_{};

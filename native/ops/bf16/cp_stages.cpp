@@ -16,12 +16,11 @@ Bf16CpStages::Bf16CpStages(const StepSpec& spec, StepResources resources) : stag
   has_head_ = !stages_[0].depthwise;
   depthwise_ = stages_.size() - 1 - (has_head_ ? 1 : 0);
   const Value& input = resources.values[static_cast<std::size_t>(spec.inputs[0])];
-  const int block = resources.values[static_cast<std::size_t>(spec.output)].layout.block;
-  check(input, block);
-  place_rank(input, block);
+  check(input);
+  place_rank(input);
 }
 
-void Bf16CpStages::check(const Value& input, int block) {
+void Bf16CpStages::check(const Value& input) {
   if (depthwise_ > 2) throw Error(ErrorCode::unsupported, "cp_block: more than two depthwise stages in bf16");
   for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
     if (!stages_[i].depthwise) throw Error(ErrorCode::unsupported, "cp_block: a stage between is not depthwise");
@@ -34,24 +33,28 @@ void Bf16CpStages::check(const Value& input, int block) {
     throw Error(ErrorCode::shape, "cp_block: the stages do not lead to the output's shape");
   if (input.bf16 == (has_head_ && !pointwise(stages_[0].shape.window)))
     throw Error(ErrorCode::argument, "cp_block: the input is of the wrong kind for bf16");
-  if (!has_head_ && input.layout.block != block)
+  if (!has_head_ && input.layout.block == 1)
     throw Error(ErrorCode::argument, "cp_block: a depthwise stage needs a blocked input");
 }
 
-// Each group of the rank on blocks of its own, unless most of them would be padding.
-void Bf16CpStages::place_rank(const Value& input, int block) {
+// Each group of the rank on strips and blocks of its own, unless most of them would be padding.
+void Bf16CpStages::place_rank(const Value& input) {
   const ConvolutionShape& expand = stages_.back().shape;
   const std::int64_t rank = expand.in_channels;
-  const auto whole = [&](std::int64_t count) { return (count + block - 1) / block * block; };
+  const auto whole = [](std::int64_t count, std::int64_t of) { return (count + of - 1) / of * of; };
+  const std::int64_t lanes = bf16_lanes(), block = bf16_block();
   const std::int64_t groups = std::max(expand.groups, has_head_ ? stages_[0].shape.groups : 1);
-  rank_ = ChannelPlaces::dense(rank);
-  width_ = whole(rank);
+  rank_ = ranked_ = ChannelPlaces::dense(rank);
+  width_ = whole(rank, lanes);
+  ranked_width_ = whole(rank, block);
   // Without a reduce stage the input's layout is what there is.
   if (!has_head_ || !input.bf16 || rank % groups != 0) return;
-  const std::int64_t padded = whole(rank / groups) * groups;
-  if (padded * 3 > whole(rank) * 4) return;
-  rank_ = {rank / groups, padded / groups};
+  const std::int64_t group = rank / groups, padded = whole(group, lanes) * groups;
+  if (padded * 3 > whole(rank, lanes) * 4) return;
+  rank_ = {group, padded / groups};
   width_ = padded;
+  ranked_ = {group, whole(group, block)};
+  ranked_width_ = whole(group, block) * groups;
 }
 
 }  // namespace polyadic

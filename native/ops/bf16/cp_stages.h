@@ -22,9 +22,12 @@ class Bf16CpStages {
   std::size_t depthwise() const { return depthwise_; }
   const ConvolutionShape& depthwise(std::size_t i) const { return stages_[i + (has_head_ ? 1 : 0)].shape; }
 
-  // Where the rank's channels are, and how many there are with their padding.
+  // Where the rank's channels are, and how many there are with their padding: as the depthwise stages take them, in
+  // strips, and in blocks that the expand stage reads. A strip's channels are side by side in both.
   const ChannelPlaces& rank() const { return rank_; }
   std::int64_t width() const { return width_; }
+  const ChannelPlaces& ranked() const { return ranked_; }
+  std::int64_t ranked_width() const { return ranked_width_; }
 
   // Rows of what is reduced, and of what lies between two depthwise stages, that output rows need.
   Rows middle_rows(Rows out) const {
@@ -44,14 +47,14 @@ class Bf16CpStages {
   }
 
  private:
-  void check(const Value& input, int block);
-  void place_rank(const Value& input, int block);
+  void check(const Value& input);
+  void place_rank(const Value& input);
 
   std::vector<CpStage> stages_;
   bool has_head_ = true;
   std::size_t depthwise_ = 0;
-  ChannelPlaces rank_;
-  std::int64_t width_ = 0;
+  ChannelPlaces rank_, ranked_;
+  std::int64_t width_ = 0, ranked_width_ = 0;
 };
 
 }  // namespace polyadic

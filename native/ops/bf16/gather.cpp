@@ -11,12 +11,31 @@ namespace {
 
 constexpr std::int64_t kStep = kMatrixDepth / 2;  // pairs of a step of products by tile registers
 
-// Pairs of one pass over the pixels of a band, whole steps: a panel's weights for them stay in the first-level cache.
-constexpr std::int64_t kWeightBytes = 24 * 1024;
+// Measured: a product of tiles, how much longer it takes where its pixels were put together before and come from the
+// second-level cache, and putting a line together.
+constexpr double kProductCycles = 17, kFarther = 1.2, kLineCycles = 2.5;
 
+// Pixels of a tile that is not full must not lie further apart: it would read behind the memory of all values.
+constexpr std::int64_t kMostStep = kBf16PixelsBehind / kMatrixRows;
+
+// Steps of one pass over the pixels of a band, at least: a panel's weights for them, 2 KiB each, stay in the first-level
+// cache.
+constexpr std::int64_t kStepsOfPass = 12;
+
+// Pairs of one pass over the pixels of a band: a panel's weights for them stay in the first-level cache.
 std::int64_t chunk_of(std::int64_t lanes) {
-  return std::max<std::int64_t>(1, kWeightBytes / (static_cast<std::int64_t>(2 * sizeof(Bf16)) * lanes * kStep)) *
-         kStep;
+  constexpr std::int64_t kWeightBytes = 24 * 1024;
+  return std::max<std::int64_t>(1, kWeightBytes / (static_cast<std::int64_t>(2 * sizeof(Bf16)) * lanes));
+}
+
+// Each row of pixels in tiles of its own or, where nothing strides, over the padding between rows as well.
+std::vector<PixelOrder> even_orders(const PixelGrid& grid, const Layout& src, const Layout& out) {
+  const auto whole = [](std::int64_t pixels) { return (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows; };
+  std::vector<PixelOrder> orders{{out.n, out.h, out.w, whole(out.w), out.h * whole(out.w)}};
+  const std::int64_t pitch = src.row() / src.block;
+  if (grid.x.step == 1 && grid.y.step == 1)
+    orders.push_back({out.n, out.h, out.w, pitch, whole((out.h - 1) * pitch + out.w)});
+  return orders;
 }
 
 }  // namespace
@@ -29,32 +48,36 @@ Bf16Gather::Bf16Gather(const ConvolutionShape& shape, const PlacedLayout& src, c
       dst_(dst),
       maxout_(maxout),
       flags_(flags),
+      lanes_(bf16_lanes()),
       taps_(forward_phases(shape, 1)[0].taps) {
   if (src.layout.image() > std::numeric_limits<std::int32_t>::max())
     throw Error(ErrorCode::unsupported, "convolution: an image of more than 2^31 elements");
   if (src.layout.block == 1 && (shape.window.kernel[1] < 2 || shape.window.dilations[1] != 1))
     throw Error(ErrorCode::shape, "convolution: a plain bf16 source needs windows of two columns");
+  fills_blocks_ = filling_pays();
   const int most = table_->matrix ? kMatrixBlocks : kMaxBlocks, limit = maxout.pieces % 2 == 0 ? most / 2 : most;
-  const std::int64_t count = dst.layout.blocks();
+  const std::int64_t count = bf16_strips(dst.layout), together = std::max(1, dst.layout.block / lanes_);
   for (std::int64_t first = 0; first < count;) {
+    // A part's strips are as far from each other as those of a block are.
+    const std::int64_t last = first % together == 0 ? count : std::min(count, first / together * together + together);
     std::int64_t end = first + 1;
-    while (end < count && (shape.groups == 1 || groups_of(first) == groups_of(end))) ++end;
-    // Parts of nearly the same size: a small one would be the slower for each of its blocks.
+    while (end < last && (shape.groups == 1 || groups_of(first) == groups_of(end))) ++end;
+    // Parts of nearly the same size: a small one would be the slower for each of its strips.
     for (std::int64_t parts = (end - first + limit - 1) / limit; parts > 0; --parts) {
-      const std::int64_t blocks = (end - first + parts - 1) / parts;
-      add_part(first, static_cast<int>(blocks));
-      first += blocks;
+      const std::int64_t strips = (end - first + parts - 1) / parts;
+      add_part(first, static_cast<int>(strips));
+      first += strips;
     }
   }
   packed_ = Buffer(static_cast<std::size_t>(packed_size_));
   bias_ = Buffer(static_cast<std::size_t>(bias_size_));
 }
 
-// First and last group that a block of the destination belongs to, over all pieces of maxout.
-std::pair<std::int64_t, std::int64_t> Bf16Gather::groups_of(std::int64_t block) const {
+// First and last group that a strip of the destination belongs to, over all pieces of maxout.
+std::pair<std::int64_t, std::int64_t> Bf16Gather::groups_of(std::int64_t strip) const {
   const std::int64_t per_group = shape_.out_channels / shape_.groups;
   std::pair<std::int64_t, std::int64_t> range{shape_.groups, -1};
-  for (std::int64_t place = block * dst_.layout.block; place < (block + 1) * dst_.layout.block; ++place) {
+  for (std::int64_t place = strip * lanes_; place < (strip + 1) * lanes_; ++place) {
     const std::int64_t channel = dst_.places.channel(place);
     if (channel < 0 || channel >= shape_.out_channels / maxout_.pieces) continue;
     for (std::int64_t piece = 0; piece < maxout_.pieces; ++piece) {
@@ -65,17 +88,16 @@ std::pair<std::int64_t, std::int64_t> Bf16Gather::groups_of(std::int64_t block) 
   return range;
 }
 
-void Bf16Gather::add_part(std::int64_t first_block, int blocks) {
-  Part part{first_block, blocks, panels_.size(), 0, {}, 0};
-  const std::int64_t block = dst_.layout.block;
+void Bf16Gather::add_part(std::int64_t first_strip, int strips) {
+  Part part{first_strip, strips, panels_.size(), 0, {}, {}, 0};
   // Two pieces at a time meet in registers; with an odd number of pieces each goes through dst.
   const int together = maxout_.pieces % 2 == 0 ? 2 : 1;
   for (std::int64_t piece = 0; piece < maxout_.pieces; piece += together) {
     Panel panel{
-        blocks * together, (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0), packed_size_, bias_size_, {}};
-    for (std::int64_t lane = 0; lane < panel.blocks * block; ++lane) {
-      const std::int64_t at = lane / block;
-      const std::int64_t channel = dst_.places.channel((first_block + at / together) * block + lane % block);
+        strips * together, (piece == 0 ? 0 : kMaxDst) | (together == 2 ? kMaxPairs : 0), packed_size_, bias_size_, {}};
+    for (std::int64_t lane = 0; lane < panel.blocks * lanes_; ++lane) {
+      const std::int64_t at = lane / lanes_;
+      const std::int64_t channel = dst_.places.channel((first_strip + at / together) * lanes_ + lane % lanes_);
       const bool exists = channel >= 0 && channel < shape_.out_channels / maxout_.pieces;
       panel.channels.push_back(exists ? maxout_.channel(channel, piece + at % together, shape_.out_channels) : -1);
     }
@@ -83,7 +105,10 @@ void Bf16Gather::add_part(std::int64_t first_block, int blocks) {
     panels_.push_back(std::move(panel));
     part.last_panel = panels_.size();
     if (piece == 0) {
-      for (const Pair& pair : pairs(part)) part.offsets.push_back(static_cast<std::int32_t>(pair.offset));
+      for (const Pair& pair : pairs(part)) {
+        part.offsets.push_back(static_cast<std::int32_t>(pair.offset));
+        part.single.push_back(pair.single);
+      }
     }
     packed_size_ += packed_pairs(part) * static_cast<std::int64_t>(panels_.back().channels.size());
   }
@@ -97,7 +122,7 @@ void Bf16Gather::add_rows(Part& part) {
     return;
   }
   part.rows = rows_.size();
-  rows_.emplace_back(part.offsets);
+  rows_.emplace_back(part.offsets, part.single);
   row_begin_.push_back(row_width_);
   row_width_ += rows_.back().width();
 }
@@ -107,45 +132,62 @@ std::int64_t Bf16Gather::packed_pairs(const Part& part) const {
   return table_->matrix ? (pairs + kStep - 1) / kStep * kStep : pairs;
 }
 
-// Channel blocks outermost, so that a chunk of pairs reads few planes.
 std::vector<Bf16Gather::Pair> Bf16Gather::pairs(const Part& part) const {
-  const Layout& src = src_.layout;
-  const std::int64_t per_group = shape_.in_channels / shape_.groups;
-  auto [first, last] = groups_of(part.first_block);
-  for (int b = 1; b < part.blocks; ++b) {
-    const auto range = groups_of(part.first_block + b);
-    first = std::min(first, range.first);
-    last = std::max(last, range.second);
+  auto groups = groups_of(part.first_strip);
+  for (int strip = 1; strip < part.strips; ++strip) {
+    const auto range = groups_of(part.first_strip + strip);
+    groups = {std::min(groups.first, range.first), std::max(groups.second, range.second)};
   }
-  // The channel at a place of the source, if the part wants it.
-  const auto wanted = [&, first = first, last = last](std::int64_t place) -> std::int64_t {
+  return src_.layout.block == 1 ? plain_pairs(groups) : blocked_pairs(groups);
+}
+
+// The channel at a place of the source if it is one of these groups', else −1.
+std::int64_t Bf16Gather::wanted_channel(std::int64_t place, std::pair<std::int64_t, std::int64_t> groups) const {
+  const std::int64_t channel = src_.places.channel(place), per_group = shape_.in_channels / shape_.groups;
+  if (channel < 0 || channel >= shape_.in_channels) return -1;
+  return channel / per_group < groups.first || channel / per_group > groups.second ? -1 : channel;
+}
+
+std::vector<Bf16Gather::Pair> Bf16Gather::plain_pairs(std::pair<std::int64_t, std::int64_t> groups) const {
+  const Layout& src = src_.layout;
+  const std::int64_t columns = shape_.window.kernel[1];
+  std::vector<Pair> list;
+  for (std::int64_t place = 0; place < src.c; ++place) {
+    const std::int64_t channel = wanted_channel(place, groups);
+    if (channel < 0) continue;
+    for (std::size_t t = 0; t < taps_.size(); t += 2) {
+      // Beyond the last of an odd row there may be anything: where rows are not put together, it goes with the one
+      // before it once more.
+      const bool last = static_cast<std::int64_t>(t) % columns == columns - 1, again = last && !table_->matrix;
+      const Tap& tap = taps_[again ? t - 1 : t];
+      list.push_back({src.channel(place) + src.pixel(tap.dy, tap.dx),
+                      {again ? -1 : channel, last && !again ? -1 : channel},
+                      {tap.index, tap.index + 1},
+                      last && !again});
+      if (last) --t;
+    }
+  }
+  return list;
+}
+
+// Channel blocks outermost, so that a chunk of pairs reads few planes.
+std::vector<Bf16Gather::Pair> Bf16Gather::blocked_pairs(std::pair<std::int64_t, std::int64_t> groups) const {
+  const Layout& src = src_.layout;
+  const auto is_channel = [&](std::int64_t place) {
     const std::int64_t channel = src_.places.channel(place);
-    if (channel < 0 || channel >= shape_.in_channels) return -1;
-    return channel / per_group < first || channel / per_group > last ? -1 : channel;
+    return channel >= 0 && channel < shape_.in_channels;
   };
   std::vector<Pair> list;
-  if (src.block == 1) {
-    const std::int64_t columns = shape_.window.kernel[1];
-    for (std::int64_t place = 0; place < src.c; ++place) {
-      const std::int64_t channel = wanted(place);
-      if (channel < 0) continue;
-      for (std::size_t t = 0; t < taps_.size(); t += 2) {
-        // The last of an odd row goes with the one before it once more: beyond it may be anything.
-        const bool single = static_cast<std::int64_t>(t) % columns == columns - 1;
-        const Tap& tap = taps_[single ? t - 1 : t];
-        list.push_back({src.channel(place) + src.pixel(tap.dy, tap.dx),
-                        {single ? -1 : channel, channel},
-                        {tap.index, tap.index + 1}});
-        if (single) --t;
-      }
-    }
-    return list;
-  }
   for (std::int64_t begin = 0; begin < src.blocks() * src.block; begin += src.block) {
+    // What fills up a block of a step is read with it, with weights of 0; another group's channels are not, they may
+    // be infinite.
+    bool whole = fills_blocks_;
+    for (std::int64_t place = begin; place < begin + src.block; ++place)
+      whole = whole && (wanted_channel(place, groups) >= 0 || !is_channel(place));
     for (const Tap& tap : taps_) {
       for (std::int64_t place = begin; place < begin + src.block; place += 2) {
-        const std::int64_t even = wanted(place), odd = wanted(place + 1);
-        if (even < 0 && odd < 0) continue;
+        const std::int64_t even = wanted_channel(place, groups), odd = wanted_channel(place + 1, groups);
+        if (even < 0 && odd < 0 && !whole) continue;
         list.push_back({src.channel(place) + src.pixel(tap.dy, tap.dx), {even, odd}, {tap.index, tap.index}});
       }
     }
@@ -199,24 +241,74 @@ int Bf16Gather::band() const {
   return static_cast<int>(std::min<std::int64_t>(kBand, whole));
 }
 
+bool Bf16Gather::reads_in_place() const {
+  bool in_place = !rows_.empty();
+  for (const Bf16MatrixRows& rows : rows_) in_place = in_place && rows.lie_side_by_side();
+  return in_place;
+}
+
+PixelOrder Bf16Gather::order(const PixelGrid& grid, const Layout& out) const {
+  const PixelOrder dense = PixelOrder::dense(out);
+  if (!reads_in_place() || grid.x.step > kMostStep) return dense;
+  const std::int64_t dense_tiles = (dense.size() + kMatrixRows - 1) / kMatrixRows;
+  PixelOrder best = dense;
+  double least = static_cast<double>(dense_tiles * kMatrixRows) * (kFarther * products() + lines());
+  for (const PixelOrder& order : even_orders(grid, src_.layout, out)) {
+    const double work = static_cast<double>(order.size()) * products();
+    if (work >= least) continue;
+    least = work;
+    best = order;
+  }
+  return best;
+}
+
+// Products of tiles for 16 pixels, in cycles a pixel.
+double Bf16Gather::products() const {
+  double count = 0;
+  for (const Part& part : parts_) {
+    for (std::size_t p = part.first_panel; p < part.last_panel; ++p)
+      count += static_cast<double>(rows_[part.rows].steps()) * panels_[p].blocks;
+  }
+  return count * kProductCycles / kMatrixRows;
+}
+
+// Putting a pixel's lines together, in cycles.
+double Bf16Gather::lines() const {
+  double count = 0;
+  for (const Bf16MatrixRows& rows : rows_) count += static_cast<double>(rows.steps());
+  return count * kLineCycles;
+}
+
+// Whether tiles should read what fills up the last block of a source, to read all of it in place.
+bool Bf16Gather::filling_pays() const {
+  if (!table_->matrix || src_.layout.block != kMatrixDepth) return false;
+  const auto steps = [&](std::int64_t channels) { return static_cast<double>((channels + kMatrixDepth - 1) / kMatrixDepth); };
+  const GatherPhase phase = forward_phases(shape_, 1)[0];
+  const Layout out{1, shape_.out_channels, shape_.out_h, shape_.out_w, 1, {}};
+  double places = static_cast<double>(kMatrixRows * kMatrixRows * out.h * out.w);
+  for (const PixelOrder& order : even_orders(phase.src, src_.layout, out))
+    places = std::min(places, static_cast<double>(order.size()));
+  const std::int64_t group = shape_.in_channels / shape_.groups;
+  const double taps = static_cast<double>(shape_.taps());
+  const double strips = static_cast<double>(bf16_strips(dst_.layout) * maxout_.pieces), a_step = kProductCycles / kMatrixRows * strips;
+  const double put_together = static_cast<double>(out.h * out.w) * steps(group * shape_.taps()) * (kFarther * a_step + kLineCycles);
+  return places * taps * steps(group) * a_step <= put_together;
+}
+
 std::size_t Bf16Gather::parts_together() const {
   const std::size_t room = static_cast<std::size_t>(second_level_cache_bytes()) / 2;
   return std::max<std::size_t>(1, parts_.size() * room / std::max(room, weight_bytes()));
 }
 
-Bf16Source Bf16Gather::source(const Bf16* const* src, std::int64_t pixels, float* room, bool beyond) const {
+Bf16Source Bf16Gather::source(const Bf16* const* src, std::int64_t pixels, float* room) const {
   Bf16Source source{src, pixels, nullptr, 0, false};
   if (rows_.empty() || pixels <= 0) return source;
-  const std::ptrdiff_t step = pixels > 1 ? src[1] - src[0] : 0;
-  source.in_place = beyond || pixels % kMatrixRows == 0;
-  for (const Bf16MatrixRows& rows : rows_)
-    source.in_place = source.in_place && rows.lie_side_by_side() && (beyond || rows.last_is_whole());
-  for (std::int64_t p = 1; source.in_place && p < pixels; ++p) source.in_place = src[p] - src[p - 1] == step;
-  if (source.in_place) {
-    source.rows = src[0];
-    source.step = step;
-    return source;
-  }
+  source.step = pixels > 1 ? src[1] - src[0] : 0;
+  source.in_place = reads_in_place();
+  if (source.step > kMostStep * src_.layout.block && pixels % kMatrixRows != 0) source.in_place = false;
+  for (std::int64_t p = 1; source.in_place && p < pixels; ++p)
+    source.in_place = p % kMatrixRows == 0 || src[p] - src[p - 1] == source.step;
+  if (source.in_place) return source;
   Bf16* const to = reinterpret_cast<Bf16*>(room);
   const std::int64_t count = (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows;
   for (std::size_t i = 0; i < rows_.size(); ++i)
@@ -239,8 +331,8 @@ void Bf16Gather::run(std::size_t index, const Bf16Source& source, std::int64_t f
 
 // Where a panel's sums begin and go, in the pass over its pairs from k0 on.
 void Bf16Gather::begin_panel(const Panel& panel, std::int64_t k0, bool last, Bf16Target& target) const {
-  target.block = dst_.layout.block;
-  target.dst_block = dst_.layout.plane();
+  target.block = lanes_;
+  target.dst_block = dst_.layout.block > lanes_ ? lanes_ : dst_.layout.plane();
   target.blocks = panel.blocks;
   target.bias = bias_.data() + panel.bias;
   target.flags = k0 > 0 ? kFromPartial : has_bias_ ? kFromBias : 0;
@@ -272,28 +364,40 @@ void Bf16Gather::run_matrix(const Part& part, const Panel& panel, const Bf16Sour
                             void* const* dst, int pixels, float* scratch) const {
   const Bf16MatrixRows& rows = rows_[part.rows];
   const std::int64_t steps = rows.steps(), lanes = static_cast<std::int64_t>(panel.channels.size());
-  const std::int64_t chunk = chunk_of(lanes) / kStep;
-  const Bf16* from = source.rows;
+  const std::int64_t count = (source.count + kMatrixRows - 1) / kMatrixRows * kMatrixRows;
+  const Bf16* collected = source.in_place ? nullptr : source.rows + row_begin_[part.rows] * count;
+  // Many weights: some of them for all pixels before the next are, so that they stay in the first-level cache.
+  const std::int64_t passes = pixels > kMatrixPixels ? std::max<std::int64_t>(1, steps / kStepsOfPass) : 1;
   Bf16MatrixArgs args{};
-  args.row_step = source.step;
-  if (!source.in_place) {
-    from += row_begin_[part.rows] * ((source.count + kMatrixRows - 1) / kMatrixRows * kMatrixRows);
-    args.row_step = rows.width();
-  }
-  for (std::int64_t s0 = 0; s0 == 0 || s0 < steps; s0 += chunk) {
-    args.steps = std::min(chunk, steps - s0);
-    begin_panel(panel, s0, s0 + args.steps >= steps, args);
-    args.offsets = rows.offsets(source.in_place) + s0;
-    args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights + s0 * kStep * lanes);
+  args.row_step = source.in_place ? source.step : rows.width();
+  for (std::int64_t pass = 0, done = 0; pass < passes; ++pass, done += args.steps) {
+    args.steps = steps * (pass + 1) / passes - done;
+    args.offsets = rows.offsets(source.in_place) + done;
+    args.weights = reinterpret_cast<const Bf16*>(packed_.data() + panel.weights + done * kStep * lanes);
+    begin_panel(panel, done, pass + 1 == passes, args);
     for (int x = 0; x < pixels; x += kMatrixPixels) {
       args.pixels = std::min(kMatrixPixels, pixels - x);
-      args.rows[0] = from + (first + x) * args.row_step;
-      args.rows[1] = args.rows[0] + kMatrixRows * args.row_step;
+      for (int half = 0; half * kMatrixRows < args.pixels; ++half) {
+        const std::int64_t at = first + x + half * kMatrixRows;
+        args.rows[half] = source.in_place ? source.pixels[at] : collected + at * args.row_step;
+      }
       args.dst = dst + x;
       args.partial = scratch + x * lanes;
+      args.sums = sums_as_they_are(args);
       table_->matrix->product(args);
     }
   }
+}
+
+// Where the sums of whole tiles can be stored without more ado.
+float* Bf16Gather::sums_as_they_are(const Bf16MatrixArgs& args) const {
+  const bool changed = (args.flags & ~(kFromBias | kFromPartial)) != 0, whole = args.pixels % kMatrixRows == 0;
+  if (changed || !whole) return nullptr;
+  float* const to = static_cast<float*>(args.dst[0]);
+  for (int p = 1; p < args.pixels; ++p) {
+    if (static_cast<float*>(args.dst[p]) != to + p * lanes_) return nullptr;
+  }
+  return to;
 }
 
 }  // namespace polyadic

@@ -14,6 +14,7 @@
 #include "../gather.h"
 #include "../geometry.h"
 #include "matrix_rows.h"
+#include "pixel_order.h"
 
 namespace polyadic {
 
@@ -40,7 +41,7 @@ struct PlacedLayout {
 struct Bf16Source {
   const Bf16* const* pixels = nullptr;  // one pointer a pixel
   std::int64_t count = 0;
-  // For products by tile registers: rows put together, or the pixels themselves, `step` apart.
+  // For products by tile registers: rows put together, or the pixels themselves, each 16 of them `step` apart.
   const Bf16* rows = nullptr;
   std::ptrdiff_t step = 0;
   bool in_place = false;
@@ -60,13 +61,17 @@ class Bf16Gather {
   // Rounds and packs weights [Cout][Cin/groups][kH][kW], and a bias [Cout] or null.
   void pack(const Context& context, const float* weights, const float* bias);
 
-  // Pixels for run(), for as long as `src` and `room` stay: row_floats() a pixel, their number rounded up to 16.
-  // `beyond`: 16 pixels further on, and 32 elements, there are numbers that may be read.
-  Bf16Source source(const Bf16* const* src, std::int64_t pixels, float* room, bool beyond = false) const;
-  // A part of the destination's channel blocks, for at most kBand pixels of a source from `first` on, a multiple of 16;
-  // dst points to the part's first block. Needs scratch_floats() of scratch.
+  // Pixels for run(), for as long as `src` and `room` stay: row_floats() a pixel, their number rounded up to 16. Where
+  // they are read in place, 15 pixels behind the last may be read as well.
+  Bf16Source source(const Bf16* const* src, std::int64_t pixels, float* room) const;
+  // A part of the destination's strips, for at most kBand pixels of a source from `first` on, a multiple of 16; dst
+  // points to the part's first strip, null: not stored. Needs scratch_floats() of scratch.
   void run(std::size_t part, const Bf16Source& source, std::int64_t first, void* const* dst, int pixels,
            float* scratch) const;
+  // Whether tiles read its sources as they lie, where pixels are evenly spaced.
+  bool reads_in_place() const;
+  // The order in which tiles take the pixels of a convolution's whole output with the least work.
+  PixelOrder order(const PixelGrid& grid, const Layout& out) const;
   // For each thread that calls run().
   static ThreadScope scope();
   std::size_t row_floats() const { return static_cast<std::size_t>(row_width_) / 2; }
@@ -76,8 +81,8 @@ class Bf16Gather {
   // second-level cache. Many more than one also mean that rows are put together less often.
   std::size_t parts_together() const;
   std::size_t parts() const { return parts_.size(); }
-  std::int64_t first_block(std::size_t part) const { return parts_[part].first_block; }
-  int blocks(std::size_t part) const { return parts_[part].blocks; }
+  std::int64_t first_strip(std::size_t part) const { return parts_[part].first_strip; }
+  int strips(std::size_t part) const { return parts_[part].strips; }
 
   static std::size_t scratch_floats() { return static_cast<std::size_t>(kBand) * kMaxBlocks * 16; }
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
@@ -87,25 +92,33 @@ class Bf16Gather {
   struct Pair {
     std::int64_t offset;
     std::int64_t channel[2], tap[2];
+    bool single = false;  // the second is put in as a zero, whatever there is
   };
-  // Blocks computed together from one list of pairs; of the pieces of maxout one or two.
+  // Strips computed together from one list of pairs; of the pieces of maxout one or two.
   struct Panel {
     int blocks, flags;
-    std::int64_t weights, bias;          // where they begin: [k][blocks][block] pairs, [blocks][block]
+    std::int64_t weights, bias;          // where they begin: [k][blocks][lanes] pairs, [blocks][lanes]
     std::vector<std::int64_t> channels;  // of the convolution, by lane; −1: padding
   };
-  // All pieces of some of the destination's blocks.
+  // All pieces of some of the destination's strips.
   struct Part {
-    std::int64_t first_block;
-    int blocks;
+    std::int64_t first_strip;
+    int strips;
     std::size_t first_panel, last_panel;
     std::vector<std::int32_t> offsets;  // of the pairs
+    std::vector<bool> single;
     std::size_t rows;                   // which of rows_ it reads
   };
 
-  std::pair<std::int64_t, std::int64_t> groups_of(std::int64_t block) const;
-  void add_part(std::int64_t first_block, int blocks);
+  std::pair<std::int64_t, std::int64_t> groups_of(std::int64_t strip) const;
+  void add_part(std::int64_t first_strip, int strips);
   std::vector<Pair> pairs(const Part& part) const;
+  std::vector<Pair> plain_pairs(std::pair<std::int64_t, std::int64_t> groups) const;
+  std::vector<Pair> blocked_pairs(std::pair<std::int64_t, std::int64_t> groups) const;
+  double products() const;
+  double lines() const;
+  bool filling_pays() const;
+  std::int64_t wanted_channel(std::int64_t place, std::pair<std::int64_t, std::int64_t> groups) const;
   void pack_panel(const Panel& panel, const std::vector<Pair>& pairs, const float* weights);
   void add_rows(Part& part);
   // Pairs with the zeros that fill up the last step.
@@ -115,12 +128,14 @@ class Bf16Gather {
                  int pixels, float* scratch) const;
   void run_matrix(const Part& part, const Panel& panel, const Bf16Source& source, std::int64_t first, void* const* dst,
                   int pixels, float* scratch) const;
+  float* sums_as_they_are(const Bf16MatrixArgs& args) const;
 
   const Bf16Kernels* table_ = nullptr;
   ConvolutionShape shape_;
   PlacedLayout src_, dst_;
   Maxout maxout_;
-  int flags_ = 0;
+  int flags_ = 0, lanes_ = 1;
+  bool fills_blocks_ = false;
   std::vector<Tap> taps_;
   std::vector<Panel> panels_;
   std::vector<Part> parts_;

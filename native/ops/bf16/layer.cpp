@@ -1,5 +1,7 @@
 #include "layer.h"
 
+#include <algorithm>
+
 #include "../activation.h"
 
 namespace polyadic {
@@ -8,59 +10,76 @@ Bf16Epilogue::Bf16Epilogue(const StepSpec& spec, StepResources resources)
     : activation_(spec.activation),
       pieces_(spec.maxout.pieces),
       out_(&resources.values[static_cast<std::size_t>(spec.output)]),
-      residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]),
-      grid_{out_->layout.n, {0, 1, out_->layout.h}, {0, 1, out_->layout.w}} {}
+      residual_(spec.residual < 0 ? nullptr : &resources.values[static_cast<std::size_t>(spec.residual)]) {}
 
 namespace {
 
 template <class Pointer>
-void list_value(const PixelGrid& grid, const Value& value, std::int64_t begin, std::int64_t end, Pointer* list) {
+void list_value(const PixelOrder& order, const Value& value, std::int64_t begin, std::int64_t end, Pointer* list) {
   if (value.bf16) {
-    list_pixels(grid, value.layout, value.half(), begin, end, list);
+    order.list(value.layout, value.half(), begin, end, list);
   } else {
-    list_pixels(grid, value.layout, value.data, begin, end, list);
+    order.list(value.layout, value.data, begin, end, list);
   }
 }
 
 }  // namespace
 
-void Bf16Epilogue::list(std::int64_t begin, std::int64_t end, void** out, const void** residual) const {
-  list_value(grid_, *out_, begin, end, out);
-  if (residual_) list_value(grid_, *residual_, begin, end, residual);
+void Bf16Epilogue::list(const PixelOrder& order, std::int64_t begin, std::int64_t end, void** out,
+                        const void** residual) const {
+  list_value(order, *out_, begin, end, out);
+  if (residual_) list_value(order, *residual_, begin, end, residual);
 }
 
-void Bf16Epilogue::finish(float* sums, std::int64_t channel_block, void* const* out, const void* const* residual,
+void Bf16Epilogue::finish(float* sums, std::int64_t strip, void* const* out, const void* const* residual,
                           std::int64_t pixels) const {
-  const Bf16Kernels& table = bf16_kernels();
+  const bool planes = to_planes(), simple = kind() == ActivationSpec::Kind::none || relu();
   Bf16FinishArgs args{};
   args.sums = sums;
-  args.dst = out;
-  args.dst_offset = block_offset(channel_block);
   args.pixels = pixels;
-  args.block = out_->layout.block;
-  args.flags = flags();
+  args.block = bf16_lanes();
   if (residual_) {
     args.residual = residual;
-    args.residual_offset = channel_block * residual_->layout.plane();
-    args.flags |= residual_->bf16 ? kBf16Residual : 0;
+    args.residual_offset = bf16_strip(residual_->layout, strip);
+    args.flags = residual_->bf16 ? kBf16Residual : 0;
   }
-  if (kind() == ActivationSpec::Kind::none || relu()) return table.finish(args);
-  if (residual_) {
-    void* at[kBand];
-    for (std::int64_t p = 0; p < pixels; ++p) at[p] = sums + p * args.block;
+  void* at[kBand];
+  if ((residual_ && !simple) || (planes && (residual_ || relu()))) {
+    for (std::int64_t p = 0; p < pixels; ++p) at[p] = out[p] ? sums + p * args.block : nullptr;
     Bf16FinishArgs sum = args;
     sum.dst = at;
-    sum.dst_offset = 0;
-    sum.flags &= ~kStoreBf16;
-    table.finish(sum);
+    sum.flags |= relu() ? kRelu : 0;
+    bf16_kernels().finish(sum);
     args.residual = nullptr;
   }
-  apply_activation(activation_, sums, sums, pixels * args.block);
-  table.finish(args);
+  if (!simple) apply_activation(activation_, sums, sums, pixels * args.block);
+  if (planes) return store_planes(sums, strip, out, pixels);
+  args.dst = out;
+  args.dst_offset = strip_offset(strip);
+  args.flags |= flags();
+  bf16_kernels().finish(args);
+}
+
+// Runs of pixels that follow each other in planes.
+void Bf16Epilogue::store_planes(const float* sums, std::int64_t strip, void* const* out, std::int64_t pixels) const {
+  const Layout& layout = out_->layout;
+  const std::int64_t lanes = bf16_lanes(), channels = std::min(lanes, layout.c - strip * lanes);
+  for (std::int64_t p = 0; p < pixels;) {
+    float* const first = static_cast<float*>(out[p]);
+    std::int64_t run = 1;
+    while (layout.plane() > 1 && p + run < pixels && out[p + run] && static_cast<float*>(out[p + run]) == first + run) ++run;
+    if (first && layout.plane() == 1) {
+      std::copy_n(sums + p * lanes, channels, first + strip * lanes);
+    } else if (first) {
+      kernels().layout.from_blocked(sums + p * lanes, run, channels, first + strip * lanes * layout.plane(),
+                                    layout.plane());
+    }
+    p += run;
+  }
 }
 
 std::string Bf16Epilogue::name() const {
-  std::string text;
+  std::string text = to_planes() ? ", to planes" : "";
   if (pieces_ > 1) text += " + maxout " + std::to_string(pieces_);
   if (residual_) text += " + add";
   if (relu()) text += " + relu";
@@ -71,27 +90,26 @@ Bf16Layer::Bf16Layer(const ConvolutionShape& shape, const PlacedLayout& src, con
                      Maxout maxout)
     : epilogue_(&epilogue) {
   const Layout& out = epilogue.out().layout;
-  sums_ = Layout{1, out.c, 1, kBand, out.block, {}};
+  sums_ = Layout{1, out.c, 1, kBand, bf16_lanes(), {}};
   gather_ = Bf16Gather(shape, src, {epilogue.fused() ? out : sums_, ChannelPlaces::dense(out.c)}, maxout,
                        epilogue.fused() ? epilogue.flags() : 0);
 }
 
-void Bf16Layer::run(std::size_t part, const Bf16Source& source, void* const* out, const void* const* residual,
-                    float* scratch) const {
-  const int pixels = static_cast<int>(source.count);
-  const std::int64_t first = gather_.first_block(part);
+void Bf16Layer::run(std::size_t part, const Bf16Source& source, std::int64_t first, int pixels, void* const* out,
+                    const void* const* residual, float* scratch) const {
+  const std::int64_t strip = gather_.first_strip(part);
   void* to[kBand];
   if (epilogue_->fused()) {
     const std::size_t bytes = epilogue_->out().bf16 ? sizeof(Bf16) : sizeof(float);
-    const std::ptrdiff_t offset = epilogue_->block_offset(first) * static_cast<std::ptrdiff_t>(bytes);
-    for (int p = 0; p < pixels; ++p) to[p] = static_cast<char*>(out[p]) + offset;
-    return gather_.run(part, source, 0, to, pixels, scratch);
+    const std::ptrdiff_t offset = epilogue_->strip_offset(strip) * static_cast<std::ptrdiff_t>(bytes);
+    for (int p = 0; p < pixels; ++p) to[p] = out[p] ? static_cast<char*>(out[p]) + offset : nullptr;
+    return gather_.run(part, source, first, to, pixels, scratch);
   }
   float* sums = scratch + Bf16Gather::scratch_floats();
   for (int p = 0; p < pixels; ++p) to[p] = sums + p * sums_.block;
-  gather_.run(part, source, 0, to, pixels, scratch);
-  for (int m = 0; m < gather_.blocks(part); ++m)
-    epilogue_->finish(sums + m * sums_.plane(), first + m, out, residual, pixels);
+  gather_.run(part, source, first, to, pixels, scratch);
+  for (int m = 0; m < gather_.strips(part); ++m)
+    epilogue_->finish(sums + m * sums_.plane(), strip + m, out, residual, pixels);
 }
 
 }  // namespace polyadic

@@ -7,6 +7,7 @@
 
 #include "../step.h"
 #include "gather.h"
+#include "pixel_order.h"
 
 namespace polyadic {
 
@@ -16,21 +17,24 @@ class Bf16Epilogue {
   Bf16Epilogue(const StepSpec& spec, StepResources resources);
 
   // Kernels can do all of it.
-  bool fused() const { return !residual_ && (kind() == ActivationSpec::Kind::none || relu()); }
+  bool fused() const { return !residual_ && !to_planes() && (kind() == ActivationSpec::Kind::none || relu()); }
+  // The output lies in planes, in the caller's memory.
+  bool to_planes() const { return out_->layout.block == 1; }
   // For kernels: what they store when all of it is theirs.
   int flags() const { return (relu() ? kRelu : 0) | (out_->bf16 ? kStoreBf16 : 0); }
-  // Pixels [begin, end) of the output, and of the residual where there is one.
-  void list(std::int64_t begin, std::int64_t end, void** out, const void** residual) const;
-  // One channel block of some pixels: [pixels][block] sums, which it may change.
-  void finish(float* sums, std::int64_t channel_block, void* const* out, const void* const* residual,
+  // Pixels at places [begin, end) of the order, and of the residual where there is one: null where there is no pixel.
+  void list(const PixelOrder& order, std::int64_t begin, std::int64_t end, void** out, const void** residual) const;
+  // One strip of some pixels: [pixels][lanes] sums, which it may change.
+  void finish(float* sums, std::int64_t strip, void* const* out, const void* const* residual,
               std::int64_t pixels) const;
-  // The same pixels of a later channel block of the output.
-  std::ptrdiff_t block_offset(std::int64_t channel_block) const { return channel_block * out_->layout.plane(); }
+  // From a pixel of the output's first strip to the same pixel of a later one.
+  std::ptrdiff_t strip_offset(std::int64_t strip) const { return bf16_strip(out_->layout, strip); }
 
   const Value& out() const { return *out_; }
   std::string name() const;
 
  private:
+  void store_planes(const float* sums, std::int64_t strip, void* const* out, std::int64_t pixels) const;
   ActivationSpec::Kind kind() const { return activation_.kind; }
   bool relu() const { return kind() == ActivationSpec::Kind::relu; }
 
@@ -38,7 +42,6 @@ class Bf16Epilogue {
   std::int64_t pieces_;
   const Value* out_;
   const Value* residual_;
-  PixelGrid grid_;
 };
 
 class Bf16Layer {
@@ -48,9 +51,9 @@ class Bf16Layer {
 
   void pack(const Context& context, const float* weights, const float* bias) { gather_.pack(context, weights, bias); }
 
-  // A part of the output's channels for all pixels of a source of gather() (at most kBand).
-  void run(std::size_t part, const Bf16Source& source, void* const* out, const void* const* residual,
-           float* scratch) const;
+  // A part of the output's channels for at most kBand pixels of a source of gather(), from `first` on, a multiple of 16.
+  void run(std::size_t part, const Bf16Source& source, std::int64_t first, int pixels, void* const* out,
+           const void* const* residual, float* scratch) const;
   const Bf16Gather& gather() const { return gather_; }
 
   static std::size_t scratch_floats() { return 2 * Bf16Gather::scratch_floats() + 64; }

@@ -12,25 +12,27 @@ std::uint32_t mask_of(std::size_t pairs) { return static_cast<std::uint32_t>((st
 
 }  // namespace
 
-Bf16MatrixRows::Bf16MatrixRows(const std::vector<std::int32_t>& pairs) {
-  // Pairs from one on that follow each other, up to the end.
+Bf16MatrixRows::Bf16MatrixRows(const std::vector<std::int32_t>& pairs, const std::vector<bool>& single) {
+  // Pairs from one on that follow each other, up to the end or a single one.
   const auto run = [&](std::size_t begin, std::size_t end) {
     std::size_t count = 1;
-    while (begin + count < end && pairs[begin + count] == pairs[begin] + static_cast<std::int32_t>(2 * count)) ++count;
+    while (begin + count < end && !single[begin + count - 1] &&
+           pairs[begin + count] == pairs[begin] + static_cast<std::int32_t>(2 * count))
+      ++count;
     return count;
   };
   for (std::size_t i = 0; i < pairs.size();) {
     const std::size_t count = run(i, std::min(pairs.size(), i + kPairs));
-    pieces_.push_back({pairs[i], static_cast<std::int32_t>(2 * i), mask_of(count), mask_of(count)});
+    const std::uint32_t write = mask_of(count), read = single[i + count - 1] ? write >> 1 : write;
+    pieces_.push_back({pairs[i], static_cast<std::int32_t>(2 * i), read, write});
     i += count;
   }
   const std::size_t steps = (pairs.size() + kPairs - 1) / kPairs, rest = pairs.size() % kPairs;
-  last_is_whole_ = rest == 0;
   if (rest > 0) pieces_.push_back({0, static_cast<std::int32_t>(2 * pairs.size()), 0, mask_of(kPairs - rest)});
-  bool side_by_side = true;
+  bool side_by_side = rest == 0;
   for (std::size_t s = 0; s < steps; ++s) {
     const std::size_t begin = s * kPairs, end = std::min(pairs.size(), begin + kPairs);
-    side_by_side = side_by_side && run(begin, end) == end - begin;
+    side_by_side = side_by_side && run(begin, end) == end - begin && !single[end - 1];
     in_place_.push_back(pairs[begin]);
     collected_.push_back(static_cast<std::int32_t>(s * kMatrixDepth));
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "../../core/bf16.h"
 #include "../../core/dispatch.h"
 #include "../../core/status.h"
 #include "../geometry.h"
@@ -20,7 +21,7 @@ class Bf16PoolStep : public Step {
         out_(resources.values[static_cast<std::size_t>(spec.output)]) {
     const Layout& in = in_.layout;
     const Layout& out = out_.layout;
-    if (in.block != out.block || in.c != out.c) throw Error(ErrorCode::shape, "pool: channels differ");
+    if (in.block == 1 || out.block == 1 || in.c != out.c) throw Error(ErrorCode::shape, "pool: channels differ");
     if (spec.op == Op::global_average_pool) window_.kernel = {in.h, in.w};
     for (std::int64_t y = 0; y < out.h; ++y) rows_.push_back(window_span(window_, 0, y, in.h));
     for (std::int64_t x = 0; x < out.w; ++x) columns_.push_back(window_span(window_, 1, x, in.w));
@@ -30,14 +31,17 @@ class Bf16PoolStep : public Step {
     const Layout& in = in_.layout;
     const Layout& out = out_.layout;
     const auto run = bf16_kernels().pool[in_.bf16][out_.bf16];
-    context.parallel(in.n * in.blocks(), [&](std::int64_t plane, int) {
-      const std::int64_t n = plane / in.blocks(), b = plane % in.blocks();
+    const std::int64_t strips = bf16_strips(out);
+    context.parallel(in.n * strips, [&](std::int64_t index, int) {
+      const std::int64_t n = index / strips, strip = index % strips;
+      const std::int64_t from = in.at(n) + bf16_strip(in, strip), to = out.at(n) + bf16_strip(out, strip);
       Bf16PoolArgs args{};
       args.src_step = window_.strides[1] * in.block;
+      args.dst_step = out.block;
       args.src_row = window_.dilations[0] * in.row();
       args.src_column = window_.dilations[1] * in.block;
       args.maximum = maximum_;
-      args.block = in.block;
+      args.block = bf16_lanes();
       for (std::int64_t y = 0; y < out.h; ++y) {
         const Span& row = rows_[static_cast<std::size_t>(y)];
         for (std::int64_t x = 0; x < out.w; x += args.pixels) {
@@ -46,8 +50,8 @@ class Bf16PoolStep : public Step {
           args.rows = row.inside();
           args.columns = column.inside();
           args.count = static_cast<float>(count_include_pad_ ? row.padded * column.padded : args.rows * args.columns);
-          args.src = at(in_, in.at(n, b) + in.pixel(row.begin, column.begin));
-          args.dst = at(out_, out.at(n, b) + out.pixel(y, x));
+          args.src = in_.at(from + in.pixel(row.begin, column.begin));
+          args.dst = out_.at(to + out.pixel(y, x));
           run(args);
         }
       }
@@ -57,10 +61,6 @@ class Bf16PoolStep : public Step {
   std::string kernel() const override { return "bf16"; }
 
  private:
-  static void* at(const Value& value, std::int64_t element) {
-    return value.bf16 ? static_cast<void*>(value.half() + element) : value.data + element;
-  }
-
   // How many windows from column x on are as wide as that one, a stride apart.
   std::int64_t alike(std::int64_t x) const {
     const Span& first = columns_[static_cast<std::size_t>(x)];

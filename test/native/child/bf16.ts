@@ -165,6 +165,75 @@ for (let seed = 0; seed < 96; seed++) {
   await check(name, b, b.block(input, stages, outputs * 2, rest), 1 + (seed % 3), roundings)
 }
 
+// Whole blocks of 32 channels, and more, which tiles read where they lie: rows that fill them or do not, over the padding between rows or without
+// it, several passes over many weights, into planes at the end of a plan and into blocks before that.
+for (const [seed, channels] of [32, 64, 96, 48, 80].entries()) {
+  for (const [h, w] of [
+    [7, 7],
+    [5, 14],
+    [6, 16],
+    [4, 28],
+    [3, 33]
+  ] as const) {
+    const r = generator(channels * 100 + w)
+    const b = new PlanBuilder(r)
+    const same = { kernel: [3, 3], pads: [1, 1, 1, 1] } as const
+    const first = b.convolution(b.input(r.integer(1, 3), channels, h, w), channels, same, {
+      activation: activations[seed % 2] as PlanActivation
+    })
+    const name = `${channels} channels over ${h}x${w}`
+    await check(`${name}, to blocks and to planes`, b, b.convolution(first, r.integer(17, 70), same), 1 + (w % 2), roundings)
+    await check(`${name}, strides`, b, b.convolution(first, 33, { ...same, strides: [r.integer(1, 2), 2] }), 1, roundings)
+    await check(
+      `${name}, residual`,
+      b,
+      b.convolution(first, channels, same, { residual: first, activation: { kind: 'relu' } }),
+      1,
+      roundings
+    )
+    await check(`${name}, 1x1`, b, b.convolution(first, 40, { kernel: [1, 1], strides: [1, 1 + (h % 2)] }), 2, roundings)
+    const rank = r.integer(20, 70)
+    const block = (stages: readonly (readonly [number, number])[]): number =>
+      b.block(
+        first,
+        [
+          b.conv(channels, rank, { bias: true }),
+          ...stages.map(([rows, columns]) =>
+            b.conv(rank, rank, {
+              kernel: [2 * rows + 1, 2 * columns + 1],
+              pads: [rows, columns, rows, columns],
+              groups: rank,
+              bias: r.next() < 0.5
+            })
+          ),
+          b.conv(rank, 45)
+        ],
+        45
+      )
+    await check(
+      `${name}, cp_block 3x1 1x5`,
+      b,
+      block([
+        [1, 0],
+        [0, 2]
+      ]),
+      1,
+      roundings
+    )
+    await check(
+      `${name}, cp_block 1x5 3x1`,
+      b,
+      block([
+        [0, 2],
+        [1, 0]
+      ]),
+      2,
+      roundings
+    )
+    await check(`${name}, cp_block 3x3`, b, b.convolution(block([[1, 1]]), 9), 1, roundings)
+  }
+}
+
 // Depthwise stages in another order, with both axes, and without a reduce stage.
 for (let seed = 0; seed < 24; seed++) {
   const r = generator(3000 + seed)
