@@ -103,7 +103,8 @@ void finish_lines(const Bf16MatrixArgs& args, const float* sums) {
 template <int Blocks>
 void finish(const Bf16MatrixArgs& args, const float* sums) {
   if (!(args.flags & polyadic::kStoreBf16)) return finish_each<float, Blocks>(args, sums);
-  const bool lines = Blocks == 2 && args.dst_block == kLanes && !(args.flags & (polyadic::kMaxDst | polyadic::kMaxPairs));
+  const bool lines =
+      Blocks == 2 && args.dst_block == kLanes && !(args.flags & (polyadic::kMaxDst | polyadic::kMaxPairs));
   if (!lines) return finish_each<Bf16, Blocks>(args, sums);
   return args.flags & polyadic::kRelu ? finish_lines<true>(args, sums) : finish_lines<false>(args, sums);
 }
@@ -154,8 +155,7 @@ void product(const Bf16MatrixArgs& args) {
   for (; offset < end; ++offset, weights += step_bytes(Blocks))
     step<Rows, Blocks, false>(first + *offset, second + *offset, row, weights);
   constexpr long kTile = kMatrixRows * kLanes;
-  if (args.flags & polyadic::kToPartial)
-    return store_sums<Rows, Blocks>(args.partial, kTile, Blocks * kTile, kLine);
+  if (args.flags & polyadic::kToPartial) return store_sums<Rows, Blocks>(args.partial, kTile, Blocks * kTile, kLine);
   if (args.sums) return store_sums<Rows, Blocks>(args.sums, args.dst_block, kTile, kLine);
   alignas(64) float sums[kMatrixPixels * kMatrixBlocks * kLanes];  // [pixels][blocks][16]
   store_sums<Rows, Blocks>(sums, kLanes, Blocks * kTile, Blocks * kLine);
@@ -201,8 +201,9 @@ void collect(const Bf16CollectArgs& given) {
 
 void from_planes(const float* from, std::ptrdiff_t plane, std::int64_t channels, std::int64_t pixels, Bf16* to) {
   // Of two channels of 16 pixels, one behind the other: both of a pixel side by side.
-  alignas(64) static const std::uint16_t kInterleaved[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                            8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  alignas(64) static const std::uint16_t kInterleaved[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                             21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                             11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   const __m512i interleaved = _mm512_load_si512(kInterleaved);
   for (std::int64_t p = 0; p < pixels; p += kLanes) {
     const std::int64_t count = pixels - p < kLanes ? pixels - p : kLanes;

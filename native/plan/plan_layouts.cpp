@@ -93,7 +93,8 @@ void Plan::check_layouts() const {
 }
 
 // CP blocks at the edge of a plan read planes and write them, where they are: converting would take a tenth of their
-// time. All that bfloat16 kernels compute can be written so. Few channels are plain anyway, and need no copy where no halo is wanted.
+// time. All that bfloat16 kernels compute can be written so. Few channels are plain anyway, and need no copy where no
+// halo is wanted.
 void Plan::choose_direct() {
   direct_.assign(values_.size(), false);
   if (spec_.training) return;

@@ -102,7 +102,8 @@ class Bf16Convolution : public Step {
     order_.list_sources(phase_.src, in_.layout, static_cast<const Bf16*>(in_.half()), begin, end, from);
     epilogue_.list(order_, begin, end, to, residual);
     const Bf16Source source = wide_.gather().source(from, end - begin, scratch + Bf16Layer::scratch_floats());
-    for (std::size_t part = first; part < last; ++part) wide_.run(part, source, 0, static_cast<int>(end - begin), to, residual, scratch);
+    for (std::size_t part = first; part < last; ++part)
+      wide_.run(part, source, 0, static_cast<int>(end - begin), to, residual, scratch);
   }
 
   // Depthwise: an image's strip of channels at a time, where the kernel can finish it, else a part of a row.

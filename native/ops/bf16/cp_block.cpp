@@ -4,7 +4,6 @@
 // the reduced value that the next band needs again are kept, for every part of the rank.
 #include <algorithm>
 #include <cstring>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -146,7 +145,6 @@ class Bf16CpBlock : public Step {
       return memory_.end - memory_.rows;
     };
     band_ = out.h;
-    if (getenv("BAND")) band_ = std::min<std::int64_t>(band_, atoi(getenv("BAND")));
     while (band_ > 1 && size(band_, 1) > budget) band_ = (band_ + 1) / 2;
     const std::int64_t wanted = std::max<std::int64_t>(1, 4 * kBand / std::max<std::int64_t>(out.h * out.w, 1));
     if (band_ == out.h) {

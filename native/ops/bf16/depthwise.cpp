@@ -24,7 +24,8 @@ void Bf16Depthwise::pack(const float* weights, const float* bias) {
     const std::int64_t channel = places_.channel(place), strip = place / lanes_, lane = place % lanes_;
     if (channel < 0 || channel >= shape_.in_channels) continue;
     for (std::int64_t t = 0; t < shape_.taps(); ++t) {
-      packed_[static_cast<std::size_t>((strip * shape_.taps() + t) * lanes_ + lane)] = weights[channel * shape_.taps() + t];
+      packed_[static_cast<std::size_t>((strip * shape_.taps() + t) * lanes_ + lane)] =
+          weights[channel * shape_.taps() + t];
     }
     if (bias) bias_[static_cast<std::size_t>(place)] = bias[channel];
   }

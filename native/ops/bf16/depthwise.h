@@ -1,4 +1,5 @@
-// Depthwise convolution by rows, one strip of channels at a time, between float32 and bfloat16 either way; sums in float32.
+// Depthwise convolution by rows, one strip of channels at a time, between float32 and bfloat16 either way; sums in
+// float32.
 #pragma once
 
 #include <cstdint>

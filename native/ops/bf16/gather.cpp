@@ -18,8 +18,8 @@ constexpr double kProductCycles = 17, kFarther = 1.2, kLineCycles = 2.5;
 // Pixels of a tile that is not full must not lie further apart: it would read behind the memory of all values.
 constexpr std::int64_t kMostStep = kBf16PixelsBehind / kMatrixRows;
 
-// Steps of one pass over the pixels of a band, at least: a panel's weights for them, 2 KiB each, stay in the first-level
-// cache.
+// Steps of one pass over the pixels of a band, at least: a panel's weights for them, 2 KiB each, stay in the
+// first-level cache.
 constexpr std::int64_t kStepsOfPass = 12;
 
 // Pairs of one pass over the pixels of a band: a panel's weights for them stay in the first-level cache.
@@ -282,7 +282,10 @@ double Bf16Gather::lines() const {
 // Whether tiles should read what fills up the last block of a source, to read all of it in place.
 bool Bf16Gather::filling_pays() const {
   if (!table_->matrix || src_.layout.block != kMatrixDepth) return false;
-  const auto steps = [&](std::int64_t channels) { return static_cast<double>((channels + kMatrixDepth - 1) / kMatrixDepth); };
+  const auto steps = [](std::int64_t values) {
+    const std::int64_t count = (values + kMatrixDepth - 1) / kMatrixDepth;
+    return static_cast<double>(count);
+  };
   const GatherPhase phase = forward_phases(shape_, 1)[0];
   const Layout out{1, shape_.out_channels, shape_.out_h, shape_.out_w, 1, {}};
   double places = static_cast<double>(kMatrixRows * kMatrixRows * out.h * out.w);
@@ -290,8 +293,10 @@ bool Bf16Gather::filling_pays() const {
     places = std::min(places, static_cast<double>(order.size()));
   const std::int64_t group = shape_.in_channels / shape_.groups;
   const double taps = static_cast<double>(shape_.taps());
-  const double strips = static_cast<double>(bf16_strips(dst_.layout) * maxout_.pieces), a_step = kProductCycles / kMatrixRows * strips;
-  const double put_together = static_cast<double>(out.h * out.w) * steps(group * shape_.taps()) * (kFarther * a_step + kLineCycles);
+  const double strips = static_cast<double>(bf16_strips(dst_.layout) * maxout_.pieces),
+               a_step = kProductCycles / kMatrixRows * strips;
+  const double put_together =
+      static_cast<double>(out.h * out.w) * steps(group * shape_.taps()) * (kFarther * a_step + kLineCycles);
   return places * taps * steps(group) * a_step <= put_together;
 }
 

@@ -107,7 +107,7 @@ class Bf16Gather {
     std::size_t first_panel, last_panel;
     std::vector<std::int32_t> offsets;  // of the pairs
     std::vector<bool> single;
-    std::size_t rows;                   // which of rows_ it reads
+    std::size_t rows;  // which of rows_ it reads
   };
 
   std::pair<std::int64_t, std::int64_t> groups_of(std::int64_t strip) const;

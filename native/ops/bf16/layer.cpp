@@ -67,7 +67,8 @@ void Bf16Epilogue::store_planes(const float* sums, std::int64_t strip, void* con
   for (std::int64_t p = 0; p < pixels;) {
     float* const first = static_cast<float*>(out[p]);
     std::int64_t run = 1;
-    while (layout.plane() > 1 && p + run < pixels && out[p + run] && static_cast<float*>(out[p + run]) == first + run) ++run;
+    while (layout.plane() > 1 && p + run < pixels && out[p + run] && static_cast<float*>(out[p + run]) == first + run)
+      ++run;
     if (first && layout.plane() == 1) {
       std::copy_n(sums + p * lanes, channels, first + strip * lanes);
     } else if (first) {

@@ -51,7 +51,8 @@ class Bf16Layer {
 
   void pack(const Context& context, const float* weights, const float* bias) { gather_.pack(context, weights, bias); }
 
-  // A part of the output's channels for at most kBand pixels of a source of gather(), from `first` on, a multiple of 16.
+  // A part of the output's channels for at most kBand pixels of a source of gather(), from `first` on, a multiple
+  // of 16.
   void run(std::size_t part, const Bf16Source& source, std::int64_t first, int pixels, void* const* out,
            const void* const* residual, float* scratch) const;
   const Bf16Gather& gather() const { return gather_; }

@@ -34,8 +34,7 @@ struct PixelOrder {
                     const T** list) const {
     const std::int64_t step = grid.x.step * layout.block;
     each_row(begin, end, [&](std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t count) {
-      const T* at = data + layout.at(n) +
-                    layout.pixel(grid.y.first + y * grid.y.step, grid.x.first + x * grid.x.step);
+      const T* at = data + layout.at(n) + layout.pixel(grid.y.first + y * grid.y.step, grid.x.first + x * grid.x.step);
       for (std::int64_t i = 0; i < count; ++i, at += step) *list++ = at;
     });
   }
