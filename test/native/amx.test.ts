@@ -1,21 +1,25 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { amxEmulator } from '../helpers/amx-emulator.js'
+import { native } from '../../lib/native/binding.js'
+import { amxPrograms, findAmx } from '../helpers/amx.js'
 
-// What a process finds, and does, where the processor has AMX (emulated), where the system refuses it, and where there is none. Results of the
-// kernels are compared in bf16.test.ts, whole sessions in test/runtime/precision.test.ts.
-const emulator = amxEmulator(t.testdir())
+// What a process finds, and does, where there is AMX, where the system refuses it, and where there is none. Results of the kernels are
+// compared in bf16.test.ts, whole sessions in test/runtime/precision.test.ts.
+const folder = t.testdir()
+const amx = findAmx(folder)
+const programs = amxPrograms(folder)
 const child = fileURLToPath(new URL('child/amx.ts', import.meta.url))
 
 t.setTimeout(0)
 
-/** The self-test under the emulator alone: a sanitizer is not made for its faults. */
+/** Not under a sanitizer, unless the emulator is: it is not made for these faults. */
 function check(...faults: string[]): ReturnType<typeof spawnSync> {
-  return spawnSync(emulator.check, faults, { env: { ...process.env, ...emulator.env }, encoding: 'utf8' })
+  const { LD_PRELOAD: _, ...env } = process.env
+  return spawnSync(programs.check, faults, { env: { ...env, ...amx.found }, encoding: 'utf8' })
 }
 
-function runChild(env: Record<string, string>): {
+function runChild(env: Readonly<Record<string, string>>): {
   bf16: string | null
   bf16Reason: string
   kernel?: string
@@ -30,7 +34,9 @@ function runChild(env: Record<string, string>): {
   return JSON.parse(stdout)
 }
 
-t.test('the emulator does what the manual says', { skip: emulator.missing }, async (t) => {
+const unchecked = amx.missing || programs.missing
+
+t.test(`${amx.name}: what the manual says`, { skip: unchecked }, async (t) => {
   const { stdout, status } = check()
   t.equal(status, 0, String(stdout))
 })
@@ -48,44 +54,62 @@ const faults = {
   twice: '#UD: TDPBF16PS: a tile twice',
   vvvv: '#UD: VEX.vvvv',
   width: '#UD: VEX.L',
-  nosib: '#UD: a tile move without SIB',
-  int8: 'an illegal instruction that is no tile instruction',
-  ud2: 'an illegal instruction that is no tile instruction'
+  nosib: '#UD: a tile move without SIB'
 }
 
-t.test('the emulator refuses what a processor would', { skip: emulator.missing }, async (t) => {
+t.test(`${amx.name}: what a processor refuses`, { skip: unchecked }, async (t) => {
   for (const [name, message] of Object.entries(faults)) {
     const { stderr, signal } = check(name)
-    t.equal(signal, 'SIGABRT', name)
-    t.match(String(stderr), `amx-emulator: ${message}`, name)
+    const raised = message.startsWith('#GP') ? 'SIGSEGV' : 'SIGILL'
+    t.equal(signal, amx.emulated ? 'SIGABRT' : raised, name)
+    if (amx.emulated) t.match(String(stderr), `amx-emulator: ${message}`, name)
   }
 })
 
-const { POLYADIC_BF16: _, ...unforced } = emulator.env
+const skip = unchecked || (!amx.emulated && 'the processor has AMX: nothing is emulated')
+t.test('the emulator handles nothing but tile instructions', { skip }, async (t) => {
+  for (const name of ['int8', 'ud2']) {
+    const { stderr, signal } = check(name)
+    t.equal(signal, 'SIGABRT', name)
+    t.match(String(stderr), 'amx-emulator: an illegal instruction that is no tile instruction', name)
+  }
+})
 
-t.test('AMX is taken where it is', { skip: emulator.missing }, async (t) => {
-  const found = runChild({ ...unforced })
+t.test(`${amx.name}: taken where it is`, { skip: amx.missing }, async (t) => {
+  const found = runChild(amx.found)
   t.equal(found.bf16, 'amx_bf16')
   t.equal(found.bf16Reason, '')
   t.match(found.kernel, /^bf16 \(amx_bf16\) direct/)
 })
 
-t.test('refused, the next best takes its place, and the reason is told', { skip: emulator.missing }, async (t) => {
-  const refused = { ...unforced, AMX_EMULATOR_REFUSE: '1' }
-  const found = runChild(refused)
+t.test(`${amx.name}: others take its place where they are named`, { skip: amx.missing }, async (t) => {
+  for (const name of ['avx512_bf16', 'scalar']) {
+    const found = runChild({ ...amx.found, POLYADIC_BF16: name })
+    t.equal(found.bf16, name)
+    t.equal(found.bf16Reason, '')
+    t.match(found.kernel, `bf16 (${name}) direct`)
+  }
+  const off = runChild({ ...amx.found, POLYADIC_BF16: 'off' })
+  t.equal(off.bf16, null)
+  t.equal(off.bf16Reason, 'POLYADIC_BF16=off')
+  t.equal(off.code, 'POLYADIC_UNSUPPORTED')
+})
+
+t.test('refused, the next best takes its place, and the reason is told', { skip: programs.missing }, async (t) => {
+  const found = runChild(programs.refused)
   t.equal(found.bf16, 'avx512_bf16')
   t.match(found.bf16Reason, /^AMX: the system refused permission \(.+\)$/)
   t.match(found.kernel, /^bf16 \(avx512_bf16\) direct/)
-  const forced = runChild({ ...refused, POLYADIC_BF16: 'amx_bf16' })
+  const forced = runChild({ ...programs.refused, POLYADIC_BF16: 'amx_bf16' })
   t.equal(forced.bf16, null)
   t.equal(forced.code, 'POLYADIC_UNSUPPORTED')
   t.match(forced.error, /amx_bf16: AMX: the system refused permission/)
 })
 
-// Where the processor has AMX these two find it.
-t.test('forced without AMX it is an error, not an illegal instruction', async (t) => {
+const there = native().cpu().features.amxBf16 && 'the processor has AMX'
+t.test('forced without AMX it is an error, not an illegal instruction', { skip: there }, async (t) => {
   const found = runChild({ POLYADIC_BF16: 'amx_bf16' })
-  if (found.bf16 !== null) return t.equal(found.bf16, 'amx_bf16')
+  t.equal(found.bf16, null)
   t.equal(found.code, 'POLYADIC_UNSUPPORTED')
   t.match(found.error, /POLYADIC_BF16=amx_bf16: this CPU has no such kernels/)
   const alone = runChild({ POLYADIC_BF16: 'amx_bf16', POLYADIC_AMX: 'emulated' })

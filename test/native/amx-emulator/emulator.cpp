@@ -1,9 +1,11 @@
 // AMX in software, for tests on processors without it: preloaded (LD_PRELOAD), it handles SIGILL, carries out the tile instruction that raised it
-// and those behind it, and goes on after them. Each thread has tiles of its own. Semantics and limits are those of Intel's Software
-// Developer's Manual, volume 2: LDTILECFG, STTILECFG, TILERELEASE, TILEZERO, TILELOADD(T1), TILESTORED and TDPBF16PS of palette 1. What a
-// processor would answer with #UD or #GP, and what is no tile instruction, ends the process with a message.
+// and those behind it, and goes on after them. Each thread has tiles of its own, and begins without a configuration, where Linux leaves it its
+// maker's. Semantics and limits are those of Intel's Software Developer's Manual, volume 2: LDTILECFG, STTILECFG, TILERELEASE, TILEZERO,
+// TILELOADD(T1), TILESTORED and TDPBF16PS of palette 1. What a processor would answer with #UD or #GP, and what is no tile instruction, ends
+// the process with a message. A processor with AMX raises nothing at LDTILECFG, so there is nothing to handle there.
 //
-// It also stands in for the system's answer to who asks to use tiles, arch_prctl(ARCH_REQ_XCOMP_PERM): yes, or no with AMX_EMULATOR_REFUSE=1.
+// It also stands in for the system's answer to who asks to use tiles, arch_prctl(ARCH_REQ_XCOMP_PERM): yes, or no with AMX_EMULATOR_REFUSE=1,
+// which works on every processor.
 // AMX_EMULATOR_LOG, a file: at its end each process that has used tiles adds a line to it, what was executed as JSON.
 #include <dlfcn.h>
 #include <errno.h>
