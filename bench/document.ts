@@ -15,6 +15,7 @@ const file = path.join(root, 'docs', 'benchmarks.md')
 
 /** Reports of docs/benchmarks, and what the document says above each. */
 const reports = [
+  { name: 'amx-one-thread', title: 'Intel Xeon with AMX, one thread, AVX-512', charts: true },
   { name: 'amd-one-thread', title: 'AMD EPYC (Zen 4), one thread, AVX-512', charts: true },
   { name: 'amd-overhead', title: 'AMD EPYC (Zen 4): what a call costs beside the plan' },
   { name: 'amd-two-threads', title: 'AMD EPYC (Zen 4), two threads, AVX-512' },
