@@ -12,7 +12,9 @@ const cases = readdirSync(folder)
   .sort()
   .flatMap((name) => {
     const { machine, cases } = read(name)
-    return cases.map((one) => ({ ...one, cpu: machine.cpu.replace(/\(R\)| Processor/g, '') }))
+    // Both Xeons call themselves that.
+    const cpu = machine.cpu.replace(/\(R\)| Processor/g, '') + (name.startsWith('amx-') ? ' with AMX' : '')
+    return cases.map((one) => ({ ...one, cpu }))
   })
 const outcome = (name) => (existsSync(new URL(`fine-tuning/${name}.json`, folder)) ? read(`fine-tuning/${name}.json`) : undefined)
 
@@ -23,10 +25,23 @@ const percent = (value) => `${(100 * value).toFixed(2)} %`
 // 0: reading the network took more than training it, and the peak did not grow.
 const megabytes = (bytes) => (bytes ? String(Math.round(bytes / 1e6)) : '')
 
+const isToAccuracy = ({ name }) => name.includes(' tuned to ')
+const seconds = (ms) => `${digits(ms / 1000)} s`
+
+function toAccuracy() {
+  const lines = cases
+    .filter(isToAccuracy)
+    .map(
+      ({ name, cpu, threads, ours_ms, peer_ms, ratio, max_abs_diff }) =>
+        `${name} (${cpu}, threads: ${threads}): ${seconds(ours_ms)} of training, PyTorch ${seconds(peer_ms)}, ${ratio.toFixed(2)}×; the accuracies on the way, every 25 steps, differ by ${digits(100 * max_abs_diff)} points at most.`
+    )
+  return lines.join('\n')
+}
+
 /** A network's comparisons with each of PyTorch's layouts are one row. */
 function speed() {
   const keyOf = ({ cpu, name, threads }) => [cpu, name, threads].join('|')
-  const names = [...new Set(cases.map(keyOf))]
+  const names = [...new Set(cases.filter((one) => !isToAccuracy(one)).map(keyOf))]
   const rows = names.map((key) => {
     const all = cases.filter((one) => keyOf(one) === key)
     const [first] = all
@@ -108,6 +123,6 @@ function rates() {
   return markdown(['factors', 'sensitivity', 'before', ...all.map(String), 'two epochs at 0.025'], rows)
 }
 
-const tables = { speed, options, clipping, rates }
+const tables = { speed, accuracy: toAccuracy, options, clipping, rates }
 const parts = Object.fromEntries(Object.entries(tables).map(([part, table]) => [part, table()]))
 await rewriteMarked(fileURLToPath(new URL('training.md', import.meta.url)), parts)
