@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
-import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
+import type { PlanActivation, PlanSpec, PlanWindow } from '../../../lib/runtime/plan-spec.js'
 import { bf16Spec, roundedInputs, roundedParameters } from '../../helpers/bf16.js'
 import { keptReferences } from '../../helpers/kept-references.js'
 import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
@@ -248,6 +248,33 @@ for (let seed = 0; seed < 24; seed++) {
     b.conv(rank, 19)
   ]
   await check(`cp_block of other stages, seed ${seed}`, b, b.block(input, stages, 19), 1 + (seed % 2), roundings)
+}
+
+// A second depthwise stage along rows that also pads them below or above, where there is no row of the first.
+for (const [top, bottom] of [
+  [0, 1],
+  [0, 3],
+  [2, 0],
+  [1, 2]
+] as const) {
+  const b = new PlanBuilder(generator(4000 + 10 * top + bottom))
+  const depthwise = (window: Partial<PlanWindow>) => b.conv(40, 40, { ...window, groups: 40 })
+  const stages = [
+    b.conv(36, 40),
+    depthwise({ kernel: [3, 1], pads: [1, 0, 1, 0] }),
+    depthwise({ kernel: [1, 3], pads: [top, 1, bottom, 1] }),
+    b.conv(40, 9)
+  ]
+  await check(`cp_block with ${top} rows above and ${bottom} below`, b, b.block(b.input(2, 36, 7, 8), stages, 9), 1, roundings)
+}
+
+// Without a depthwise stage, over a value that is padded for another reader.
+{
+  const b = new PlanBuilder(generator(4100))
+  const input = b.convolution(b.input(2, 32, 16, 16), 32)
+  const other = b.convolution(input, 19, { kernel: [3, 3], pads: [1, 1, 1, 1] })
+  const block = b.block(input, [b.conv(32, 20), b.conv(20, 19)], 19, { residual: other })
+  await check('cp_block of two stages beside a padded convolution', b, block, 1, roundings)
 }
 
 for (let seed = 0; seed < 12; seed++) {
