@@ -8,7 +8,7 @@ import { native } from '../../../lib/native/binding.js'
 import type { PlanActivation, PlanSpec, PlanWindow } from '../../../lib/runtime/plan-spec.js'
 import { bf16Spec, roundedInputs, roundedParameters } from '../../helpers/bf16.js'
 import { keptReferences } from '../../helpers/kept-references.js'
-import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
+import { PlanBuilder, generator, unitWindow } from '../../helpers/plan-builder.js'
 import { anyWindow, cpStages } from '../../helpers/plan-shapes.js'
 import { runReference } from '../../helpers/reference-network.js'
 import { sameBits } from '../../helpers/same-bits.js'
@@ -314,6 +314,13 @@ for (const channels of [1, 3, 16, 17, 36]) {
   await check(`global_average_pool ${channels}`, b, b.convolution(average, 9), 1, roundings)
   const outside = b.step({ op: 'activation', input: x, activation: { kind: 'sigmoid' } })
   await check(`a float32 step between, ${channels}`, b, b.convolution(outside, 9), 1, roundings)
+  // What fills up the last block of a float32 value is infinite here, and read with weights of 0.
+  const positive = b.step({ op: 'softmax', input: x })
+  const endless = b.step({ op: 'elementwise', function: 'reciprocal', inputs: [positive] })
+  const added = b.convolution(x, channels, {}, { residual: endless })
+  await check(`a float32 step between, added, ${channels}`, b, b.convolution(added, 9), 1, roundings)
+  const pooled = b.step({ op: 'max_pool', input: endless, ...unitWindow, countIncludePad: false })
+  await check(`a float32 step between, pooled, ${channels}`, b, b.convolution(pooled, 9), 1, roundings)
 }
 
 // Denormals are zeros of their sign, infinities and NaN come through, halfway cases go to even.
