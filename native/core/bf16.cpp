@@ -53,4 +53,11 @@ void clear_unused_strips(const Layout& layout, Bf16* data) {
     std::fill_n(data + n * layout.image() - layout.plane(), layout.plane(), Bf16{0});
 }
 
+void clear_unused_lanes(const Layout& layout, std::int64_t strip, Bf16* first, std::int64_t pixels) {
+  const std::int64_t lanes = bf16_lanes(), used = layout.c - strip * lanes;
+  if (used >= lanes) return;
+  for (std::int64_t p = 0; p < pixels; ++p)
+    std::fill(first + p * layout.block + used, first + p * layout.block + lanes, Bf16{0});
+}
+
 }  // namespace polyadic

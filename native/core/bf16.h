@@ -25,5 +25,8 @@ constexpr std::int64_t kBf16PixelsBehind = 64;
 void from_nchw(const float* src, const Layout& layout, Bf16* dst, std::int64_t plane);
 // Zeroes last blocks with a strip that no step writes: it is read, with weights of 0, so there must be numbers.
 void clear_unused_strips(const Layout& layout, Bf16* data);
+// The same for lanes beyond the last channel, of pixels of a strip in a row: what float32 values hold there may be
+// infinite.
+void clear_unused_lanes(const Layout& layout, std::int64_t strip, Bf16* first, std::int64_t pixels);
 
 }  // namespace polyadic

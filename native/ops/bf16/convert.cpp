@@ -1,6 +1,4 @@
 // From float32 to bfloat16 or back, between steps that keep their values differently.
-#include <algorithm>
-
 #include "../../core/bf16.h"
 #include "../../core/dispatch.h"
 #include "../../core/status.h"
@@ -33,10 +31,7 @@ class Convert : public Step {
         args.src = in_.at(from);
         args.dst = out_.at(to);
         run(args);
-        // Pairs read beyond the last channel, with a weight of 0: there must be a number.
-        const std::int64_t beyond = (strip + 1) * args.block - out.c;
-        for (std::int64_t x = 0; out_.bf16 && beyond > 0 && x < out.w; ++x)
-          std::fill_n(out_.half() + to + x * out.block + args.block - beyond, beyond, Bf16{0});
+        if (out_.bf16) clear_unused_lanes(out, strip, out_.half() + to, out.w);
       }
     });
   }

@@ -182,8 +182,9 @@ class Bf16CpBlock : public Step {
   // tiles.
   bool reads_evenly() const {
     if (!bf16_kernels().matrix || !stages_.has_head() || !in_.bf16 || in_.layout.block != bf16_block()) return false;
+    if (stages_.depthwise() == 0) return false;  // what is reduced is rounded as it lies, with no columns around it
     const Layout& in = in_.layout;
-    const Halo wanted = stages_.depthwise() > 0 ? column_halo(stages_.depthwise(0)) : Halo{};
+    const Halo wanted = column_halo(stages_.depthwise(0));
     const std::int64_t pitch = in.row() / in.block, pixels = in.h * pitch;
     const std::int64_t tiles = (pixels + kMatrixRows - 1) / kMatrixRows;
     return in.halo.left >= wanted.left && in.halo.right >= wanted.right && 4 * in.h * in.w >= 3 * tiles * kMatrixRows;

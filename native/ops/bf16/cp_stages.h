@@ -43,7 +43,7 @@ class Bf16CpStages {
   // A second depthwise stage along rows takes each row as soon as the first has made it.
   bool row_by_row() const {
     const Window& w = depthwise(1).window;
-    return w.kernel[0] == 1 && w.strides[0] == 1 && w.pads[0] == 0;
+    return w.kernel[0] == 1 && w.strides[0] == 1 && w.pads[0] == 0 && w.pads[2] == 0;
   }
 
  private:

@@ -58,6 +58,10 @@ void Bf16Epilogue::finish(float* sums, std::int64_t strip, void* const* out, con
   args.dst_offset = strip_offset(strip);
   args.flags |= flags();
   bf16_kernels().finish(args);
+  if (!out_->bf16 || !residual_ || residual_->bf16) return;
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    if (out[p]) clear_unused_lanes(out_->layout, strip, static_cast<Bf16*>(out[p]) + args.dst_offset, 1);
+  }
 }
 
 // Runs of pixels that follow each other in planes.

@@ -54,6 +54,7 @@ class Bf16PoolStep : public Step {
           args.dst = out_.at(to + out.pixel(y, x));
           run(args);
         }
+        if (out_.bf16 && !in_.bf16) clear_unused_lanes(out, strip, out_.half() + to + out.pixel(y, 0), out.w);
       }
     });
   }

@@ -5,10 +5,10 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
-import type { PlanActivation, PlanSpec } from '../../../lib/runtime/plan-spec.js'
+import type { PlanActivation, PlanSpec, PlanWindow } from '../../../lib/runtime/plan-spec.js'
 import { bf16Spec, roundedInputs, roundedParameters } from '../../helpers/bf16.js'
 import { keptReferences } from '../../helpers/kept-references.js'
-import { PlanBuilder, generator } from '../../helpers/plan-builder.js'
+import { PlanBuilder, generator, unitWindow } from '../../helpers/plan-builder.js'
 import { anyWindow, cpStages } from '../../helpers/plan-shapes.js'
 import { runReference } from '../../helpers/reference-network.js'
 import { sameBits } from '../../helpers/same-bits.js'
@@ -250,6 +250,33 @@ for (let seed = 0; seed < 24; seed++) {
   await check(`cp_block of other stages, seed ${seed}`, b, b.block(input, stages, 19), 1 + (seed % 2), roundings)
 }
 
+// A second depthwise stage along rows that also pads them below or above, where there is no row of the first.
+for (const [top, bottom] of [
+  [0, 1],
+  [0, 3],
+  [2, 0],
+  [1, 2]
+] as const) {
+  const b = new PlanBuilder(generator(4000 + 10 * top + bottom))
+  const depthwise = (window: Partial<PlanWindow>) => b.conv(40, 40, { ...window, groups: 40 })
+  const stages = [
+    b.conv(36, 40),
+    depthwise({ kernel: [3, 1], pads: [1, 0, 1, 0] }),
+    depthwise({ kernel: [1, 3], pads: [top, 1, bottom, 1] }),
+    b.conv(40, 9)
+  ]
+  await check(`cp_block with ${top} rows above and ${bottom} below`, b, b.block(b.input(2, 36, 7, 8), stages, 9), 1, roundings)
+}
+
+// Without a depthwise stage, over a value that is padded for another reader.
+{
+  const b = new PlanBuilder(generator(4100))
+  const input = b.convolution(b.input(2, 32, 16, 16), 32)
+  const other = b.convolution(input, 19, { kernel: [3, 3], pads: [1, 1, 1, 1] })
+  const block = b.block(input, [b.conv(32, 20), b.conv(20, 19)], 19, { residual: other })
+  await check('cp_block of two stages beside a padded convolution', b, block, 1, roundings)
+}
+
 for (let seed = 0; seed < 12; seed++) {
   const r = generator(2000 + seed)
   const b = new PlanBuilder(r)
@@ -287,6 +314,13 @@ for (const channels of [1, 3, 16, 17, 36]) {
   await check(`global_average_pool ${channels}`, b, b.convolution(average, 9), 1, roundings)
   const outside = b.step({ op: 'activation', input: x, activation: { kind: 'sigmoid' } })
   await check(`a float32 step between, ${channels}`, b, b.convolution(outside, 9), 1, roundings)
+  // What fills up the last block of a float32 value is infinite here, and read with weights of 0.
+  const positive = b.step({ op: 'softmax', input: x })
+  const endless = b.step({ op: 'elementwise', function: 'reciprocal', inputs: [positive] })
+  const added = b.convolution(x, channels, {}, { residual: endless })
+  await check(`a float32 step between, added, ${channels}`, b, b.convolution(added, 9), 1, roundings)
+  const pooled = b.step({ op: 'max_pool', input: endless, ...unitWindow, countIncludePad: false })
+  await check(`a float32 step between, pooled, ${channels}`, b, b.convolution(pooled, 9), 1, roundings)
 }
 
 // Denormals are zeros of their sign, infinities and NaN come through, halfway cases go to even.
