@@ -7,17 +7,16 @@
 namespace polyadic {
 namespace {
 
-constexpr std::int64_t kPixels = 64, kMaxLanes = 16;
+constexpr std::int64_t kPixels = 64, kMaxBlock = 16;
 
-// Pixels of one strip, `channels` of them real, from planes `area` apart.
+// Pixels of one channel block, `channels` of them real, from planes `area` apart.
 void round_pixels(const float* src, std::int64_t area, std::int64_t channels, std::int64_t block, std::int64_t pixels,
                   Bf16* dst) {
-  const int lanes = bf16_lanes();
-  float part[kPixels * kMaxLanes];
+  float part[kPixels * kMaxBlock];
   for (std::int64_t x = 0; x < pixels; x += kPixels) {
     const std::int64_t count = std::min(kPixels, pixels - x);
     kernels().layout.to_blocked(src + x, area, channels, count, part);
-    bf16_kernels().round_strip({part, dst + x * block, count, lanes, block, lanes});
+    bf16_kernels().round(part, dst + x * block, count * block);
   }
 }
 
@@ -29,21 +28,20 @@ std::int64_t bf16_strips(const Layout& layout) { return (layout.c + bf16_lanes()
 std::int64_t bf16_strip(const Layout& layout, std::int64_t strip) { return layout.channel(strip * bf16_lanes()); }
 
 void from_nchw(const float* src, const Layout& layout, Bf16* dst, std::int64_t plane) {
-  const std::int64_t area = layout.h * layout.w, block = layout.block, lanes = bf16_lanes();
+  const std::int64_t area = layout.h * layout.w, block = layout.block;
+  const Lines lines(layout);
   const std::int64_t n = plane / layout.blocks(), b = plane % layout.blocks();
+  const std::int64_t channels = std::min(block, layout.c - b * block);
   const float* from = src + (n * layout.c + b * block) * area;
   Bf16* to = dst + layout.at(n, b);
-  for (std::int64_t y = 0; y < layout.h; ++y, from += layout.w, to += layout.row()) {
+  for (std::int64_t y = 0; y < lines.count; ++y, from += lines.pixels, to += layout.row()) {
     if (block == 1) {
-      bf16_kernels().round(from, to, layout.w);
-      continue;
+      bf16_kernels().round(from, to, lines.pixels);
+    } else if (bf16_kernels().matrix) {
+      bf16_kernels().matrix->from_planes(from, area, channels, lines.pixels, to);
+    } else {
+      round_pixels(from, area, channels, block, lines.pixels, to);
     }
-    if (block == kMatrixDepth && bf16_kernels().matrix) {
-      bf16_kernels().matrix->from_planes(from, area, std::min(block, layout.c - b * block), layout.w, to);
-      continue;
-    }
-    for (std::int64_t c = b * block, end = std::min(c + block, layout.c), at = 0; c < end; c += lanes, at += lanes)
-      round_pixels(from + at * area, area, std::min(lanes, end - c), block, layout.w, to + at);
   }
 }
 

@@ -36,21 +36,6 @@ void clear(const Layout& layout, T* data) {
 void clear_halo(const Layout& layout, float* data) { clear(layout, data); }
 void clear_halo(const Layout& layout, std::uint16_t* data) { clear(layout, data); }
 
-namespace {
-
-// Lines of pixels that lie one behind the other in a plane: its rows or, without a halo between them, all of it.
-struct Lines {
-  std::int64_t count, pixels;
-  explicit Lines(const Layout& layout) : count(layout.h), pixels(layout.w) {
-    if (layout.halo.left == 0 && layout.halo.right == 0) {
-      pixels *= count;
-      count = 1;
-    }
-  }
-};
-
-}  // namespace
-
 void from_nchw(const float* src, const Layout& layout, float* dst, std::int64_t plane) {
   const std::int64_t area = layout.h * layout.w;
   const std::int64_t block = layout.block;

@@ -8,6 +8,9 @@
 
 namespace polyadic {
 
+// The least multiple of `of` that is not below `count`.
+constexpr std::int64_t round_up(std::int64_t count, std::int64_t of) { return (count + of - 1) / of * of; }
+
 struct Halo {
   std::int64_t top = 0, left = 0, bottom = 0, right = 0;
 
@@ -46,6 +49,17 @@ struct Layout {
   }
   std::int64_t pixel(std::int64_t y, std::int64_t x) const { return y * row() + x * block; }
   std::int64_t channel(std::int64_t index) const { return index / block * plane() + index % block; }
+};
+
+// Lines of pixels that lie one behind the other in a plane: its rows or, without a halo between them, all of it.
+struct Lines {
+  std::int64_t count, pixels;
+  explicit Lines(const Layout& layout) : count(layout.h), pixels(layout.w) {
+    if (layout.halo.left == 0 && layout.halo.right == 0) {
+      pixels *= count;
+      count = 1;
+    }
+  }
 };
 
 // Zeroes the halo of every image and channel block.

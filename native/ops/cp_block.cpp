@@ -167,7 +167,7 @@ class CpBlock : public Step {
       if (stage.paired) stage.layout = Layout{1, block_, kPairRows, stage.shape.out_w, block_, {}};
       stage.layout.halo = column_halo(next.shape);
       stage.offset = floats;
-      floats += (stage.layout.size() + 15) / 16 * 16;
+      floats += round_up(stage.layout.size(), 16);
     }
     return floats;
   }

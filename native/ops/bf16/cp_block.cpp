@@ -17,7 +17,7 @@
 namespace polyadic {
 namespace {
 
-std::int64_t aligned(std::int64_t floats) { return (floats + 15) / 16 * 16; }
+std::int64_t aligned(std::int64_t floats) { return round_up(floats, 16); }
 
 class Bf16CpBlock : public Step {
  public:
@@ -186,8 +186,8 @@ class Bf16CpBlock : public Step {
     const Layout& in = in_.layout;
     const Halo wanted = column_halo(stages_.depthwise(0));
     const std::int64_t pitch = in.row() / in.block, pixels = in.h * pitch;
-    const std::int64_t tiles = (pixels + kMatrixRows - 1) / kMatrixRows;
-    return in.halo.left >= wanted.left && in.halo.right >= wanted.right && 4 * in.h * in.w >= 3 * tiles * kMatrixRows;
+    return in.halo.left >= wanted.left && in.halo.right >= wanted.right &&
+           4 * in.h * in.w >= 3 * round_up(pixels, kMatrixRows);
   }
 
   struct Band {
@@ -339,8 +339,8 @@ class Bf16CpBlock : public Step {
   // As clear_unused_strips() of values, where each group of the rank has blocks of its own.
   void clear_unused_strips(float* scratch) const {
     const ChannelPlaces& places = stages_.ranked();
-    const std::int64_t lanes = bf16_lanes(), used = (places.group + lanes - 1) / lanes * lanes;
-    const std::int64_t group = (places.stride + ranked_.block - 1) / ranked_.block * ranked_.block;
+    const std::int64_t lanes = bf16_lanes(), used = round_up(places.group, lanes);
+    const std::int64_t group = round_up(places.stride, ranked_.block);
     if (used == group) return;
     for (std::int64_t end = group; end <= stages_.ranked_width(); end += group)
       std::fill_n(ranked(scratch) + (end / ranked_.block - 1) * ranked_.plane(), ranked_.plane(), Bf16{0});

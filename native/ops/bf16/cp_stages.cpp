@@ -41,20 +41,19 @@ void Bf16CpStages::check(const Value& input) {
 void Bf16CpStages::place_rank(const Value& input) {
   const ConvolutionShape& expand = stages_.back().shape;
   const std::int64_t rank = expand.in_channels;
-  const auto whole = [](std::int64_t count, std::int64_t of) { return (count + of - 1) / of * of; };
   const std::int64_t lanes = bf16_lanes(), block = bf16_block();
   const std::int64_t groups = std::max(expand.groups, has_head_ ? stages_[0].shape.groups : 1);
   rank_ = ranked_ = ChannelPlaces::dense(rank);
-  width_ = whole(rank, lanes);
-  ranked_width_ = whole(rank, block);
+  width_ = round_up(rank, lanes);
+  ranked_width_ = round_up(rank, block);
   // Without a reduce stage the input's layout is what there is.
   if (!has_head_ || !input.bf16 || rank % groups != 0) return;
-  const std::int64_t group = rank / groups, padded = whole(group, lanes) * groups;
-  if (padded * 3 > whole(rank, lanes) * 4) return;
+  const std::int64_t group = rank / groups, padded = round_up(group, lanes) * groups;
+  if (padded * 3 > round_up(rank, lanes) * 4) return;
   rank_ = {group, padded / groups};
   width_ = padded;
-  ranked_ = {group, whole(group, block)};
-  ranked_width_ = whole(group, block) * groups;
+  ranked_ = {group, round_up(group, block)};
+  ranked_width_ = round_up(group, block) * groups;
 }
 
 }  // namespace polyadic

@@ -36,27 +36,21 @@ void Bf16Depthwise::run(std::int64_t strip, const Rows& rows, int flags) const {
   const bool dense = !rows.src_bf16 && src_block_ == lanes_ && shape_.window.strides[1] == 1;
   if (table_->block > 0 && dense && (rows.dst_bf16 ? rows.room != nullptr : rows.dst_step == lanes_))
     return run_float(strip, rows, flags);
-  Bf16RowArgs args{};
+  Bf16RowArgs args = arguments<Bf16RowArgs>(strip, rows, flags);
   args.src = rows.src;
   args.dst = rows.dst;
   args.rows = rows.rows;
-  args.pixels = rows.pixels;
-  args.src_row = rows.src_row;
   args.dst_row = rows.dst_row;
   args.dst_step = rows.dst_step;
   args.src_step = shape_.window.strides[1] * src_block_;
-  args.offsets = offsets_.data();
-  args.k = static_cast<std::int64_t>(offsets_.size());
-  args.weights = packed_.data() + strip * args.k * lanes_;
-  args.bias = bias_.data() + strip * lanes_;
   args.block = lanes_;
-  args.flags = (flags & kRelu) | (has_bias_ ? kFromBias : 0);
   table_->rows[rows.src_bf16][rows.dst_bf16](args);
 }
 
-void Bf16Depthwise::run_float(std::int64_t strip, const Rows& rows, int flags) const {
-  RowArgs args{};
-  args.src = static_cast<const float*>(rows.src);
+// What the kernels of both precisions are told alike.
+template <class Args>
+Args Bf16Depthwise::arguments(std::int64_t strip, const Rows& rows, int flags) const {
+  Args args{};
   args.pixels = rows.pixels;
   args.src_row = rows.src_row;
   args.offsets = offsets_.data();
@@ -64,6 +58,12 @@ void Bf16Depthwise::run_float(std::int64_t strip, const Rows& rows, int flags) c
   args.weights = packed_.data() + strip * args.k * lanes_;
   args.bias = bias_.data() + strip * lanes_;
   args.flags = (flags & kRelu) | (has_bias_ ? kFromBias : 0);
+  return args;
+}
+
+void Bf16Depthwise::run_float(std::int64_t strip, const Rows& rows, int flags) const {
+  RowArgs args = arguments<RowArgs>(strip, rows, flags);
+  args.src = static_cast<const float*>(rows.src);
   if (!rows.dst_bf16) {
     args.dst = static_cast<float*>(rows.dst);
     args.dst_row = rows.dst_row;

@@ -37,6 +37,8 @@ class Bf16Depthwise {
   std::size_t weight_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
 
  private:
+  template <class Args>
+  Args arguments(std::int64_t strip, const Rows& rows, int flags) const;
   void run_float(std::int64_t strip, const Rows& rows, int flags) const;
 
   const Bf16Kernels* table_ = nullptr;

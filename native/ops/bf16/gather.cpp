@@ -28,13 +28,15 @@ std::int64_t chunk_of(std::int64_t lanes) {
   return std::max<std::int64_t>(1, kWeightBytes / (static_cast<std::int64_t>(2 * sizeof(Bf16)) * lanes));
 }
 
+// Pixels of the tiles that so many take.
+std::int64_t whole_tiles(std::int64_t pixels) { return round_up(pixels, kMatrixRows); }
+
 // Each row of pixels in tiles of its own or, where nothing strides, over the padding between rows as well.
 std::vector<PixelOrder> even_orders(const PixelGrid& grid, const Layout& src, const Layout& out) {
-  const auto whole = [](std::int64_t pixels) { return (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows; };
-  std::vector<PixelOrder> orders{{out.n, out.h, out.w, whole(out.w), out.h * whole(out.w)}};
+  std::vector<PixelOrder> orders{{out.n, out.h, out.w, whole_tiles(out.w), out.h * whole_tiles(out.w)}};
   const std::int64_t pitch = src.row() / src.block;
   if (grid.x.step == 1 && grid.y.step == 1)
-    orders.push_back({out.n, out.h, out.w, pitch, whole((out.h - 1) * pitch + out.w)});
+    orders.push_back({out.n, out.h, out.w, pitch, whole_tiles((out.h - 1) * pitch + out.w)});
   return orders;
 }
 
@@ -129,7 +131,7 @@ void Bf16Gather::add_rows(Part& part) {
 
 std::int64_t Bf16Gather::packed_pairs(const Part& part) const {
   const std::int64_t pairs = static_cast<std::int64_t>(part.offsets.size());
-  return table_->matrix ? (pairs + kStep - 1) / kStep * kStep : pairs;
+  return table_->matrix ? round_up(pairs, kStep) : pairs;
 }
 
 std::vector<Bf16Gather::Pair> Bf16Gather::pairs(const Part& part) const {
@@ -250,9 +252,8 @@ bool Bf16Gather::reads_in_place() const {
 PixelOrder Bf16Gather::order(const PixelGrid& grid, const Layout& out) const {
   const PixelOrder dense = PixelOrder::dense(out);
   if (!reads_in_place() || grid.x.step > kMostStep) return dense;
-  const std::int64_t dense_tiles = (dense.size() + kMatrixRows - 1) / kMatrixRows;
   PixelOrder best = dense;
-  double least = static_cast<double>(dense_tiles * kMatrixRows) * (kFarther * products() + lines());
+  double least = static_cast<double>(whole_tiles(dense.size())) * (kFarther * products() + lines());
   for (const PixelOrder& order : even_orders(grid, src_.layout, out)) {
     const double work = static_cast<double>(order.size()) * products();
     if (work >= least) continue;
@@ -315,7 +316,7 @@ Bf16Source Bf16Gather::source(const Bf16* const* src, std::int64_t pixels, float
     source.in_place = p % kMatrixRows == 0 || src[p] - src[p - 1] == source.step;
   if (source.in_place) return source;
   Bf16* const to = reinterpret_cast<Bf16*>(room);
-  const std::int64_t count = (pixels + kMatrixRows - 1) / kMatrixRows * kMatrixRows;
+  const std::int64_t count = whole_tiles(pixels);
   for (std::size_t i = 0; i < rows_.size(); ++i)
     rows_[i].collect(*table_->matrix, src, pixels, to + row_begin_[i] * count);
   source.rows = to;
@@ -369,8 +370,7 @@ void Bf16Gather::run_matrix(const Part& part, const Panel& panel, const Bf16Sour
                             void* const* dst, int pixels, float* scratch) const {
   const Bf16MatrixRows& rows = rows_[part.rows];
   const std::int64_t steps = rows.steps(), lanes = static_cast<std::int64_t>(panel.channels.size());
-  const std::int64_t count = (source.count + kMatrixRows - 1) / kMatrixRows * kMatrixRows;
-  const Bf16* collected = source.in_place ? nullptr : source.rows + row_begin_[part.rows] * count;
+  const Bf16* collected = source.in_place ? nullptr : source.rows + row_begin_[part.rows] * whole_tiles(source.count);
   // Many weights: some of them for all pixels before the next are, so that they stay in the first-level cache.
   const std::int64_t passes = pixels > kMatrixPixels ? std::max<std::int64_t>(1, steps / kStepsOfPass) : 1;
   Bf16MatrixArgs args{};
