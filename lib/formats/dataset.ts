@@ -4,7 +4,7 @@ import { type AbortOptions, abortOptions } from '../abortable.js'
 import { checkOptions, filePath } from '../arguments.js'
 import { PolyadicError, show } from '../errors.js'
 import { asNumbers, elementCount, type FloatTensor, floatTensor, type Tensor, toFloat32 } from '../tensor.js'
-import type { ExampleSet } from '../training/batches.js'
+import { checkFinite, type ExampleSet } from '../training/batches.js'
 import { converted } from './convert.js'
 import { readNpy } from './npy.js'
 
@@ -122,7 +122,7 @@ async function readAny(folder: string, options: AbortOptions): Promise<Examples>
   const read = await readNpy(targetsPath, options)
   checkCount(inputs.tensor, read.dims[0], 'targets', targetsPath)
   const targets = floatTensor(toFloat32(read, targetsPath), read.dims)
-  checkFinite(targets, targetsPath)
+  checkFinite(show(targetsPath), targets.data, read.dims[0] as number, elementCount(read.dims.slice(1)), targetsPath)
   const notes = [...origin.notes, ...rounding(read, targetsPath)]
   return { inputs: inputs.tensor, targets, origin: { ...origin, targets: targetsPath, notes } }
 }
@@ -153,14 +153,6 @@ function rounding({ dtype }: Tensor, file: string): string[] {
 
 function checkCount(inputs: FloatTensor, count: number | undefined, what: string, file: string): void {
   if (count !== inputs.dims[0]) throw shapeError(file, `expected ${inputs.dims[0]} ${what}, one an input, got ${count ?? 'a single value'}`)
-}
-
-/** Throws `POLYADIC_NUMERIC` naming the first row with a value that is not finite: a NaN in the targets is not for training to find. */
-function checkFinite({ data, dims }: FloatTensor, file: string): void {
-  const wrong = data.findIndex((value) => !Number.isFinite(value))
-  if (wrong < 0) return
-  const message = `${show(file)}: row ${Math.floor(wrong / elementCount(dims.slice(1)))} holds ${data[wrong]}, expected finite numbers`
-  throw new PolyadicError('POLYADIC_NUMERIC', message, { subject: file })
 }
 
 /** What examples are judged by: classes, the output's values, or nothing but a teacher. */

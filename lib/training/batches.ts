@@ -256,13 +256,13 @@ function checkTargets(name: string, target: Targets, count: number, { classes, t
   for (let i = 0; i < count; i++) checkClass(name, target[i], classes)
 }
 
-/** Throws POLYADIC_NUMERIC naming the first of `count` rows that holds what is no finite number in float32. */
-function checkFinite(name: string, targets: Targets, count: number, width: number): void {
+/** Throws POLYADIC_NUMERIC naming the first of `count` rows that holds what is no finite number in float32: a NaN is not for training to find. */
+export function checkFinite(name: string, targets: Targets, count: number, width: number, subject = name): void {
   for (let i = 0; i < count * width; i++) {
     const value = targets[i]
     if (typeof value !== 'number' || Number.isFinite(Math.fround(value))) continue
     const message = `${name}: row ${Math.floor(i / width)} holds ${value}, expected finite numbers`
-    throw new PolyadicError('POLYADIC_NUMERIC', message, { subject: name })
+    throw new PolyadicError('POLYADIC_NUMERIC', message, { subject })
   }
 }
 
