@@ -25,8 +25,9 @@ class Plan {
   // Seconds that each step takes: the least of `runs` forward passes of one slice over inputs of zeros.
   std::vector<double> time_steps(int runs, const JobControl* control);
 
-  // For the trainer: the same in steps. The caller holds lock().
-  void forward(const std::vector<const float*>& inputs, const JobControl* control);
+  // For the trainer: the same in steps, of one slice, that which begins with image `first` of the batch. The caller
+  // holds lock().
+  void forward(const std::vector<const float*>& inputs, std::int64_t first, const JobControl* control);
   void backward(const JobControl* control);
   void zero_gradients();
   // What a step noted in a training pass (running statistics) becomes part of its parameters.
@@ -40,7 +41,8 @@ class Plan {
   Context& context() { return *context_; }
   void weights_changed() { packed_ = false; }
 
-  // Images that go through the network at a time.
+  std::int64_t batch() const { return batch_; }
+  // Images that go through the network at a time; in training a divisor of the batch.
   std::int64_t slice() const { return slice_; }
   std::size_t arena_bytes() const;
   std::size_t weight_bytes() const;
@@ -71,6 +73,7 @@ class Plan {
   void find_backward_path();
   void release_packed_parameters();
   void pack(WeightStore* store = nullptr, const JobControl* control = nullptr);
+  void forward_slice(const std::vector<const float*>& inputs, const JobControl* control);
   void run_step(std::size_t i);
   template <class F>
   void each_plane(const Layout& layout, F&& f) const;
