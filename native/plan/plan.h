@@ -37,11 +37,12 @@ class Plan {
   const PlanSpec& spec() const { return spec_; }
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  // Of a slice; examples(i) are those of the whole batch.
   Value& output(std::size_t i) { return values_[static_cast<std::size_t>(spec_.outputs[i])]; }
+  std::int64_t examples(std::size_t i) { return output(i).layout.n * batch_ / slice_; }
   Context& context() { return *context_; }
   void weights_changed() { packed_ = false; }
 
-  std::int64_t batch() const { return batch_; }
   // Images that go through the network at a time; in training a divisor of the batch.
   std::int64_t slice() const { return slice_; }
   std::size_t arena_bytes() const;

@@ -47,13 +47,14 @@ StepResult Trainer::pass(const std::vector<const float*>& inputs, const std::vec
     if (loss.output >= outputs) throw Error(ErrorCode::argument, "loss: unknown output");
   }
   std::vector<LossSum> sums(losses.size());
-  for (std::int64_t first = 0; first < count; first += plan_.slice()) {
+  const std::int64_t images = plan_.output(0).layout.n;
+  for (std::int64_t first = 0; first < count; first += images) {
     plan_.forward(inputs, first, control);
     for (std::size_t i = 0; with_gradient && i < outputs; ++i) {
       const Value& value = plan_.output(i);
       if (value.needs_grad) std::fill(value.grad, value.grad + value.grad_layout.size(), 0.0f);
     }
-    const LossSlice slice{first, std::min(count - first, plan_.slice()), count};
+    const LossSlice slice{first, std::min(count - first, images), count};
     for (std::size_t i = 0; i < losses.size(); ++i)
       add_loss(losses[i], plan_.output(losses[i].output), slice, with_gradient, sums[i]);
     if (with_gradient) plan_.backward(control);
@@ -150,7 +151,7 @@ StepResult Trainer::gradients(const std::vector<const float*>& inputs, const std
                               std::uint64_t seed, const JobControl* control) {
   plan_.context().train(true, seed);
   plan_.zero_gradients();
-  StepResult result = pass(inputs, losses, plan_.batch(), true, control);
+  StepResult result = pass(inputs, losses, plan_.examples(0), true, control);
   if (control) control->check();
   for (const Sensitivity& sensitivity : sensitivities_) result.penalty += sensitivity.add(plan_.parameters(), true);
   result.loss += result.penalty;
@@ -175,7 +176,7 @@ StepResult Trainer::step(const std::vector<const float*>& inputs, const std::vec
 StepResult Trainer::evaluate(const std::vector<const float*>& inputs, const std::vector<Loss>& losses,
                              std::int64_t count, const JobControl* control) {
   plan_.context().train(false, 0);
-  return pass(inputs, losses, std::clamp<std::int64_t>(count, 1, plan_.batch()), false, control);
+  return pass(inputs, losses, std::clamp<std::int64_t>(count, 1, plan_.examples(0)), false, control);
 }
 
 std::vector<float> Trainer::read(std::size_t index, What what) const {
