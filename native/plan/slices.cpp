@@ -120,6 +120,7 @@ Slices images_at_a_time(const PlanSpec& spec) {
   const std::vector<Traffic> steps = traffic_of(spec);
   const std::vector<std::int64_t> candidates = possible_slices(spec, batch);
   std::vector<double> costs;
+  costs.reserve(candidates.size());
   for (const std::int64_t slice : candidates)
     costs.push_back(spec.training ? training_cost(spec, steps, slice) : inference_cost(spec, steps, batch, slice));
   const double together = costs.front(), fewest = costs.back(), least = *std::min_element(costs.begin(), costs.end());
