@@ -104,7 +104,7 @@ export const compressCommand: Command = {
     const tuned = data && (await saving(compressed.graph, notTuned, target, () => tune(data)))
     const whole = tuned?.graph ?? compressed.graph
     const parts = { file: plan.file, before: graph, after: whole, layers: compressed.layers, tuned, data, precision: plan.precision }
-    const html = await saving(whole, reached(tuned), target, async () => {
+    const html = await saving(whole, reached(tuned, plan.report), target, async () => {
       context.signal.throwIfAborted()
       return plan.report === undefined || shapes === undefined ? undefined : compressionHtml({ ...parts, shapes }, context)
     })
@@ -119,8 +119,8 @@ export const compressCommand: Command = {
 const notTuned = 'the decomposed network, not fine-tuned,'
 
 /** What there is before a report is made. */
-function reached(tuned: FineTuneResult | undefined): string {
-  if (tuned?.aborted !== true) return 'the network, without a report,'
+function reached(tuned: FineTuneResult | undefined, report: string | undefined): string {
+  if (tuned?.aborted !== true) return report === undefined ? 'the decomposed network' : 'the decomposed network, without a report,'
   return tuned.best.epoch === 0 ? notTuned : `the decomposed network, fine-tuned up to epoch ${tuned.best.epoch},`
 }
 

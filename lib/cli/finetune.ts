@@ -7,7 +7,7 @@ import type { Evaluation } from '../training/loop.js'
 import { checkNetworkFile, checkOutputs, choice, flag, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, Interrupted } from './command.js'
 import { loadNetwork } from './network.js'
-import { checkWeightType, noting, weightTypes, writeNetwork } from './saving.js'
+import { checkWeightType, noting, saving, weightTypes, writeNetwork } from './saving.js'
 import { checkShapeNames, exampleShape, shapeOptions } from './shapes.js'
 import {
   given,
@@ -77,7 +77,14 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
   const shape = exampleShape(graph, shapeOptions(args), 'example')
   const reading = { ...given('shape', shape), ...given('batchSize', batchSize), ...given('seed', seed) }
   const data = await trainingData(args, folder, graph, reading, context)
-  const result = await train(graph, data, settings, context)
+  // A checkpoint is more than the best weights: with one, training goes on later.
+  const kept = settings.checkpoint === undefined ? ({ ...settings, onAbort: 'keep' } as const) : settings
+  const result = await train(graph, data, kept, context)
+  if (result.aborted && result.best.epoch > 0) {
+    await saving(result.graph, `the network, trained up to epoch ${result.best.epoch},`, target, async () =>
+      context.signal.throwIfAborted()
+    )
+  }
   context.signal.throwIfAborted()
   await writeNetwork(result.graph, target)
   const test = await tested(result.graph, data, settings, context).catch((error: unknown) => {

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { Interrupted } from '../../lib/cli/command.js'
@@ -26,21 +26,37 @@ async function working({ stderr }: ChildProcess, told = /fine-tuning|decomposing
   while (stderr !== null && !told.test(text)) text += (await once(stderr, 'data')).join('')
 }
 
-for (const [command, args] of Object.entries(longRuns)) {
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143]
-  ] as const) {
-    t.test(`${signal} ends ${command} with ${code} and leaves nothing`, async (t) => {
-      const { child, finished } = start([command, file('model.onnx'), ...args, '-o', file('out.onnx')])
-      await working(child)
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143]
+] as const) {
+  t.test(`${signal} ends compress with ${code} and leaves nothing`, async (t) => {
+    const { child, finished } = start(['compress', file('model.onnx'), ...longRuns.compress, '-o', file('out.onnx')])
+    await working(child)
+    child.kill(signal)
+    const run = await finished
+    t.equal(run.code, code, run.stderr)
+    t.match(run.stderr, 'polyadic: interrupted, nothing was written')
+    t.strictSame((await readdir(folder)).sort(), ['data', 'model.onnx'])
+  })
+
+  t.test(`${signal} ends finetune with ${code}; the best weights are written as soon as there are some`, async (t) => {
+    for (const told of [/reading|fine-tuning/, /epoch [2-9]/]) {
+      const { child, finished } = start(['finetune', file('model.onnx'), ...longRuns.finetune, '-o', file('out.onnx')])
+      await working(child, told)
       child.kill(signal)
       const run = await finished
       t.equal(run.code, code, run.stderr)
-      t.match(run.stderr, 'polyadic: interrupted, nothing was written')
-      t.strictSame((await readdir(folder)).sort(), ['data', 'model.onnx'])
-    })
-  }
+      const isWritten = (await readdir(folder)).includes('out.onnx')
+      if (told.test('epoch 2')) t.ok(isWritten, 'an epoch had ended')
+      t.match(
+        run.stderr,
+        isWritten ? /interrupted: the network, trained up to epoch \d+, is written to ".*out.onnx"/ : 'interrupted, nothing was written'
+      )
+      if (isWritten) t.not((await readOnnx(file('out.onnx'))).initializers.size, 0)
+      await rm(file('out.onnx'), { force: true })
+    }
+  })
 }
 
 t.test('an interruption names the checkpoint that it has left', async (t) => {
