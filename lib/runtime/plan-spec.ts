@@ -9,6 +9,11 @@ export interface PlanSpec {
   readonly threads: number
   /** Keeps activations for the backward pass and allocates gradients. */
   readonly training: boolean
+  /**
+   * Images of the batch that go through the network at a time; where images depend on each other, all must. In training a divisor of the batch.
+   * Default: what is expected to be fastest. The bits of every result are the same.
+   */
+  readonly slice?: number
   readonly values: readonly PlanValue[]
   readonly parameters: readonly PlanParameter[]
   /** In execution order. */

@@ -193,6 +193,7 @@ PlanSpec read_plan_spec(const Napi::Value& value) {
   PlanSpec spec;
   spec.threads = static_cast<int>(bounded(integer_property(object, "threads"), 1, "threads"));
   spec.training = bool_property(object, "training");
+  if (has_property(object, "slice")) spec.slice = bounded(integer_property(object, "slice"), 1, "slice");
   each_object(object, "values", [&](const Napi::Object& item) {
     spec.values.push_back({bounded(integer_property(item, "n"), 1, "n"), bounded(integer_property(item, "c"), 1, "c"),
                            bounded(integer_property(item, "h"), 1, "h"), bounded(integer_property(item, "w"), 0, "w"),

@@ -129,7 +129,7 @@ class TrainJob : public Job {
     const Napi::Value target = property(object, "target");
     if (kind == "cross_entropy") {
       const Span<std::int32_t> classes = int32_array(target, "target");
-      check_length(classes.length, static_cast<std::size_t>(plan.output(loss.output).layout.n), "target", 0);
+      check_length(classes.length, static_cast<std::size_t>(plan.examples(loss.output)), "target", 0);
       loss.classes.assign(classes.data, classes.data + classes.length);
       return loss;
     }

@@ -8,6 +8,7 @@
 
 #include "../core/dispatch.h"
 #include "../core/status.h"
+#include "channel_sums.h"
 #include "step.h"
 
 namespace polyadic {
@@ -36,6 +37,7 @@ class BatchNorm : public Step {
     const std::size_t blocks = static_cast<std::size_t>(in_.layout.blocks());
     batch_mean_.resize(blocks);
     batch_variance_.resize(blocks);
+    by_scale_ = by_bias_ = ChannelSums(in_.layout.blocks() * in_.layout.block);
     if (batch_) mean_.statistics = variance_.statistics = true;
   }
 
@@ -74,7 +76,9 @@ class BatchNorm : public Step {
       const Lanes& mean = batch_mean_[static_cast<std::size_t>(b)];
       const Lanes& variance = batch_variance_[static_cast<std::size_t>(b)];
       const Lanes scale = lanes_of(scale_.data, b, 0.0f);
-      std::array<double, 16> by_bias{}, by_scale{};
+      const std::size_t block = static_cast<std::size_t>(in_.layout.block);
+      double* by_bias = by_bias_.from(context, b * in_.layout.block, in_.layout.block);
+      double* by_scale = by_scale_.from(context, b * in_.layout.block, in_.layout.block);
       Lanes of_dy{}, of_x{}, constant{};
       for (std::size_t l = 0; l < of_dy.size(); ++l) of_dy[l] = scale[l] * inverse(variance[l]);
       const auto to_input = [&](std::int64_t n, std::int64_t y) {
@@ -93,14 +97,15 @@ class BatchNorm : public Step {
         sums.fill(0);
         kernel.products(in_.data + at(in_.layout, n, b, y), dy, in_.layout.w, mean.data(), sums.data(),
                         products.data());
-        for (std::size_t l = 0; l < sums.size(); ++l) {
+        for (std::size_t l = 0; l < block; ++l) {
           by_bias[l] += static_cast<double>(sums[l]);
           by_scale[l] += static_cast<double>(products[l]);
         }
         // Running statistics do not depend on x: what goes to the input is known row by row.
         if (!noted_ && in_.needs_grad) to_input(n, y);
       });
-      for (std::size_t l = 0; l < of_dy.size(); ++l) {
+      if (!context.last_slice()) return;
+      for (std::size_t l = 0; l < block; ++l) {
         const double sigma = static_cast<double>(inverse(variance[l]));
         by_scale[l] *= sigma;
         const double factor = static_cast<double>(of_dy[l]);
@@ -151,11 +156,11 @@ class BatchNorm : public Step {
     return lanes;
   }
 
-  void deposit_lanes(Parameter& parameter, const std::array<double, 16>& lanes, std::int64_t b) const {
+  void deposit_lanes(Parameter& parameter, const double* lanes, std::int64_t b) const {
     if (!parameter.trainable) return;
     const std::int64_t block = in_.layout.block;
     for (std::int64_t c = b * block; c < std::min((b + 1) * block, in_.layout.c); ++c)
-      parameter.grad[static_cast<std::size_t>(c)] += static_cast<float>(lanes[static_cast<std::size_t>(c - b * block)]);
+      parameter.grad[static_cast<std::size_t>(c)] += static_cast<float>(lanes[c - b * block]);
   }
 
   // In two passes: the sum of squares minus the square of the sum would cancel.
@@ -195,6 +200,7 @@ class BatchNorm : public Step {
   bool batch_;
   bool noted_ = false;  // whether the last forward pass measured the batch
   std::vector<Lanes> batch_mean_, batch_variance_;
+  ChannelSums by_scale_, by_bias_;
 };
 
 }  // namespace

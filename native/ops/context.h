@@ -30,6 +30,15 @@ class Context {
   bool training() const { return training_; }
   std::uint64_t seed() const { return seed_; }
 
+  // In training, which images of the batch a step goes over: sums over the batch go on from one slice to the next.
+  void begin_slice(std::int64_t first_image, bool is_last) {
+    first_image_ = first_image;
+    is_last_ = is_last;
+  }
+  std::int64_t first_image() const { return first_image_; }
+  bool first_slice() const { return first_image_ == 0; }
+  bool last_slice() const { return is_last_; }
+
   void attach(const JobControl* control) { control_ = control; }
   bool stopping() const { return control_ && control_->cancelled(); }
 
@@ -50,6 +59,8 @@ class Context {
   const JobControl* control_ = nullptr;
   bool training_ = false;
   std::uint64_t seed_ = 0;
+  std::int64_t first_image_ = 0;
+  bool is_last_ = true;
 };
 
 }  // namespace polyadic

@@ -1,5 +1,6 @@
 // A transposed convolution is the backward pass to the data of the convolution that it transposes.
 #include "../core/status.h"
+#include "channel_sums.h"
 #include "depthwise.h"
 #include "epilogue.h"
 #include "gather.h"
@@ -27,7 +28,9 @@ class ConvTranspose : public Step {
     } else {
       wide_ = Gather(shape_, Gather::Direction::backward_data, in_.layout, out_.layout);
     }
-    if (out_.needs_grad) prepare_backward();
+    if (!out_.needs_grad) return;
+    sums_ = ChannelSums(out_.layout.c);
+    prepare_backward();
   }
 
   void pack(const Context& context) override {
@@ -91,6 +94,7 @@ class ConvTranspose : public Step {
   void weight_gradient(const Context& context) {
     if (depthwise_) return narrow_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, weight_.grad.data());
     wide_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, packed_gradient_.data());
+    if (!context.last_slice()) return;
     for (std::size_t i = 0; i < order_.size(); ++i) {
       if (order_[i] >= 0) weight_.grad[static_cast<std::size_t>(order_[i])] += packed_gradient_[i];
     }
@@ -99,14 +103,14 @@ class ConvTranspose : public Step {
   void bias_gradient(const Context& context) {
     const Layout& layout = out_.grad_layout;
     context.parallel(layout.c, [&](std::int64_t c, int) {
-      double sum = 0;
+      double& sum = *sums_.from(context, c, 1);
       for (std::int64_t n = 0; n < layout.n; ++n) {
         const float* dy = out_.grad + layout.at(n) + layout.channel(c);
         for (std::int64_t y = 0; y < layout.h; ++y) {
           for (std::int64_t x = 0; x < layout.w; ++x) sum += static_cast<double>(dy[layout.pixel(y, x)]);
         }
       }
-      bias_->grad[static_cast<std::size_t>(c)] += static_cast<float>(sum);
+      if (context.last_slice()) bias_->grad[static_cast<std::size_t>(c)] += static_cast<float>(sum);
     });
   }
 
@@ -123,6 +127,7 @@ class ConvTranspose : public Step {
   Depthwise narrow_back_;
   std::vector<std::int32_t> order_;  // of its packed weights
   Buffer packed_gradient_;
+  ChannelSums sums_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "../core/status.h"
 #include "activation.h"
+#include "channel_sums.h"
 #include "depthwise.h"
 #include "epilogue.h"
 #include "gather.h"
@@ -59,6 +60,7 @@ class Convolution : public Step {
         wide_back_ = Gather(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout, {}, out_.order);
       if (resources.training) keep_packed();
     }
+    if (resources.training) sums_ = ChannelSums(out_.grad_layout.blocks() * out_.grad_layout.block);
   }
 
   void pack(const Context& context) override {
@@ -176,6 +178,7 @@ class Convolution : public Step {
     }
     if (shared_gradient_.size() == 0) shared_gradient_ = Buffer(shared_order_.size());
     wide_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, shared_gradient_.data());
+    if (!context.last_slice()) return;
     for (std::size_t i = 0; i < shared_order_.size(); ++i) {
       if (shared_order_[i] >= 0) weight_.grad[static_cast<std::size_t>(shared_order_[i])] += shared_gradient_[i];
     }
@@ -188,7 +191,7 @@ class Convolution : public Step {
     const bool to_residual = residual_ && residual_->needs_grad;
     const bool with_bias = bias_ && bias_->trainable;
     context.parallel(layout.blocks(), [&](std::int64_t b, int) {
-      double sums[16] = {};
+      double* sums = sums_.from(context, b * layout.block, layout.block);
       for (std::int64_t n = 0; n < layout.n; ++n) {
         for (std::int64_t y = 0; y < layout.h; ++y) {
           float* dy = out_.grad + layout.at(n, b) + y * layout.row();
@@ -202,8 +205,8 @@ class Convolution : public Step {
                          accumulate_residual);
         }
       }
-      for (std::int64_t c = b * layout.block; with_bias && c < std::min<std::int64_t>((b + 1) * layout.block, layout.c);
-           ++c) {
+      if (!with_bias || !context.last_slice()) return;
+      for (std::int64_t c = b * layout.block; c < std::min<std::int64_t>((b + 1) * layout.block, layout.c); ++c) {
         const std::int64_t channel = out_.order.channel_at(c);
         if (channel >= 0)
           bias_->grad[static_cast<std::size_t>(channel)] += static_cast<float>(sums[c - b * layout.block]);
@@ -224,6 +227,7 @@ class Convolution : public Step {
   std::int64_t packed_version_ = -1;
   std::vector<std::int32_t> shared_order_;  // of weights that several steps read
   Buffer shared_gradient_;
+  ChannelSums sums_;
   Depthwise narrow_, narrow_back_;
   std::unique_ptr<Winograd> fast_;
   std::string why_;  // this kernel

@@ -195,6 +195,14 @@ void Depthwise::weight_gradient(const Context& context, const float* src, const 
   context.parallel(dst_.blocks() * parts, [&](std::int64_t index, int) {
     const std::int64_t b = index / parts, first = index % parts * most;
     float sums[kMaxGradTaps * 16] = {};
+    const auto each_sum = [&](auto&& f) {
+      for (std::int64_t j = 0; j < std::min(most, taps - first); ++j) {
+        const std::int64_t tap = phase.gather.taps[static_cast<std::size_t>(first + j)].index;
+        for (std::int64_t c = b * dst_.block; c < std::min<std::int64_t>((b + 1) * dst_.block, dst_.c); ++c)
+          f(grad[c * taps + tap], sums[j * dst_.block + (c - b * dst_.block)]);
+      }
+    };
+    each_sum([](float so_far, float& sum) { sum = so_far; });
     DepthwiseGradArgs args{};
     args.rows = to.y.count;
     args.pixels = to.x.count;
@@ -209,12 +217,7 @@ void Depthwise::weight_gradient(const Context& context, const float* src, const 
       args.diff = diff + diff_layout.at(n, b) + diff_layout.pixel(to.y.first, to.x.first);
       kernel.depthwise_grad(args);
     }
-    for (int j = 0; j < args.taps; ++j) {
-      const std::int64_t tap = phase.gather.taps[static_cast<std::size_t>(first + j)].index;
-      for (std::int64_t c = b * dst_.block; c < std::min<std::int64_t>((b + 1) * dst_.block, dst_.c); ++c) {
-        grad[c * taps + tap] += sums[j * dst_.block + (c - b * dst_.block)];
-      }
-    }
+    each_sum([](float& to, float sum) { to = sum; });
   });
 }
 

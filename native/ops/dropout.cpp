@@ -44,9 +44,10 @@ class Dropout : public Step {
     const float kept = 1.0f / (1.0f - ratio_);
     const std::uint64_t limit = static_cast<std::uint64_t>(static_cast<double>(ratio_) * 18446744073709551616.0);
     const std::uint64_t start = scrambled(seed_ ^ place_);
+    const std::int64_t before = context.first_image() * a.c;
     context.parallel(a.n * a.c, [&](std::int64_t plane, int) {
       const std::int64_t n = plane / a.c, c = plane % a.c;
-      std::uint64_t number = start + static_cast<std::uint64_t>(plane * a.h * a.w);
+      std::uint64_t number = start + static_cast<std::uint64_t>((before + plane) * a.h * a.w);
       for (std::int64_t y = 0; y < a.h; ++y) {
         for (std::int64_t x = 0; x < a.w; ++x, ++number) {
           const float factor = !active_ ? 1.0f : scrambled(number) < limit ? 0.0f : kept;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "../core/dispatch.h"
+#include "channel_sums.h"
 #include "step.h"
 
 namespace polyadic {
@@ -74,7 +75,9 @@ class Affine : public Step {
       : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         out_(resources.values[static_cast<std::size_t>(spec.output)]),
         scale_(resources.parameters[static_cast<std::size_t>(spec.scale)]),
-        shift_(resources.parameters[static_cast<std::size_t>(spec.shift)]) {}
+        shift_(resources.parameters[static_cast<std::size_t>(spec.shift)]),
+        by_scale_(resources.training ? in_.layout.c : 0),
+        by_shift_(resources.training ? in_.layout.c : 0) {}
 
   // Row by row of a channel block, all its channels beside each other.
   void forward(const Context& context) override {
@@ -104,13 +107,15 @@ class Affine : public Step {
 
   void backward(const Context& context) override {
     each_channel(context, [&](std::int64_t c) {
-      double by_scale = 0, by_shift = 0;
+      double& by_scale = *by_scale_.from(context, c, 1);
+      double& by_shift = *by_shift_.from(context, c, 1);
       each_element(c, in_.layout, out_.grad_layout, [&](std::int64_t in, std::int64_t out) {
         by_scale += static_cast<double>(out_.grad[out]) * static_cast<double>(in_.data[in]);
         by_shift += static_cast<double>(out_.grad[out]);
       });
-      if (scale_.trainable) scale_.grad[static_cast<std::size_t>(c)] += static_cast<float>(by_scale);
-      if (shift_.trainable) shift_.grad[static_cast<std::size_t>(c)] += static_cast<float>(by_shift);
+      const bool is_last = context.last_slice();
+      if (is_last && scale_.trainable) scale_.grad[static_cast<std::size_t>(c)] += static_cast<float>(by_scale);
+      if (is_last && shift_.trainable) shift_.grad[static_cast<std::size_t>(c)] += static_cast<float>(by_shift);
       if (!in_.needs_grad) return;
       const float scale = scale_.data[static_cast<std::size_t>(c)];
       each_element(c, in_.grad_layout, out_.grad_layout, [&](std::int64_t in, std::int64_t out) {
@@ -147,6 +152,7 @@ class Affine : public Step {
   Value& out_;
   Parameter& scale_;
   Parameter& shift_;
+  ChannelSums by_scale_, by_shift_;
 };
 
 }  // namespace

@@ -114,7 +114,7 @@ void Gather::weight_gradient(const Context& context, const float* src, const flo
     const int width = f32.taps[panel.blocks - 1];
     const std::int64_t panel_row = static_cast<std::int64_t>(panel.blocks) * dst_.block;
     float* sums = grad + panel.weights;
-    std::fill(sums + job.k0 * panel_row, sums + job.k1 * panel_row, 0.0f);
+    if (context.first_slice()) std::fill(sums + job.k0 * panel_row, sums + job.k1 * panel_row, 0.0f);
     const float* from[kBand];
     const float* differences[kBand];
     GradArgs args{from, 0,       differences, panel.first_block * diff_layout.plane(), diff_layout.plane(),

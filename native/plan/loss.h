@@ -22,14 +22,23 @@ struct Loss {
   const float* values = nullptr;      // the others: dense N×C×H×W
 };
 
-struct LossResult {
-  double loss = 0;           // weighted
+// Of one loss over a batch that is seen slice by slice.
+struct LossSum {
+  double sum = 0;            // over the examples so far, neither weighted nor divided
   std::int64_t correct = 0;  // examples whose largest logit is the target's (distillation: the teacher's)
-  bool counts = false;       // whether `correct` means something
 };
 
-// Over the first `count` examples. Adds to the value's gradient where asked. Throws Error(argument or shape) for
-// targets that do not fit.
-LossResult evaluate_loss(const Loss& loss, Value& value, std::int64_t count, bool with_gradient);
+// Which examples of the batch an output holds: [first, first + examples) of the `count` that the loss is a mean over.
+struct LossSlice {
+  std::int64_t first, examples, count;
+};
+
+// Adds to the sum and, where asked, to the value's gradient. Throws Error(argument or shape) for targets that do not
+// fit.
+void add_loss(const Loss& loss, Value& value, const LossSlice& slice, bool with_gradient, LossSum& sum);
+// The weighted loss of the whole batch, from its sum; value: any slice of its output.
+double loss_of(const Loss& loss, const LossSum& sum, const Value& value, std::int64_t count);
+// Whether `correct` means something.
+inline bool counts_correct(const Loss& loss) { return loss.kind != Loss::Kind::mean_squared; }
 
 }  // namespace polyadic

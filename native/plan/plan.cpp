@@ -121,7 +121,14 @@ void Plan::each_plane(const Layout& layout, F&& f) const {
   });
 }
 
-void Plan::forward(const std::vector<const float*>& inputs, const JobControl* control) {
+void Plan::forward(const std::vector<const float*>& inputs, std::int64_t first, const JobControl* control) {
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    slice_inputs_[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
+  context_->begin_slice(first, first + slice_ == batch_);
+  forward_slice(slice_inputs_, control);
+}
+
+void Plan::forward_slice(const std::vector<const float*>& inputs, const JobControl* control) {
   // Packing is not cut short, neither by this job nor by an earlier one, which may be gone: what is dropped of it would
   // be missing in all runs to come.
   context_->attach(nullptr);
@@ -167,7 +174,7 @@ std::vector<double> Plan::time_steps(int runs, const JobControl* control) {
   for (const int input : spec_.inputs) inputs.push_back(lend(input));
   for (const int output : spec_.outputs) lend(output);
   std::vector<double> least(steps_.size(), 0);
-  forward(inputs, control);
+  forward_slice(inputs, control);
   for (int run = 0; run < runs; ++run) {
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       if (once_[i]) continue;
@@ -186,14 +193,12 @@ void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*
   for (std::int64_t done = 0; done < batch_; done += slice_) {
     // The last slice goes over images of the one before it again, where the batch is no multiple.
     const std::int64_t first = std::min(done, batch_ - slice_);
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      slice_inputs_[i] = inputs[i] + first * dense_size(spec_.inputs[i]) / slice_;
     const auto target = [&](std::size_t i) { return outputs[i] + first * dense_size(spec_.outputs[i]) / slice_; };
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])])
         values_[static_cast<std::size_t>(spec_.outputs[i])].data = target(i);
     }
-    forward(slice_inputs_, control);
+    forward(inputs, first, control);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (direct_[static_cast<std::size_t>(spec_.outputs[i])]) continue;
       const Value& value = values_[static_cast<std::size_t>(spec_.outputs[i])];

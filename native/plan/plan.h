@@ -25,8 +25,9 @@ class Plan {
   // Seconds that each step takes: the least of `runs` forward passes of one slice over inputs of zeros.
   std::vector<double> time_steps(int runs, const JobControl* control);
 
-  // For the trainer: the same in steps. The caller holds lock().
-  void forward(const std::vector<const float*>& inputs, const JobControl* control);
+  // For the trainer: the same in steps, of one slice, that which begins with image `first` of the batch. The caller
+  // holds lock().
+  void forward(const std::vector<const float*>& inputs, std::int64_t first, const JobControl* control);
   void backward(const JobControl* control);
   void zero_gradients();
   // What a step noted in a training pass (running statistics) becomes part of its parameters.
@@ -36,11 +37,13 @@ class Plan {
   const PlanSpec& spec() const { return spec_; }
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  // Of a slice; examples(i) are those of the whole batch.
   Value& output(std::size_t i) { return values_[static_cast<std::size_t>(spec_.outputs[i])]; }
+  std::int64_t examples(std::size_t i) { return output(i).layout.n * batch_ / slice_; }
   Context& context() { return *context_; }
   void weights_changed() { packed_ = false; }
 
-  // Images that go through the network at a time.
+  // Images that go through the network at a time; in training a divisor of the batch.
   std::int64_t slice() const { return slice_; }
   std::size_t arena_bytes() const;
   std::size_t weight_bytes() const;
@@ -71,6 +74,7 @@ class Plan {
   void find_backward_path();
   void release_packed_parameters();
   void pack(WeightStore* store = nullptr, const JobControl* control = nullptr);
+  void forward_slice(const std::vector<const float*>& inputs, const JobControl* control);
   void run_step(std::size_t i);
   template <class F>
   void each_plane(const Layout& layout, F&& f) const;

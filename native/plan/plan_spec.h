@@ -128,6 +128,7 @@ struct Elements {
 struct PlanSpec {
   int threads = 1;
   bool training = false;
+  std::int64_t slice = 0;  // images that go through the network at a time; 0: by what is expected to be fastest
   std::vector<ValueSpec> values;
   std::vector<Elements> parameters;  // none once the plan is made
   std::vector<bool> trainable;

@@ -40,22 +40,32 @@ Trainer::Trainer(PlanSpec spec, std::vector<SensitivitySpec> sensitivities) : pl
     sensitivities_.emplace_back(std::move(sensitivity), plan_.parameters());
 }
 
-StepResult Trainer::total_loss(const std::vector<Loss>& losses, std::int64_t count, bool with_gradient) {
+StepResult Trainer::pass(const std::vector<const float*>& inputs, const std::vector<Loss>& losses, std::int64_t count,
+                         bool with_gradient, const JobControl* control) {
   const std::size_t outputs = plan_.spec().outputs.size();
-  for (std::size_t i = 0; with_gradient && i < outputs; ++i) {
-    const Value& value = plan_.output(i);
-    if (value.needs_grad) std::fill(value.grad, value.grad + value.grad_layout.size(), 0.0f);
+  for (const Loss& loss : losses) {
+    if (loss.output >= outputs) throw Error(ErrorCode::argument, "loss: unknown output");
+  }
+  std::vector<LossSum> sums(losses.size());
+  const std::int64_t images = plan_.output(0).layout.n;
+  for (std::int64_t first = 0; first < count; first += images) {
+    plan_.forward(inputs, first, control);
+    for (std::size_t i = 0; with_gradient && i < outputs; ++i) {
+      const Value& value = plan_.output(i);
+      if (value.needs_grad) std::fill(value.grad, value.grad + value.grad_layout.size(), 0.0f);
+    }
+    const LossSlice slice{first, std::min(count - first, images), count};
+    for (std::size_t i = 0; i < losses.size(); ++i)
+      add_loss(losses[i], plan_.output(losses[i].output), slice, with_gradient, sums[i]);
+    if (with_gradient) plan_.backward(control);
   }
   StepResult result;
   bool counted = false;
-  for (const Loss& loss : losses) {
-    if (loss.output >= outputs) throw Error(ErrorCode::argument, "loss: unknown output");
-    const LossResult part = evaluate_loss(loss, plan_.output(loss.output), count, with_gradient);
-    result.loss += part.loss;
-    if (part.counts && !counted) {
-      result.correct = part.correct;
-      counted = true;
-    }
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    result.loss += loss_of(losses[i], sums[i], plan_.output(losses[i].output), count);
+    if (!counts_correct(losses[i]) || counted) continue;
+    result.correct = sums[i].correct;
+    counted = true;
   }
   return result;
 }
@@ -140,10 +150,8 @@ void Trainer::update(const Optimiser& optimiser, float scale) {
 StepResult Trainer::gradients(const std::vector<const float*>& inputs, const std::vector<Loss>& losses,
                               std::uint64_t seed, const JobControl* control) {
   plan_.context().train(true, seed);
-  plan_.forward(inputs, control);
-  StepResult result = total_loss(losses, plan_.output(0).layout.n, true);
   plan_.zero_gradients();
-  plan_.backward(control);
+  StepResult result = pass(inputs, losses, plan_.examples(0), true, control);
   if (control) control->check();
   for (const Sensitivity& sensitivity : sensitivities_) result.penalty += sensitivity.add(plan_.parameters(), true);
   result.loss += result.penalty;
@@ -168,8 +176,7 @@ StepResult Trainer::step(const std::vector<const float*>& inputs, const std::vec
 StepResult Trainer::evaluate(const std::vector<const float*>& inputs, const std::vector<Loss>& losses,
                              std::int64_t count, const JobControl* control) {
   plan_.context().train(false, 0);
-  plan_.forward(inputs, control);
-  return total_loss(losses, std::clamp<std::int64_t>(count, 1, plan_.output(0).layout.n), false);
+  return pass(inputs, losses, std::clamp<std::int64_t>(count, 1, plan_.examples(0)), false, control);
 }
 
 std::vector<float> Trainer::read(std::size_t index, What what) const {

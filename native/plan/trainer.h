@@ -58,7 +58,9 @@ class Trainer {
   const Plan& plan() const { return plan_; }
 
  private:
-  StepResult total_loss(const std::vector<Loss>& losses, std::int64_t count, bool with_gradient);
+  // Forward, losses over the first `count` examples and, where asked, backward: slice by slice.
+  StepResult pass(const std::vector<const float*>& inputs, const std::vector<Loss>& losses, std::int64_t count,
+                  bool with_gradient, const JobControl* control);
   double gradient_norm();
   bool is_moved(std::size_t index, const Optimiser& optimiser) const;
   void prepare_update(const Optimiser& optimiser);

@@ -45,6 +45,7 @@ export async function compareGradients(name: string, spec: PlanSpec, inputs: rea
   await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
   const { loss, gradients } = await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
   trainer.close()
+  if (isSliceable(spec)) await compareSlices(name, { ...spec, slice: 1 }, inputs, lossesOf(targets, smoothing), loss, gradients)
   // A dozen of each parameter's elements.
   const picked = spec.parameters.map(({ data }) =>
     Array.from({ length: Math.min(data.length, 12) }, () => random.integer(0, data.length - 1))
@@ -59,6 +60,36 @@ export async function compareGradients(name: string, spec: PlanSpec, inputs: rea
     const worst = Math.max(...errors)
     t.ok(worst <= tolerance, `${name}: parameter ${p}, ${worst.toExponential(1)}`)
   })
+}
+
+/** Whether no image of the batch has to do with another one. */
+const isSliceable = ({ values, steps, inputs }: PlanSpec): boolean =>
+  values.every(({ dense, n }) => dense !== true && n === values[inputs[0] as number]?.n) &&
+  !steps.some((step) => step.op === 'batch_norm' && step.batchStatistics)
+
+/**
+ * The same loss and gradients image by image. Where a kernel is chosen by how many pixels there are, and where several steps read a parameter, sums
+ * are taken in another order: that is rounding, of some ten thousand terms at most.
+ */
+async function compareSlices(
+  name: string,
+  spec: PlanSpec,
+  inputs: readonly Float32Array[],
+  losses: readonly NativeLoss[],
+  loss: number,
+  gradients: readonly Float32Array[]
+): Promise<void> {
+  const trainer = native().createTrainer(spec)
+  await trainer.gradients(inputs, losses).promise
+  const sliced = await trainer.gradients(inputs, losses).promise
+  trainer.close()
+  t.ok(Math.abs(sliced.loss - loss) <= 1e-6 * Math.max(1, Math.abs(loss)), `${name}: the loss, image by image`)
+  const errors = gradients.map((gradient, p) => {
+    const scale = Math.max(1e-4, ...gradient.map(Math.abs))
+    return Math.max(0, ...gradient.map((g, i) => Math.abs(g - (sliced.gradients[p]?.[i] as number)) / scale))
+  })
+  const worst = Math.max(...errors)
+  t.ok(worst <= 1e-5, `${name}: gradients, image by image, ${worst.toExponential(1)}`)
 }
 
 /** The loss in float64, and its central differences by the picked elements of each parameter. */
