@@ -37,8 +37,14 @@ function uses({ values }: PlanSpec, step: PlanStep, parameter: number): boolean 
   return step.op === 'affine' && (step.scale === parameter || step.shift === parameter)
 }
 
-/** Compares the gradients of a plan, whose output 0 are N×K logits, with numerical ones of a dozen of each parameter's elements. */
-export async function compareGradients(name: string, spec: PlanSpec, inputs: readonly Float32Array[], random: Random): Promise<void> {
+/** Compares the gradients of a plan, whose output 0 are N×K logits, with numerical ones of a dozen of each parameter's elements, or of all. */
+export async function compareGradients(
+  name: string,
+  spec: PlanSpec,
+  inputs: readonly Float32Array[],
+  random: Random,
+  elements: 'dozen' | 'all' = 'dozen'
+): Promise<void> {
   const logits = spec.outputs[0] as number
   const targets = Int32Array.from({ length: (spec.values[logits] as PlanValue).n }, (_, n) => n % 3)
   const smoothing = 0.1
@@ -47,17 +53,16 @@ export async function compareGradients(name: string, spec: PlanSpec, inputs: rea
   const { loss, gradients } = await trainer.gradients(inputs, lossesOf(targets, smoothing)).promise
   trainer.close()
   if (isSliceable(spec)) await compareSlices(name, { ...spec, slice: 1 }, inputs, lossesOf(targets, smoothing), loss, gradients)
-  // A dozen of each parameter's elements.
   const picked = spec.parameters.map(({ data }) =>
-    Array.from({ length: Math.min(data.length, 12) }, () => random.integer(0, data.length - 1))
+    elements === 'all' ? [...data.keys()] : Array.from({ length: Math.min(data.length, 12) }, () => random.integer(0, data.length - 1))
   )
   const reference = kept(name, () => differences(spec, inputs, logits, targets, smoothing, picked))
   t.ok(Math.abs(loss - reference.loss) < 1e-5 * Math.max(1, Math.abs(loss)), `${name}: loss`)
-  picked.forEach((elements, p) => {
+  picked.forEach((indices, p) => {
     if (spec.parameters[p]?.trainable !== true) return
     const gradient = gradients[p] as Float32Array
     const scale = Math.max(1e-4, ...gradient.map(Math.abs))
-    const errors = elements.map((i, k) => Math.abs((reference.gradients[p]?.[k] as number) - (gradient[i] as number)) / scale)
+    const errors = indices.map((i, k) => Math.abs((reference.gradients[p]?.[k] as number) - (gradient[i] as number)) / scale)
     const worst = Math.max(...errors)
     t.ok(worst <= tolerance, `${name}: parameter ${p}, ${worst.toExponential(1)}`)
   })
