@@ -1,6 +1,6 @@
 // Runs a command with the addon compiled under a sanitizer, and fails on any report: CONTRIBUTING.md says what each finds.
 //   node native/sanitize.mjs address|thread [--short | TESTS... | COMMAND ARGS...]
-// Without a command: the tests, or for `thread` those of native code and embedding; --short takes a few of them, those with the most threads and
+// Without a command: the tests, or for `thread` those of native code, of training on it and of embedding; --short takes a few of them, those with the most threads and
 // the most hostile input; TESTS are files named *.test.ts.
 // address: AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer. thread: ThreadSanitizer.
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -20,7 +20,7 @@ const kinds = {
   thread: {
     flags: 'thread',
     library: 'libtsan.so',
-    tests: ['test/native/*.test.ts', 'test/embedding/*.test.ts'],
+    tests: ['test/native/*.test.ts', 'test/embedding/*.test.ts', 'test/training/5*.test.ts'],
     short: ['native/executor', 'native/team']
   }
 }

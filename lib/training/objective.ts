@@ -99,12 +99,16 @@ export class Objective {
     return objective
   }
 
-  /** Throws POLYADIC_SHAPE naming both values when one of the teacher's does not have as many elements as the student's. */
+  /** Throws POLYADIC_SHAPE naming the values when one of the teacher's does not have as many elements as the student's, or has no row for each example. */
   async #checkTeacher(): Promise<void> {
     const { example, batchSize, student } = this.#options
     const found = await this.#run(new Float32Array(batchSize * elementCount(example)))
     for (const [i, name] of this.#outputs.entries()) {
       const [own, dims] = [student[i], found[name]?.dims ?? []]
+      if (own !== undefined && own.dims[0] !== student[0]?.dims[0]) {
+        const message = `distillation.features: the student's ${show(own.name)} is ${own.dims.join('×')}; its first axis has to be that of the logits (${student[0]?.dims.join('×')}), a row an example`
+        throw new PolyadicError('POLYADIC_SHAPE', message, { subject: 'distillation.features' })
+      }
       if (own === undefined || elementCount(own.dims) === elementCount(dims)) continue
       const [what, choice] =
         i === 0

@@ -8,7 +8,7 @@
 
 #include "../core/dispatch.h"
 #include "../core/status.h"
-#include "channel_sums.h"
+#include "batch_sums.h"
 #include "step.h"
 
 namespace polyadic {

@@ -30,7 +30,7 @@ class Context {
   bool training() const { return training_; }
   std::uint64_t seed() const { return seed_; }
 
-  // In training, which images of the batch a step goes over: sums over the batch go on from one slice to the next.
+  // Which images of the batch steps go over: in training, sums over the batch go on from one slice to the next.
   void begin_slice(std::int64_t first_image, bool is_last) {
     first_image_ = first_image;
     is_last_ = is_last;

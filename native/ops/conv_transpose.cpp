@@ -1,6 +1,6 @@
 // A transposed convolution is the backward pass to the data of the convolution that it transposes.
 #include "../core/status.h"
-#include "channel_sums.h"
+#include "batch_sums.h"
 #include "depthwise.h"
 #include "epilogue.h"
 #include "gather.h"
@@ -83,33 +83,35 @@ class ConvTranspose : public Step {
   void prepare_backward() {
     if (depthwise_) {
       narrow_back_ = Depthwise(shape_, Gather::Direction::forward, out_.grad_layout, in_.grad_layout);
+      if (weight_.trainable) gradient_ = SharedGradient(weight_.data.size());
       return;
     }
     wide_back_ = Gather(shape_, Gather::Direction::forward, out_.grad_layout, in_.grad_layout);
-    if (!weight_.trainable) return;
-    order_ = wide_back_.packed_order();
-    packed_gradient_ = Buffer(order_.size());
+    if (weight_.trainable) gradient_ = SharedGradient(wide_back_.packed_order());
   }
 
   void weight_gradient(const Context& context) {
-    if (depthwise_) return narrow_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, weight_.grad.data());
-    wide_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, packed_gradient_.data());
-    if (!context.last_slice()) return;
-    for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (order_[i] >= 0) weight_.grad[static_cast<std::size_t>(order_[i])] += packed_gradient_[i];
+    float* sums = gradient_.sums(context);
+    if (depthwise_) {
+      narrow_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, sums);
+    } else {
+      wide_back_.weight_gradient(context, out_.grad, in_.data, in_.layout, sums);
     }
+    gradient_.add_to(context, weight_);
   }
 
   void bias_gradient(const Context& context) {
     const Layout& layout = out_.grad_layout;
     context.parallel(layout.c, [&](std::int64_t c, int) {
-      double& sum = *sums_.from(context, c, 1);
+      double* const total = sums_.from(context, c, 1);
+      double sum = *total;
       for (std::int64_t n = 0; n < layout.n; ++n) {
         const float* dy = out_.grad + layout.at(n) + layout.channel(c);
         for (std::int64_t y = 0; y < layout.h; ++y) {
           for (std::int64_t x = 0; x < layout.w; ++x) sum += static_cast<double>(dy[layout.pixel(y, x)]);
         }
       }
+      *total = sum;
       if (context.last_slice()) bias_->grad[static_cast<std::size_t>(c)] += static_cast<float>(sum);
     });
   }
@@ -125,8 +127,7 @@ class ConvTranspose : public Step {
   // Backward: the convolution that is transposed.
   Gather wide_back_;
   Depthwise narrow_back_;
-  std::vector<std::int32_t> order_;  // of its packed weights
-  Buffer packed_gradient_;
+  SharedGradient gradient_;
   ChannelSums sums_;
 };
 

@@ -7,7 +7,7 @@
 
 #include "../core/status.h"
 #include "activation.h"
-#include "channel_sums.h"
+#include "batch_sums.h"
 #include "depthwise.h"
 #include "epilogue.h"
 #include "gather.h"
@@ -18,7 +18,7 @@ namespace polyadic {
 
 ConvolutionShape convolution_shape(const ConvolutionSpec& spec, const Layout& in, std::int64_t out_channels,
                                    std::int64_t out_h, std::int64_t out_w) {
-  ConvolutionShape shape{spec.window, spec.groups, in.c, out_channels, in.h, in.w, out_h, out_w};
+  ConvolutionShape shape{spec.window, spec.groups, in.c, out_channels, in.h, in.w, out_h, out_w, spec.batch};
   if (spec.groups < 1 || in.c % spec.groups != 0 || out_channels % spec.groups != 0 ||
       output_extent(spec.window, 0, in.h) != out_h || output_extent(spec.window, 1, in.w) != out_w) {
     throw Error(ErrorCode::shape, "convolution: geometry and shapes do not fit each other");
@@ -52,6 +52,7 @@ class Convolution : public Step {
       why_ = "each channel by itself: there is nothing to sum over";
       narrow_ = Depthwise(shape_, Direction::forward, in_.layout, out_.layout);
       if (in_.needs_grad) narrow_back_ = Depthwise(shape_, Direction::backward_data, out_.grad_layout, in_.grad_layout);
+      if (weight_.trainable && weight_.uses != 1) shared_gradient_ = SharedGradient(weight_.data.size());
     } else if (const int m = winograd_tile(spec, resources.training)) {
       fast_ = std::make_unique<Winograd>(shape_, in_.layout, out_.layout, m, resources.threads);
     } else {
@@ -100,13 +101,7 @@ class Convolution : public Step {
 
   void backward(const Context& context) override {
     if (relu_ || residual_ || (bias_ && bias_->trainable)) epilogue_gradient(context);
-    if (weight_.trainable) {
-      if (depthwise_) {
-        narrow_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, weight_.grad.data());
-      } else {
-        weight_gradient(context);
-      }
-    }
+    if (weight_.trainable) weight_gradient(context);
     if (!in_.needs_grad) return;
     const int options = accumulate[0] ? Gather::kAccumulate : 0;
     if (depthwise_) {
@@ -157,7 +152,7 @@ class Convolution : public Step {
   // between steps but what the backward gather needs.
   void keep_packed() {
     if (weight_.uses != 1) {
-      shared_order_ = wide_.packed_order();
+      if (weight_.trainable) shared_gradient_ = SharedGradient(wide_.packed_order());
       return;
     }
     const std::vector<std::int32_t> order = wide_.packed_order();
@@ -172,16 +167,14 @@ class Convolution : public Step {
   }
 
   void weight_gradient(const Context& context) {
-    if (weight_.packing == &wide_) {
-      wide_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, weight_.grad.data());
-      return;
+    const bool is_shared = weight_.uses != 1;
+    float* sums = is_shared ? shared_gradient_.sums(context) : weight_.grad.data();
+    if (depthwise_) {
+      narrow_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, sums);
+    } else {
+      wide_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, sums);
     }
-    if (shared_gradient_.size() == 0) shared_gradient_ = Buffer(shared_order_.size());
-    wide_.weight_gradient(context, in_.data, out_.grad, out_.grad_layout, shared_gradient_.data());
-    if (!context.last_slice()) return;
-    for (std::size_t i = 0; i < shared_order_.size(); ++i) {
-      if (shared_order_[i] >= 0) weight_.grad[static_cast<std::size_t>(shared_order_[i])] += shared_gradient_[i];
-    }
+    if (is_shared) shared_gradient_.add_to(context, weight_);
   }
 
   // Relu takes its part of the output's gradient away in place; what is left is the bias' and the residual's.
@@ -225,8 +218,7 @@ class Convolution : public Step {
   bool depthwise_ = false;
   Gather wide_, wide_back_;
   std::int64_t packed_version_ = -1;
-  std::vector<std::int32_t> shared_order_;  // of weights that several steps read
-  Buffer shared_gradient_;
+  SharedGradient shared_gradient_;  // of weights that several steps read
   ChannelSums sums_;
   Depthwise narrow_, narrow_back_;
   std::unique_ptr<Winograd> fast_;

@@ -217,7 +217,7 @@ void Depthwise::weight_gradient(const Context& context, const float* src, const 
       args.diff = diff + diff_layout.at(n, b) + diff_layout.pixel(to.y.first, to.x.first);
       kernel.depthwise_grad(args);
     }
-    each_sum([](float& to, float sum) { to = sum; });
+    each_sum([](float& so_far, float sum) { so_far = sum; });
   });
 }
 

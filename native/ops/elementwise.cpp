@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "../core/dispatch.h"
-#include "channel_sums.h"
+#include "batch_sums.h"
 #include "step.h"
 
 namespace polyadic {
@@ -107,12 +107,15 @@ class Affine : public Step {
 
   void backward(const Context& context) override {
     each_channel(context, [&](std::int64_t c) {
-      double& by_scale = *by_scale_.from(context, c, 1);
-      double& by_shift = *by_shift_.from(context, c, 1);
+      double* const to_scale = by_scale_.from(context, c, 1);
+      double* const to_shift = by_shift_.from(context, c, 1);
+      double by_scale = *to_scale, by_shift = *to_shift;
       each_element(c, in_.layout, out_.grad_layout, [&](std::int64_t in, std::int64_t out) {
         by_scale += static_cast<double>(out_.grad[out]) * static_cast<double>(in_.data[in]);
         by_shift += static_cast<double>(out_.grad[out]);
       });
+      *to_scale = by_scale;
+      *to_shift = by_shift;
       const bool is_last = context.last_slice();
       if (is_last && scale_.trainable) scale_.grad[static_cast<std::size_t>(c)] += static_cast<float>(by_scale);
       if (is_last && shift_.trainable) shift_.grad[static_cast<std::size_t>(c)] += static_cast<float>(by_shift);

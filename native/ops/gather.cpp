@@ -41,7 +41,7 @@ Gather::Gather(const ConvolutionShape& shape, Direction direction, const Layout&
   check_offsets(src_);
   if (shape_.weight_count() > std::numeric_limits<std::int32_t>::max())
     throw Error(ErrorCode::unsupported, "convolution: a kernel of more than 2^31 floats");
-  by_position_ = direction == Direction::backward_data && prefers_positions(phases_, src.h, src.w);
+  by_position_ = direction == Direction::backward_data && prefers_positions(phases_, src.h, src.w, shape.batch);
   for (int phase = 0; phase < static_cast<int>(phases_.size()); ++phase) add_panels(phase);
   if (by_position_) {
     list_positions();

@@ -62,8 +62,8 @@ class Gather {
   // [first, last) of the destination's channel blocks that a panel computes.
   std::pair<std::int64_t, std::int64_t> panel_range(std::size_t panel) const;
 
-  // The weight gradient in the order of packed weights, packed_size() floats that are overwritten; forward gathers
-  // only.
+  // The weight gradient in the order of packed weights, packed_size() floats: overwritten in the first slice of a
+  // batch, added to in the others; forward gathers only.
   void weight_gradient(const Context& context, const float* src, const float* diff, const Layout& diff_layout,
                        float* grad) const;
 

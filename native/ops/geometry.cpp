@@ -127,11 +127,10 @@ std::vector<std::pair<std::int64_t, std::int64_t>> inside_taps(const GatherPhase
   return runs;
 }
 
-bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w) {
+bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w, std::int64_t batch) {
   constexpr double kFullTile = 6;  // pixels that fill a tile
-  double all = 0, inside = 0, images = 1;
+  double all = 0, inside = 0;
   for (const GatherPhase& phase : phases) {
-    images = static_cast<double>(phase.dst.images);
     all += static_cast<double>(phase.dst.y.count * phase.dst.x.count) * static_cast<double>(phase.taps.size());
     const auto valid = [](const PixelAxis& axis, std::int64_t offset, std::int64_t extent) {
       std::int64_t count = 0;
@@ -143,12 +142,12 @@ bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, s
     };
     for (const Tap& tap : phase.taps) inside += valid(phase.src.y, tap.dy, h) * valid(phase.src.x, tap.dx, w);
   }
-  return all > 1.3 * inside * std::max(1.0, kFullTile / images);
+  return all > 1.3 * inside * std::max(1.0, kFullTile / static_cast<double>(batch));
 }
 
-Halo backward_halo(const ConvolutionShape& shape, std::int64_t images) {
-  const std::vector<GatherPhase> phases = backward_phases(shape, images);
-  if (!shape.depthwise() && prefers_positions(phases, shape.out_h, shape.out_w)) return {};
+Halo backward_halo(const ConvolutionShape& shape) {
+  const std::vector<GatherPhase> phases = backward_phases(shape, 1);
+  if (!shape.depthwise() && prefers_positions(phases, shape.out_h, shape.out_w, shape.batch)) return {};
   return needed_halo(phases, shape.out_h, shape.out_w);
 }
 

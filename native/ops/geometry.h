@@ -42,6 +42,7 @@ struct ConvolutionShape {
   std::int64_t groups = 1;
   std::int64_t in_channels = 0, out_channels = 0;
   std::int64_t in_h = 0, in_w = 0, out_h = 0, out_w = 0;
+  std::int64_t batch = 1;  // images that there are: what is chosen by their number is the same for any slice of them
   std::int64_t taps() const { return window.kernel[0] * window.kernel[1]; }
   bool depthwise() const { return groups > 1 && groups == in_channels && groups == out_channels; }
   std::int64_t weight_count() const { return out_channels * (in_channels / groups) * taps(); }
@@ -70,14 +71,14 @@ std::vector<GatherPhase> backward_phases(const ConvolutionShape& shape, std::int
 
 // Whether a gather should take the pixels of one position over all images together and skip the taps that fall outside
 // of the h×w source, instead of reading zeros from a halo: a 9×9 valid convolution's backward pass reads mostly zeros.
-bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w);
+bool prefers_positions(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w, std::int64_t batch);
 
 // Taps of a phase that stay inside an h×w source at output (y, x) of its grid, as [first, last) runs of their order.
 std::vector<std::pair<std::int64_t, std::int64_t>> inside_taps(const GatherPhase& phase, std::int64_t y, std::int64_t x,
                                                                std::int64_t h, std::int64_t w);
 
 // Halo of the output's gradient that the backward pass to the data needs.
-Halo backward_halo(const ConvolutionShape& shape, std::int64_t images);
+Halo backward_halo(const ConvolutionShape& shape);
 
 // Halo that a source of h×w needs so that every tap of every phase stays inside.
 Halo needed_halo(const std::vector<GatherPhase>& phases, std::int64_t h, std::int64_t w);

@@ -39,7 +39,7 @@ struct Parameter {
   Buffer first, second;             // SGD: velocity; AdamW: first and second moment
   Buffer average;                   // exponential moving average of the values
   std::size_t count = 0;            // of elements in ONNX order
-  const Gather* packing = nullptr;  // whose packed order the buffers have; its step overwrites the gradient
+  const Gather* packing = nullptr;  // whose packed order the buffers have; its step begins the gradient
   int uses = 0;                     // by steps of the plan and as a value
   std::int64_t version = 0;         // grows with every change of the values
   bool trainable = false;
@@ -58,7 +58,8 @@ class Step {
   // how many bytes others had already.
   virtual std::size_t share_weights(WeightStore&) { return 0; }
   virtual void forward(const Context& context) = 0;
-  // From the output's gradient: adds to parameters' gradients, sets (or, where accumulate[i], adds to) the inputs'.
+  // From the output's gradient: adds to parameters' gradients, sets (or, where accumulate[i], adds to) the inputs'. The
+  // context says which slice of the batch it is: sums over the batch begin in the first (see batch_sums.h).
   // Unless a step says how, it must not stand between a trainable parameter and a loss.
   virtual void backward(const Context&);
 

@@ -23,6 +23,9 @@ void clear(const Value& value) {
 Plan::Plan(PlanSpec spec, WeightStore* store, const JobControl* control) : spec_(std::move(spec)) {
   check_indices();
   slice_inputs_.resize(spec_.inputs.size());
+  for (StepSpec& step : spec_.steps) {
+    if (!step.inputs.empty()) step.convolution.batch = spec_.values[static_cast<std::size_t>(step.inputs[0])].n;
+  }
   batch_ = spec_.values.empty() ? 1 : spec_.values[0].n;
   Slices slices = images_at_a_time(spec_);
   slice_ = slices.images;

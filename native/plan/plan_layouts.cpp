@@ -51,14 +51,15 @@ void Plan::choose_layouts() {
       Value& out = values_[static_cast<std::size_t>(step.output)];
       const ConvolutionShape shape =
           convolution_shape(step.convolution, out.layout, in.layout.c, in.layout.h, in.layout.w);
-      in.layout.halo.grow(backward_halo(shape, in.layout.n));
+      in.layout.halo.grow(backward_halo(shape));
       if (spec_.training) out.grad_layout.halo.grow(needed_halo(forward_phases(shape, 1), out.layout.h, out.layout.w));
     }
     if (!is_convolution(step.op)) continue;
     const ConvolutionSpec& conv = first_convolution(step);
     Value& in = values_[static_cast<std::size_t>(step.inputs[0])];
     Value& out = values_[static_cast<std::size_t>(step.output)];
-    ConvolutionShape shape{conv.window, conv.groups, in.layout.c, out.layout.c, in.layout.h, in.layout.w, 0, 0};
+    ConvolutionShape shape{conv.window, conv.groups, in.layout.c, out.layout.c, in.layout.h,
+                           in.layout.w, 0,           0,           conv.batch};
     shape.out_h = output_extent(conv.window, 0, in.layout.h);
     shape.out_w = output_extent(conv.window, 1, in.layout.w);
     in.layout.halo.grow(needed_halo(forward_phases(shape, 1), in.layout.h, in.layout.w));
@@ -69,7 +70,7 @@ void Plan::choose_layouts() {
       columns.out_w = output_extent(next.window, 1, shape.out_w);
       in.layout.halo.grow(column_halo(columns));
     }
-    if (spec_.training) out.grad_layout.halo.grow(backward_halo(shape, in.layout.n));
+    if (spec_.training) out.grad_layout.halo.grow(backward_halo(shape));
   }
 }
 

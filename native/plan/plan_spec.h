@@ -48,6 +48,7 @@ struct ConvolutionSpec {
   std::int64_t groups = 1;
   int weight = -1, bias = -1;
   Algorithm algorithm = Algorithm::automatic;  // not of a CP block's stage
+  std::int64_t batch = 1;  // set by the plan: images that there are, of which a step may see a slice
 };
 
 enum class Op {

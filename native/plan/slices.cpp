@@ -115,7 +115,8 @@ Slices images_at_a_time(const PlanSpec& spec) {
                                            std::to_string(spec.slice) + " at a time");
     return {spec.slice, "asked for"};
   }
-  if (!independent) return {batch, batch > 1 ? "some step looks from one image at another" : ""};
+  if (!independent)
+    return {batch, batch > 1 ? "some step looks from one image at another, or takes values in dense form" : ""};
   if (batch == 1) return {1, {}};
   const std::vector<Traffic> steps = traffic_of(spec);
   const std::vector<std::int64_t> candidates = possible_slices(spec, batch);

@@ -9,11 +9,12 @@
 namespace polyadic {
 
 // Few images at a time keep the values between two steps in the second-level cache; many at a time make more of each
-// reading of the weights. Returns the number, from 1 to the batch, for which a small model of that traffic is least:
-// the whole batch when the images are not independent of each other or there is only one.
+// reading of the weights. Returns the number, from 1 to the batch, for which a small model of that traffic is least; in
+// training the fewest, of those that divide the batch, for which it is nearly so. The whole batch when the images are
+// not independent of each other, and what the spec says where it does. Throws Error(argument) where that cannot be.
 struct Slices {
   std::int64_t images = 1;
-  std::string why;  // empty where there is only one image
+  std::string why;  // empty where there is only one image, and nobody asked for one
 };
 Slices images_at_a_time(const PlanSpec& spec);
 

@@ -11,9 +11,10 @@
 namespace polyadic {
 namespace {
 
-constexpr std::size_t kSlice = 1 << 15;
+// Elements of a parameter that a job takes.
+constexpr std::size_t kPart = 1 << 15;
 
-std::int64_t slices(std::size_t count) { return static_cast<std::int64_t>((count + kSlice - 1) / kSlice); }
+std::int64_t parts_of(std::size_t count) { return static_cast<std::int64_t>((count + kPart - 1) / kPart); }
 
 const Buffer& buffer_of(const Parameter& parameter, Trainer::What what) {
   switch (what) {
@@ -45,6 +46,11 @@ StepResult Trainer::pass(const std::vector<const float*>& inputs, const std::vec
   const std::size_t outputs = plan_.spec().outputs.size();
   for (const Loss& loss : losses) {
     if (loss.output >= outputs) throw Error(ErrorCode::argument, "loss: unknown output");
+    // Examples are counted by output 0.
+    if (plan_.examples(loss.output) != plan_.examples(0))
+      throw Error(ErrorCode::shape, "loss: output " + std::to_string(loss.output) + " has " +
+                                        std::to_string(plan_.examples(loss.output)) + " rows, output 0 " +
+                                        std::to_string(plan_.examples(0)));
   }
   std::vector<LossSum> sums(losses.size());
   const std::int64_t images = plan_.output(0).layout.n;
@@ -74,11 +80,11 @@ double Trainer::gradient_norm() {
   double sum = 0;
   for (const Parameter& parameter : plan_.parameters()) {
     if (!parameter.trainable) continue;
-    std::vector<double> parts(static_cast<std::size_t>(slices(parameter.grad.size())));
-    plan_.context().parallel(static_cast<std::int64_t>(parts.size()), [&](std::int64_t slice, int) {
-      const std::size_t begin = static_cast<std::size_t>(slice) * kSlice;
-      parts[static_cast<std::size_t>(slice)] = kernels().training.square_sum(
-          parameter.grad.data() + begin, static_cast<std::int64_t>(std::min(kSlice, parameter.grad.size() - begin)));
+    std::vector<double> parts(static_cast<std::size_t>(parts_of(parameter.grad.size())));
+    plan_.context().parallel(static_cast<std::int64_t>(parts.size()), [&](std::int64_t part, int) {
+      const std::size_t begin = static_cast<std::size_t>(part) * kPart;
+      parts[static_cast<std::size_t>(part)] = kernels().training.square_sum(
+          parameter.grad.data() + begin, static_cast<std::int64_t>(std::min(kPart, parameter.grad.size() - begin)));
     });
     for (const double part : parts) sum += part;
   }
@@ -129,10 +135,10 @@ void Trainer::update(const Optimiser& optimiser, float scale) {
     shared.epsilon = optimiser.epsilon;
     shared.first_correction = static_cast<float>(1 - std::pow(static_cast<double>(optimiser.beta1), t));
     shared.second_correction = static_cast<float>(1 - std::pow(static_cast<double>(optimiser.beta2), t));
-    plan_.context().parallel(slices(count), [&](std::int64_t slice, int) {
-      const std::size_t begin = static_cast<std::size_t>(slice) * kSlice;
+    plan_.context().parallel(parts_of(count), [&](std::int64_t part, int) {
+      const std::size_t begin = static_cast<std::size_t>(part) * kPart;
       UpdateArgs args = shared;
-      args.count = static_cast<std::int64_t>(std::min(count - begin, kSlice));
+      args.count = static_cast<std::int64_t>(std::min(count - begin, kPart));
       args.weight = parameter.data.data() + begin;
       if (moves) {
         args.grad = parameter.grad.data() + begin;

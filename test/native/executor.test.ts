@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
@@ -118,7 +119,8 @@ t.test('closing while a run is under way lets it finish', async (t) => {
 })
 
 t.test('workers may end at any moment', async (t) => {
-  const file = fileURLToPath(new URL('./child/worker.ts', import.meta.url))
+  // Compiled, this test runs on other processors: test/package/30-arm64.test.ts.
+  const file = fileURLToPath(new URL(`./child/worker${path.extname(import.meta.url)}`, import.meta.url))
   const ends = ['finish', 'exit', 'terminate', 'finish', 'terminate', 'exit'].map((end) => ({ end, makes: false }))
   for (const workerData of [...ends, { end: 'exit', makes: true }, { end: 'terminate', makes: true }]) {
     const worker = new Worker(file, { workerData, execArgv: [...process.execArgv] })

@@ -38,7 +38,7 @@ const files = [
   ...['executor.test', 'malformed-plans.test'].map((name) => `native/${name}`),
   ...['cp-chain.test', 'session.test', 'threads.test', 'training-plan.test', 'types.test'].map((name) => `runtime/${name}`),
   ...['cpd.test', 'properties.test'].map((name) => `decomposition/${name}`),
-  ...['50-native.test', '60-network.test'].map((name) => `training/${name}`)
+  ...['50-native.test', '55-slices.test', '60-network.test'].map((name) => `training/${name}`)
 ]
 
 t.test('tests of native code, plans, sessions, the solver and training on arm64', { skip: reason }, async (t) => {

@@ -1,22 +1,24 @@
 import t from 'tap'
 import { type NativeLoss, type NativeTrainer, native } from '../../lib/native/binding.js'
-import type { PlanSpec } from '../../lib/runtime/plan-spec.js'
+import type { PlanSpec, PlanStep } from '../../lib/runtime/plan-spec.js'
 import { generator, PlanBuilder } from '../helpers/plan-builder.js'
 import { sameBits } from '../helpers/same-bits.js'
 
 const batch = 12
 const classes = 5
 
-/** What sums over the batch (weights of all kinds, biases, a scale) and what counts its images (dropout), with a second output for a loss of its own. */
+/** What sums over the batch (weights of all kinds, some read twice, biases, a scale), what is chosen by its images (a convolution over mostly padding) and what counts its images (dropout), with a second output for a loss of its own. */
 function network(): { spec: PlanSpec; inputs: readonly Float32Array[]; losses: readonly NativeLoss[] } {
   const b = new PlanBuilder(generator(5), true)
   const wide = b.convolution(b.input(batch, 2, 10, 9), 20, { kernel: [3, 3], pads: [1, 1, 1, 1] }, { activation: { kind: 'relu' } })
   const thin = b.convolution(wide, 20, { kernel: [3, 1], pads: [1, 0, 1, 0], groups: 20 })
-  const dropped = b.step({ op: 'dropout', input: thin, ratio: 0.4 })
+  const again = b.value(b.shape(thin))
+  b.steps.push({ ...(b.steps.at(-1) as PlanStep & { op: 'convolution' }), input: thin, output: again })
+  const dropped = b.step({ op: 'dropout', input: again, ratio: 0.4 })
   const scaled = b.step({ op: 'affine', input: dropped, scale: b.parameter(20, 1), shift: b.parameter(20, 1) })
   const summed = b.convolution(scaled, 20, { kernel: [1, 1], bias: false }, { residual: wide, activation: { kind: 'relu' } })
   const features = b.step({ op: 'global_average_pool', input: summed }, { n: batch, c: 20, h: 1, w: 1 })
-  const logits = b.convolution(summed, classes, { kernel: [10, 9] })
+  const logits = b.convolution(b.convolution(summed, 24, { kernel: [5, 5] }), classes, { kernel: [6, 5] })
   const target = Int32Array.from({ length: batch }, (_, n) => n % classes)
   return {
     spec: { ...b.spec(logits), outputs: [logits, features] },
@@ -86,6 +88,22 @@ t.test('a target that is no class, in the last slice', async (t) => {
     for (const [index, weight] of trainer.getParameters('weights').entries())
       t.ok(sameBits(weight, before[index] as Float32Array), `parameter ${index}`)
   })
+})
+
+t.test('a loss of rows that are no examples', async (t) => {
+  const b = new PlanBuilder(generator(7), true)
+  const x = b.convolution(b.input(4, 3, 5, 5), 6, { kernel: [5, 5] })
+  const spec = b.spec(b.convolution(x, 3))
+  for (const n of [1, 8]) {
+    const flat = b.value({ n: 1, c: 1, h: 1, w: 24, dense: true })
+    const rows = b.value({ n, c: 24 / n, h: 1, w: 1 })
+    const steps: PlanStep[] = [...spec.steps, { op: 'to_dense', input: x, output: flat }, { op: 'to_blocked', input: flat, output: rows }]
+    await withTrainer({ ...spec, values: b.values, steps, outputs: [spec.outputs[0] as number, rows] }, async (trainer) => {
+      const loss = { kind: 'mean_squared' as const, output: 1, target: new Float32Array(24) }
+      const run = trainer.gradients(b.inputData(), [loss]).promise
+      await t.rejects(run, { message: `loss: output 1 has ${n} rows, output 0 4` })
+    })
+  }
 })
 
 t.test('slices that would not do', (t) => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { makeNode } from '../../lib/graph/rewrite.js'
 import { fineTune } from '../../lib/training/fine-tune.js'
 import { rejectsError } from '../helpers/expect-error.js'
 import { bars, toyNetwork } from './toy.js'
@@ -20,6 +21,12 @@ t.test("a teacher's value that cannot be compared with the student's is named wi
     '"r2" is 16×12×8×8',
     '"r1" 16×8×10×10'
   )
+  const turned = {
+    ...teacher,
+    nodes: [...teacher.nodes, makeNode({ opType: 'Transpose', inputs: ['f'], outputs: ['ft'], attributes: { perm: [1, 0] } })]
+  }
+  const ofTurned = fineTune(turned, { ...unlabelled, distillation: { teacher: turned, features: [{ teacher: 'ft' }] } })
+  await rejectsError(t, ofTurned, 'POLYADIC_SHAPE', 'features', '"ft" is 12×16', '16×3')
   await rejectsError(t, run({ train: { images, labels, count } }, { logits: 'f' }), 'POLYADIC_SHAPE', '"logits" is 16×3', '"f" 16×12')
   t.ok((await run({ logits: 'f' }, { logits: 'f' })).best.accuracy >= 0)
 })

@@ -10,8 +10,8 @@
 #include "../../core/cpu_features.h"
 #include "../../core/status.h"
 #include "../epilogue.h"
+#include "between.h"
 #include "cp_stages.h"
-#include "depthwise.h"
 #include "layer.h"
 
 namespace polyadic {
@@ -24,6 +24,7 @@ class Bf16CpBlock : public Step {
   Bf16CpBlock(const StepSpec& spec, StepResources resources)
       : in_(resources.values[static_cast<std::size_t>(spec.inputs[0])]),
         stages_(spec, resources),
+        between_(stages_),
         epilogue_(spec, resources) {
     measure_rows(spec.maxout);
     choose_band();
@@ -31,14 +32,14 @@ class Bf16CpBlock : public Step {
   }
 
   void pack(const Context& context) override {
-    auto narrow = depthwise_.begin();
+    std::size_t narrow = 0;
     for (const CpStage& stage : stages_.all()) {
       const float* weight = stage.weight->data.data();
       const float* bias = stage.bias ? stage.bias->data.data() : nullptr;
       if (&stage == &stages_.all().back()) {
         expand_.pack(context, weight, bias);
       } else if (stage.depthwise) {
-        (narrow++)->pack(weight, bias);
+        between_.pack(narrow++, weight, bias);
       } else if (in_.bf16) {
         reduce_.pack(context, weight, bias);
       } else {
@@ -75,9 +76,7 @@ class Bf16CpBlock : public Step {
   }
   std::string why() const override { return why_; }
   std::size_t weight_bytes() const override {
-    std::size_t bytes = reduce_.weight_bytes() + first_.weight_bytes() + expand_.gather().weight_bytes();
-    for (const Bf16Depthwise& kernel : depthwise_) bytes += kernel.weight_bytes();
-    return bytes;
+    return reduce_.weight_bytes() + first_.weight_bytes() + between_.weight_bytes() + expand_.gather().weight_bytes();
   }
   std::size_t scratch_floats() const override { return static_cast<std::size_t>(memory_.end); }
 
@@ -87,18 +86,12 @@ class Bf16CpBlock : public Step {
     const int lanes = bf16_lanes();
     const Rows out{0, band};
     // Counted as if nothing lay outside of the image.
-    const Rows middle = stages_.all_middle_rows(out);
     const Rows reduced = stages_.all_reduced_rows(out);
     reduced_ = Layout{even_ ? 1 : images, part_strips_ * lanes, reduced.count(), stages_.head().out_w, lanes, {}};
     if (stages_.depthwise() > 0) reduced_.halo = column_halo(stages_.depthwise(0));
     if (even_) reduced_.halo = {0, in_.layout.halo.left, 0, in_.layout.halo.right};
-    middle_ = Layout{1, lanes, 0, 0, lanes, {}};
-    if (stages_.depthwise() == 2) {
-      middle_.h = stages_.row_by_row() ? kPairRows : middle.count();
-      middle_.w = stages_.depthwise(1).in_w;
-      middle_.halo = column_halo(stages_.depthwise(1));
-    }
     ranked_ = ranked_layout(images, band);
+    between_.lay_out(band, ranked_);
     const bool again = band < stages_.expand().out_h && stages_.depthwise() > 0 && stages_.has_head() && in_.bf16;
     const Rows next = stages_.all_reduced_rows({band, 2 * band});
     kept_rows_ = again ? std::max<std::int64_t>(0, reduced.end - next.begin) : 0;
@@ -106,9 +99,8 @@ class Bf16CpBlock : public Step {
     const std::int64_t pixels = stages_.has_head() ? reduced_.n * reduced_.h * reduced_.row() / lanes : 0;
     memory_.rows = aligned(memory_.lists + std::max(2 * pixels, 3 * ranked_.h * ranked_.w) * kPointer);
     memory_.reduced = aligned(memory_.rows + std::max((pixels + kMatrixRows) * reduce_row_, kBand * expand_row_));
-    memory_.middle = aligned(memory_.reduced + (stages_.has_head() ? reduced_.size() : 0));
-    memory_.room = aligned(memory_.middle + middle_.size());
-    memory_.ranked = aligned(memory_.room + Bf16Depthwise::room_floats(ranked_.w));
+    memory_.between = aligned(memory_.reduced + (stages_.has_head() ? reduced_.size() : 0));
+    memory_.ranked = aligned(memory_.between + between_.scratch_floats());
     memory_.kept = aligned(memory_.ranked + (ranked_.size() + kBf16PixelsBehind * ranked_.block) / 2);
     memory_.end = aligned(memory_.kept + strips() * images * kept_rows_ * reduced_.row());
   }
@@ -155,10 +147,7 @@ class Bf16CpBlock : public Step {
   }
 
   void make_kernels(Maxout maxout) {
-    for (std::size_t i = 0; i < stages_.depthwise(); ++i) {
-      const Layout& src = i > 0 ? middle_ : stages_.has_head() ? reduced_ : in_.layout;
-      depthwise_.emplace_back(stages_.depthwise(i), src, stages_.rank(), strips());
-    }
+    between_.make_kernels(stages_.has_head() ? reduced_ : in_.layout);
     expand_ = Bf16Layer(stages_.expand(), {ranked_, stages_.ranked()}, epilogue_, maxout);
     if (!stages_.has_head()) return;
     ConvolutionShape head = stages_.head();
@@ -203,7 +192,7 @@ class Bf16CpBlock : public Step {
 
   void run_chunk(std::int64_t image, std::int64_t images, Rows chunk, float* scratch) const {
     if (stages_.has_head()) clear_halo(reduced_, scratch + memory_.reduced);
-    if (stages_.depthwise() == 2) clear_halo(middle_, scratch + memory_.middle);
+    between_.clear(scratch + memory_.between);
     clear_unused_strips(scratch);
     Rows held;
     for (std::int64_t y = chunk.begin; y < chunk.end; y += band_) {
@@ -222,7 +211,7 @@ class Bf16CpBlock : public Step {
     if (stages_.has_head()) {
       run_head(band);
     } else {
-      for (std::int64_t strip = 0; strip < strips(); ++strip) run_depthwise(band, strip, nullptr);
+      run_part(band, 0, strips());
     }
     run_expand(band);
   }
@@ -307,23 +296,20 @@ class Bf16CpBlock : public Step {
       first_.run_range(src, dst, n * whole, n * whole + band.computed.count() * reduced_.w, 0, band.scratch);
   }
 
+  // What is between the products, of some strips of the rank.
   void run_part(const Band& band, std::int64_t first, std::int64_t count) const {
-    for (std::int64_t s = 0; s < count; ++s) run_depthwise(band, first + s, reduced(band) + s * reduced_.plane());
+    for (std::int64_t s = 0; s < count; ++s) {
+      for (std::int64_t n = 0; n < band.images; ++n)
+        between_.run(first + s, source(band, n, first, s), band.out, ranked(band, n, first + s),
+                     band.scratch + memory_.between);
+    }
   }
 
-  // The depthwise stages of one strip of the rank. `planes`: its reduced values, or null: the strip's own input.
-  void run_depthwise(const Band& band, std::int64_t strip, const float* planes) const {
-    for (std::int64_t n = 0; n < band.images; ++n) {
-      Bf16* to = ranked(band, n, strip);
-      const Source source{planes ? planes + n * reduced_.image() : nullptr, band.image + n, strip, band.reduced.begin};
-      if (stages_.depthwise() == 0) {
-        round_plane(planes + n * reduced_.image(), to, band.out.count() * reduced_.w);
-      } else if (stages_.depthwise() == 1) {
-        depthwise_rows(source, band.out, to, true, ranked_.row(), band.scratch + memory_.room);
-      } else {
-        run_two(band, source, to);
-      }
-    }
+  // Strip s of those from `first` on, which alone are in memory where they are computed.
+  Bf16Between::Source source(const Band& band, std::int64_t n, std::int64_t first, std::int64_t s) const {
+    if (!stages_.has_head())
+      return {nullptr, in_.half() + in_.layout.at(band.image + n) + bf16_strip(in_.layout, first + s), 0};
+    return {reduced(band) + reduced_.at(n) + s * reduced_.plane(), nullptr, band.reduced.begin};
   }
 
   // Of the rank.
@@ -344,73 +330,6 @@ class Bf16CpBlock : public Step {
     if (used == group) return;
     for (std::int64_t end = group; end <= stages_.ranked_width(); end += group)
       std::fill_n(ranked(scratch) + (end / ranked_.block - 1) * ranked_.plane(), ranked_.plane(), Bf16{0});
-  }
-
-  void round_plane(const float* plane, Bf16* to, std::int64_t pixels) const {
-    bf16_kernels().round_strip({plane, to, pixels, reduced_.block, ranked_.block, reduced_.block});
-  }
-
-  struct Source {
-    const float* reduced;  // the strip's plane, or null: the input
-    std::int64_t image, strip, first_row;
-  };
-
-  // Rows of the first depthwise stage.
-  void depthwise_rows(const Source& source, Rows out, void* dst, bool dst_bf16, std::ptrdiff_t dst_row,
-                      float* room) const {
-    const Window& w = stages_.depthwise(0).window;
-    const Layout& layout = source.reduced ? reduced_ : in_.layout;
-    const std::int64_t y = out.begin * w.strides[0] - w.pads[0];
-    Bf16Depthwise::Rows rows{};
-    if (source.reduced) {
-      rows.src = source.reduced + layout.origin() + layout.pixel(y - source.first_row, -w.pads[1]);
-    } else {
-      rows.src = in_.half() + layout.at(source.image) + bf16_strip(layout, source.strip) + layout.pixel(y, -w.pads[1]);
-      rows.src_bf16 = true;
-    }
-    rows.src_row = w.strides[0] * layout.row();
-    rows.dst = dst;
-    rows.dst_bf16 = dst_bf16;
-    rows.dst_row = dst_row;
-    rows.dst_step = dst_bf16 ? ranked_.block : middle_.block;
-    rows.room = room;
-    rows.rows = out.count();
-    rows.pixels = stages_.depthwise(0).out_w;
-    depthwise_[0].run(source.strip, rows, 0);
-  }
-
-  void run_two(const Band& band, const Source& source, Bf16* ranked) const {
-    const Window& w = stages_.depthwise(1).window;
-    float* middle = band.scratch + memory_.middle;
-    const Rows wanted = input_rows(stages_.depthwise(1), band.out), inside = stages_.middle_rows(band.out);
-    Bf16Depthwise::Rows rows{};
-    rows.src = middle + middle_.pixel(0, 0);
-    rows.dst_bf16 = true;
-    rows.dst_step = ranked_.block;
-    rows.pixels = ranked_.w;
-    rows.room = band.scratch + memory_.room;
-    rows.src_row = w.strides[0] * middle_.row();
-    rows.dst_row = ranked_.row();
-    if (stages_.row_by_row()) {
-      // What is between the two stays in the first-level cache.
-      for (std::int64_t y = band.out.begin; y < band.out.end; y += kPairRows) {
-        const Rows few{y, std::min(band.out.end, y + kPairRows)};
-        depthwise_rows(source, few, middle + middle_.origin(), false, middle_.row(), nullptr);
-        rows.rows = few.count();
-        rows.dst = ranked + (y - band.out.begin) * ranked_.row();
-        depthwise_[1].run(source.strip, rows, 0);
-      }
-      return;
-    }
-    const auto row = [&](std::int64_t y) { return middle + (y - wanted.begin) * middle_.row(); };
-    std::fill(row(wanted.begin), row(inside.begin), 0.0f);
-    std::fill(row(inside.end), row(wanted.end), 0.0f);
-    if (inside.count() > 0)
-      depthwise_rows(source, inside, row(inside.begin) + middle_.halo.left * middle_.block, false, middle_.row(),
-                     nullptr);
-    rows.rows = band.out.count();
-    rows.dst = ranked;
-    depthwise_[1].run(source.strip, rows, 0);
   }
 
   void run_expand(const Band& band) const {
@@ -486,11 +405,12 @@ class Bf16CpBlock : public Step {
   static constexpr std::int64_t kPointer = sizeof(void*) / sizeof(float);  // floats that a pointer takes
   // Where things lie in scratch memory, in floats.
   struct Memory {
-    std::int64_t lists, rows, reduced, middle, room, ranked, kept, end;
+    std::int64_t lists, rows, reduced, between, ranked, kept, end;
   };
 
   Value& in_;
   Bf16CpStages stages_;
+  Bf16Between between_;
   Bf16Epilogue epilogue_;
   std::int64_t part_strips_ = 1;
   bool even_ = false;
@@ -499,9 +419,7 @@ class Bf16CpBlock : public Step {
   Memory memory_{};
   std::string why_;  // these bands
   Layout reduced_;   // float32, a part of the rank, of a band
-  Layout middle_;    // float32, between two depthwise stages: one block of one image
   Layout ranked_;    // bfloat16, all of the rank, of a band, in blocks that tiles read as they lie
-  std::vector<Bf16Depthwise> depthwise_;
   Bf16Gather reduce_;
   Gather first_;
   Bf16Layer expand_;
