@@ -107,7 +107,7 @@ function means(cases: readonly BenchCase[]): string {
   return lines.join('\n')
 }
 
-/** Without PyTorch, whose times of chains would make every other bar a stub, and in float32 without peers that compute in another type. */
+/** Without PyTorch, whose times of chains would leave every other bar too short to see, and in float32 without peers that compute in another type. */
 function chart(title: string, all: readonly BenchCase[]): string {
   const cases = all.filter((one) => !isOtherPrecision(one) && one.peer?.startsWith('PyTorch') !== true)
   const bars = byCase(cases).flatMap((measured) =>

@@ -23,7 +23,7 @@ const markdown = (titles, rows) =>
 const digits = (value, count = 3) => (value === undefined ? '' : String(Number(value.toPrecision(count))))
 const percent = (value) => `${(100 * value).toFixed(2)} %`
 // 0: reading the network took more than training it, and the peak did not grow.
-const megabytes = (bytes) => (bytes ? String(Math.round(bytes / 1e6)).replace(/^0$/, '< 1') : '')
+const megabytes = (bytes) => (!bytes ? '' : bytes < 5e5 ? '< 1' : String(Math.round(bytes / 1e6)))
 
 const isToAccuracy = ({ name }) => name.includes(' tuned to ')
 const seconds = (ms) => `${digits(ms / 1000)} s`

@@ -41,14 +41,17 @@ for (const [signal, code] of [
   })
 
   t.test(`${signal} ends finetune with ${code}; the best weights are written as soon as there are some`, async (t) => {
-    for (const told of [/reading|fine-tuning/, /epoch [2-9]/]) {
+    for (const [told, hasWeights] of [
+      [/fine-tuning/, false],
+      [/epoch [2-9]/, true]
+    ] as const) {
       const { child, finished } = start(['finetune', file('model.onnx'), ...longRuns.finetune, '-o', file('out.onnx')])
       await working(child, told)
       child.kill(signal)
       const run = await finished
       t.equal(run.code, code, run.stderr)
       const isWritten = (await readdir(folder)).includes('out.onnx')
-      if (told.test('epoch 2')) t.ok(isWritten, 'an epoch had ended')
+      if (hasWeights) t.ok(isWritten, 'an epoch had ended')
       t.match(
         run.stderr,
         isWritten ? /interrupted: the network, trained up to epoch \d+, is written to ".*out.onnx"/ : 'interrupted, nothing was written'
