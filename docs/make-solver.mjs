@@ -63,13 +63,13 @@ function products() {
 function stability() {
   const rows = groups(rowsOf('stability'), ({ name }) => name).map(([name, all]) => [
     name,
-    ...['als', 'plain', 'ridge', 'epc'].map((way) => {
+    ...['als', 'plain', 'ridge', 'light', 'epc'].map((way) => {
       const own = all.filter((row) => row.way === way)
       if (own.length === 0) return ''
       return `${digits(mean(own.map(({ relativeError }) => relativeError)), 4)}, ${mean(own.map(({ sensitivity }) => sensitivity)).toExponential(1)}`
     })
   ])
-  return markdown(['kernel', 'als', 'nls, no ridge', 'nls, ridge 1e-4', 'nls, epc 1.005'], rows)
+  return markdown(['kernel', 'als', 'nls, no ridge', 'nls, ridge 1e-4', 'nls, ridge 3e-5', 'nls, epc 1.005'], rows)
 }
 
 function swamps() {
