@@ -103,24 +103,31 @@ function clipping() {
 }
 
 function rates() {
-  const forms = ['dense', 'plain', 'ridge', 'corrected']
+  const forms = [
+    ['dense', 'dense'],
+    ...['plain', 'ridge', 'corrected'].flatMap((name) => [
+      [name, name],
+      [`${name}-scaled`, `${name}, \`scaleRates\``]
+    ])
+  ]
+  const epochRates = [0.025, 0.1, 0.3]
   const all = [0.0003125, 0.000625, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
   const cell = (run) => (run === undefined ? '' : run.converges ? percent(run.accuracy) : 'no')
-  const rows = forms.flatMap((form) => {
+  const rows = forms.flatMap(([form, title]) => {
     const runs = all.map((rate) => outcome(`deep-${form}-rate-${rate}`))
     if (runs.every((run) => run === undefined)) return []
-    const after = outcome(`deep-${form}-after`)
+    const after = epochRates.map((rate) => outcome(`deep-${form}-epochs-${rate}`))
     return [
       [
-        form,
-        digits(outcome(`deep-${form}-factors`)?.sensitivity),
+        title,
+        digits(outcome(`deep-${form.replace('-scaled', '')}-factors`)?.sensitivity),
         percent(outcome(`deep-${form}-before`)),
         ...runs.map(cell),
-        after === undefined ? '' : percent(after)
+        ...after.map((accuracy) => (accuracy === undefined ? '' : accuracy === null ? 'no' : percent(accuracy)))
       ]
     ]
   })
-  return markdown(['factors', 'sensitivity', 'before', ...all.map(String), 'two epochs at 0.025'], rows)
+  return markdown(['factors', 'sensitivity', 'before', ...all.map(String), ...epochRates.map((rate) => `two epochs at ${rate}`)], rows)
 }
 
 const tables = { speed, accuracy: toAccuracy, options, clipping, rates }

@@ -1,5 +1,5 @@
 // All eight convolutions of a deep network decomposed at once: which learning rates its factors bear, plain and corrected, beside the
-// dense network's own; and what they reach in a fixed number of epochs.
+// dense network's own, as they are and with `scaleRates`; and what they reach in a fixed number of epochs.
 //   npm run build:ts && node dist/bench/fine-tuning/deep.js
 
 import path from 'node:path'
@@ -41,6 +41,8 @@ const trial = {
   threads: 1
 } as const
 const epochs = 2
+// Of those epochs: half, twice and six times what the dense network was trained with.
+const epochRates = [0.025, 0.1, 0.3] as const
 
 export interface DeepTrial {
   readonly rate: number
@@ -58,17 +60,18 @@ export interface DeepForm {
   readonly before: number
   readonly trials: readonly DeepTrial[]
   readonly largest: number | undefined
-  /** Test accuracy after so many epochs at the dense network's rate; with the default clipping. */
-  readonly epochs: number
-  readonly rate: number
-  readonly after: number | null
+  /** Test accuracy after two epochs at each of the three rates; with the default clipping and going back. */
+  readonly after: readonly (number | null)[]
 }
 
 export async function deep(): Promise<{ readonly test: number; readonly forms: readonly DeepForm[] }> {
   const dense = await denseNetwork()
   const test = await remembered('deep-dense-test', async () => (await evaluate(dense, await characters('test', counts.test))).accuracy)
   const forms = [await form('dense', async () => ({ graph: dense, errors: [], sensitivity: 0 }))]
-  for (const [name, options] of Object.entries(solvers)) forms.push(await form(name, () => decomposed(dense, name, options)))
+  for (const [name, options] of Object.entries(solvers)) {
+    forms.push(await form(name, () => decomposed(dense, name, options)))
+    forms.push(await form(`${name}-scaled`, () => decomposed(dense, name, options), true))
+  }
   return { test, forms }
 }
 
@@ -111,49 +114,44 @@ async function decomposed(dense: Graph, name: string, options: Partial<CompressO
   return { graph: await readOnnx(file), ...figures }
 }
 
-async function form(name: string, make: () => Promise<Decomposed>): Promise<DeepForm> {
+async function form(name: string, make: () => Promise<Decomposed>, scaleRates = false): Promise<DeepForm> {
   const { graph, errors, sensitivity } = await make()
   const validation = await characters('validation', counts.validation)
   const before = await remembered(`deep-${name}-before`, async () => (await evaluate(graph, validation)).accuracy)
   const trials: DeepTrial[] = []
-  for (const rate of rates) trials.push(await remembered(`deep-${name}-rate-${rate}`, () => tryRate(graph, rate)))
+  for (const rate of rates) trials.push(await remembered(`deep-${name}-rate-${rate}`, () => tryRate(graph, rate, scaleRates)))
   const largest = trials.filter(({ converges }) => converges).at(-1)?.rate
-  const rate = denseTraining.learningRate / 2
-  const after = await remembered(`deep-${name}-after`, () => afterEpochs(graph, rate))
-  return { name, relativeErrors: errors, sensitivity, before, trials, largest, epochs, rate, after }
+  const after: (number | null)[] = []
+  for (const rate of epochRates) after.push(await remembered(`deep-${name}-epochs-${rate}`, () => afterEpochs(graph, rate, scaleRates)))
+  return { name, relativeErrors: errors, sensitivity, before, trials, largest, after }
 }
 
-async function tryRate(graph: Graph, rate: number): Promise<DeepTrial> {
+async function tryRate(graph: Graph, rate: number, scaleRates: boolean): Promise<DeepTrial> {
+  const validation = await characters('validation', counts.validation)
+  const before = await evaluate(graph, validation)
+  const tuned = await unlessDiverged(
+    fineTune(graph, { ...trial, scaleRates, learningRate: rate, train: await characters('train', counts.train) })
+  )
+  if (tuned === null) return { rate, converges: false, loss: null, accuracy: null }
+  const { accuracy, loss } = await evaluate(tuned.graph, validation)
+  return { rate, converges: loss < Math.max(before.loss, 1), loss: tuned.history.at(-1)?.loss ?? null, accuracy }
+}
+
+async function afterEpochs(graph: Graph, learningRate: number, scaleRates: boolean): Promise<number | null> {
+  const data = { train: await characters('train', counts.train), validation: await characters('validation', counts.validation) }
+  const tuning = { epochs, momentum: 0.9, weightDecay: 1e-4, schedule: 'one-cycle', batchSize: 64, threads: 1, seed: 1 } as const
+  const tuned = await unlessDiverged(fineTune(graph, { ...tuning, learningRate, scaleRates, ...data }))
+  return tuned && (await evaluate(tuned.graph, await characters('test', counts.test))).accuracy
+}
+
+/** Null where training kept diverging. */
+async function unlessDiverged<T>(training: Promise<T>): Promise<T | null> {
   try {
-    const validation = await characters('validation', counts.validation)
-    const before = await evaluate(graph, validation)
-    const { graph: tuned, history } = await fineTune(graph, {
-      ...trial,
-      learningRate: rate,
-      train: await characters('train', counts.train)
-    })
-    const { accuracy, loss } = await evaluate(tuned, validation)
-    return { rate, converges: loss < Math.max(before.loss, 1), loss: history.at(-1)?.loss ?? null, accuracy }
+    return await training
   } catch (error) {
-    if (error instanceof PolyadicError && error.code === 'POLYADIC_NUMERIC') return { rate, converges: false, loss: null, accuracy: null }
+    if (error instanceof PolyadicError && error.code === 'POLYADIC_NUMERIC') return null
     throw error
   }
-}
-
-async function afterEpochs(graph: Graph, learningRate: number): Promise<number | null> {
-  const { graph: tuned } = await fineTune(graph, {
-    epochs,
-    learningRate,
-    momentum: 0.9,
-    weightDecay: 1e-4,
-    schedule: 'one-cycle',
-    batchSize: 64,
-    threads: 1,
-    seed: 1,
-    train: await characters('train', counts.train),
-    validation: await characters('validation', counts.validation)
-  })
-  return (await evaluate(tuned, await characters('test', counts.test))).accuracy
 }
 
 if (process.argv[1]?.endsWith('deep.js')) console.log(JSON.stringify(await deep(), null, 1))

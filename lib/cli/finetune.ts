@@ -80,11 +80,8 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
   // A checkpoint is more than the best weights: with one, training goes on later.
   const kept = settings.checkpoint === undefined ? ({ ...settings, onAbort: 'keep' } as const) : settings
   const result = await train(graph, data, kept, context)
-  if (result.aborted && result.best.epoch > 0) {
-    await saving(result.graph, `the network, trained up to epoch ${result.best.epoch},`, target, async () =>
-      context.signal.throwIfAborted()
-    )
-  }
+  const done = result.aborted ? `the network, trained up to epoch ${result.best.epoch},` : 'the tuned network'
+  if (!result.aborted || result.best.epoch > 0) await saving(result.graph, done, target, async () => context.signal.throwIfAborted())
   context.signal.throwIfAborted()
   await writeNetwork(result.graph, target)
   const test = await tested(result.graph, data, settings, context).catch((error: unknown) => {

@@ -139,6 +139,11 @@ export async function train(
       )
     }
   })
+  const divisors = result.stiffness.map(({ stiffness }) => Math.max(1, stiffness)).sort((a, b) => a - b)
+  if (divisors.length > 0)
+    progress.done(
+      `learning rates of ${divisors.length} decomposed layers divided by ${divisors.map((by) => significant(by, 3)).join(', ')}`
+    )
   if (result.aborted) return result
   const before = result.initial === undefined ? '' : `${quality(result.initial, data)} → `
   progress.done(`fine-tuned ${result.steps} steps: ${measure(data)} ${before}${quality(result.best, data)}`)
@@ -163,7 +168,7 @@ export function quality({ accuracy, loss }: Pick<Evaluation, 'accuracy' | 'loss'
 
 /** Accuracies in percent (null where examples have values, not classes), losses, and where training went, for `--json`. */
 export function trainingSummary(
-  { initial, best, history, rollbacks, steps, resumedFrom }: FineTuneResult,
+  { initial, best, history, rollbacks, steps, stiffness, resumedFrom }: FineTuneResult,
   { kind }: TrainingData
 ): Record<string, unknown> {
   const percent = (of: { readonly accuracy: number } | undefined): number | null =>
@@ -177,6 +182,7 @@ export function trainingSummary(
     steps,
     resumed_from_step: resumedFrom ?? null,
     rollbacks: rollbacks.length,
+    stiffness,
     epochs: history.map((epoch) => ({
       epoch: epoch.epoch,
       loss: epoch.loss,

@@ -23,6 +23,7 @@ export const tuningOptions: Command['options'] = {
   'batch-norm': { type: 'string' },
   'no-dropout': { type: 'boolean' },
   sensitivity: { type: 'string' },
+  'scale-rates': { type: 'boolean' },
   'no-balance': { type: 'boolean' },
   teacher: { type: 'string' },
   temperature: { type: 'string' },
@@ -51,6 +52,8 @@ export const tuningHelp = `  --steps N              ends training after so many 
   --batch-norm NAME      frozen statistics, or those of each batch: frozen or batch (frozen)
   --no-dropout           Dropout nodes let everything through
   --sensitivity X        weight in the loss of the decomposed layers' CP sensitivity (0)
+  --scale-rates          divides the learning rate of each decomposed convolution by the stiffness of its factors, so that they
+                         bear the dense network's rate (of sgd)
   --no-balance           factors are not balanced first
   --teacher MODEL.onnx   learn from this network's outputs, without the labels;
                          --temperature X (2), --label-weight X: weight of the labels' loss beside it (0),
@@ -85,6 +88,7 @@ export async function tuningSettings(args: Arguments, settings: TrainingSettings
     ...given('batchNorm', choice(args, 'batch-norm', ['frozen', 'batch'] as const)),
     ...(flag(args, 'no-dropout') && { dropout: false }),
     ...given('sensitivity', number(args, 'sensitivity', 0)),
+    ...(flag(args, 'scale-rates') && { scaleRates: true }),
     ...(flag(args, 'no-balance') && { balance: false }),
     ...given('distillation', await distillation(args)),
     ...given('logits', text(args, 'logits')),

@@ -185,6 +185,15 @@ export interface NativeMomentsSpec {
   readonly threads: number
 }
 
+/** Factors of one CP model. */
+export interface NativeStiffnessSpec {
+  readonly dims: readonly number[]
+  readonly rank: number
+  /** I_n×R row-major, one a mode. */
+  readonly factors: readonly Float64Array[]
+  readonly threads: number
+}
+
 export interface NativeCpdTrace {
   readonly error: number
   readonly gradientNorm: number
@@ -230,6 +239,8 @@ export interface NativeAddon {
   createTrainer(spec: PlanSpec, sensitivities?: readonly NativeSensitivity[]): NativeTrainer
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): NativeJob<NativeCpdResult>
   patchMoments(spec: NativeMomentsSpec): NativeJob<void>
+  /** The largest eigenvalue of JᵀJ, J the derivative of the model by all its factors. */
+  stiffness(spec: NativeStiffnessSpec): NativeJob<number>
 }
 
 let loaded: NativeAddon | undefined

@@ -1,5 +1,14 @@
 import type { PlanSpec } from '../runtime/plan-spec.js'
-import type { NativeAddon, NativeCpdSpec, NativeJob, NativeMomentsSpec, NativePlan, NativePlanner, NativeTrainer } from './binding.js'
+import type {
+  NativeAddon,
+  NativeCpdSpec,
+  NativeJob,
+  NativeMomentsSpec,
+  NativePlan,
+  NativePlanner,
+  NativeStiffnessSpec,
+  NativeTrainer
+} from './binding.js'
 import { typed } from './errors.js'
 
 /** The number of a job. Native code makes no promise of its own: that would cost memory in each run. */
@@ -9,12 +18,14 @@ type JobNumber = number
 type Raw<T> = { readonly [K in keyof T]: T[K] extends (...args: infer A) => NativeJob<unknown> ? (...args: A) => JobNumber : T[K] }
 
 /** The addon as it is loaded. */
-export interface RawAddon extends Omit<NativeAddon, 'createPlan' | 'createPlanner' | 'createTrainer' | 'cpd' | 'patchMoments'> {
+export interface RawAddon
+  extends Omit<NativeAddon, 'createPlan' | 'createPlanner' | 'createTrainer' | 'cpd' | 'patchMoments' | 'stiffness'> {
   createPlan(spec: PlanSpec): Raw<NativePlan>
   createPlanner(): { createPlan(spec: PlanSpec): Raw<NativePlan>; preparePlan(spec: PlanSpec): JobNumber }
   createTrainer(...args: Parameters<NativeAddon['createTrainer']>): Raw<NativeTrainer>
   cpd(spec: NativeCpdSpec, onProgress: ((iteration: number, error: number) => void) | undefined): JobNumber
   patchMoments(spec: NativeMomentsSpec): JobNumber
+  stiffness(spec: NativeStiffnessSpec): JobNumber
   /** `settled` is called once for each job, on this thread, when native code has let go of its buffers. */
   onSettled(settled: (job: JobNumber, error: unknown, result: unknown) => void): void
   /** Asks a job to stop; nothing happens when it has settled. */
@@ -73,6 +84,7 @@ export function withJobs(raw: RawAddon): NativeAddon {
     },
     createTrainer: (...args: Parameters<NativeAddon['createTrainer']>) => trainer(raw.createTrainer(...args)),
     cpd: (...args: Parameters<RawAddon['cpd']>) => new Job<never>(raw.cpd(...args)),
-    patchMoments: (spec: NativeMomentsSpec) => new Job<never>(raw.patchMoments(spec))
+    patchMoments: (spec: NativeMomentsSpec) => new Job<never>(raw.patchMoments(spec)),
+    stiffness: (spec: NativeStiffnessSpec) => new Job<number>(raw.stiffness(spec))
   })
 }

@@ -17,6 +17,7 @@ import { random } from '../random.js'
 import { fullWeights } from '../replacement/half-weights.js'
 import { makeSchedule, type Plateau } from './schedule.js'
 import { balanceFactors } from './sensitivity.js'
+import { type LayerStiffness, stiffnessOf, stiffnessRates } from './stiffness.js'
 import { type PrepareTraining, prepareTraining, type Training } from './trainer.js'
 
 export type { CheckpointOptions, FineTuneOptions } from './options.js'
@@ -41,6 +42,8 @@ export interface FineTuneResult {
    * computed from them.
    */
   readonly untrained: readonly string[]
+  /** With `scaleRates`: what the learning rate of each decomposed convolution was divided by, where it is above 1. Otherwise empty. */
+  readonly stiffness: readonly LayerStiffness[]
   /** With `checkpoint.resume`: the step that the checkpoint was at; `undefined` where there was none and training began at the start. */
   readonly resumedFrom: number | undefined
 }
@@ -80,13 +83,15 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
   checkForm(given)
   checkOptions(options)
   options.signal?.throwIfAborted()
-  const { batchSize, maxRollbacks, spikeFactor, balance, batchNorm, ...rest } = withDefaults(options)
+  const { batchSize, maxRollbacks, spikeFactor, balance, batchNorm, scaleRates, ...rest } = withDefaults(options)
   const { threads = defaultThreads(), logits, inputShape, frozen, groups, dropout, sensitivity } = rest
   const full = fullWeights(given)
   const graph = balance ? balanceFactors(full) : full
   const features = options.distillation?.features?.map(({ teacher, student = teacher }) => student) ?? []
   const batchStatistics = batchNorm === 'batch'
-  const shape = { batchSize, threads, logits, inputShape, frozen, groups, batchStatistics, dropout, features, sensitivity }
+  const chains = scaleRates ? await stiffnessOf(graph, threads, options.signal) : []
+  const rates = stiffnessRates(chains)
+  const shape = { batchSize, threads, logits, inputShape, frozen, groups, rates, batchStatistics, dropout, features, sensitivity }
   const training = prepare(graph, shape)
   const { trainer, parameters, example, classes } = training
   let objective: Objective | undefined
@@ -107,6 +112,7 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
       diverged: rollbacks.length > 0,
       rollbacks,
       untrained: training.untrained,
+      stiffness: chains.map(({ nodes, stiffness }) => ({ nodes, stiffness })),
       resumedFrom: saved?.step
     }
   } finally {

@@ -79,6 +79,11 @@ export interface FineTuneOptions {
   readonly dropout?: boolean
   /** Weight in the loss of the CP sensitivity of every decomposed layer; default 0. Some 1e-6 is a beginning. */
   readonly sensitivity?: number
+  /**
+   * Of `sgd`: divides the learning rate of each decomposed convolution by the stiffness of its factors as they are at the start (see `LayerStiffness`),
+   * so that all factors, plain ones too, bear the rate that the dense network bears. Default false.
+   */
+  readonly scaleRates?: boolean
   /** Spreads the weight of each component evenly over its layer's factors first, which changes nothing else; default true. */
   readonly balance?: boolean
   /** Changes examples before they are trained on. */
@@ -131,6 +136,7 @@ export const fineTuneOptions: Names<FineTuneOptions> = {
   batchNorm: true,
   dropout: true,
   sensitivity: true,
+  scaleRates: true,
   balance: true,
   augment: true,
   threads: true,
@@ -165,6 +171,7 @@ export const fineTuneDefaults = {
   batchNorm: 'frozen',
   dropout: true,
   sensitivity: 0,
+  scaleRates: false,
   balance: true,
   seed: 0,
   maxRollbacks: 6,
@@ -192,7 +199,7 @@ export function checkOptions(options: FineTuneOptions): void {
   const all = withDefaults(options)
   for (const name of ['learningRate', 'weightDecay', 'clipNorm', 'epsilon', 'sensitivity'] as const) checkNumber(name, all[name], 0)
   for (const name of ['momentum', 'labelSmoothing'] as const) checkNumber(name, all[name], 0, 1)
-  for (const name of ['nesterov', 'decayBiases', 'dropout', 'balance'] as const) {
+  for (const name of ['nesterov', 'decayBiases', 'dropout', 'scaleRates', 'balance'] as const) {
     if (typeof all[name] !== 'boolean') throw argumentError(name, 'true or false', all[name])
   }
   checkNumber('averageDecay', all.averageDecay, 0, 1 - Number.EPSILON)
@@ -201,6 +208,8 @@ export function checkOptions(options: FineTuneOptions): void {
   checkChoice('optimiser', all.optimiser, ['sgd', 'adamw'])
   checkChoice('batchNorm', all.batchNorm, ['frozen', 'batch'])
   checkChoice('onAbort', all.onAbort ?? 'reject', ['reject', 'keep'])
+  // AdamW's steps are of one size, however stiff what they move.
+  if (all.scaleRates && all.optimiser !== 'sgd') throw argumentError('scaleRates', `false with the optimiser ${all.optimiser}`, true)
   checkStructured(all)
 }
 

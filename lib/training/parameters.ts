@@ -30,13 +30,14 @@ export interface ParameterGroup {
 }
 
 /**
- * The factor on each parameter's learning rate: 0 where `frozen` names its node or initializer, else the product of its groups'.
- * Throws POLYADIC_ARGUMENT for an entry that matches nothing, and when nothing is left to train.
+ * The factor on each parameter's learning rate: 0 where `frozen` names its node or initializer, else the product of its groups' and of what `rates`
+ * has for its initializer. Throws POLYADIC_ARGUMENT for an entry that matches nothing, and when nothing is left to train.
  */
 export function rateScales(
   parameters: ParameterSources,
   frozen: readonly NamePattern[] = [],
-  groups: readonly ParameterGroup[] = []
+  groups: readonly ParameterGroup[] = [],
+  rates: ReadonlyMap<string, number> = new Map()
 ): Float32Array {
   const scales = Float32Array.from(parameters, (parameter) => (parameter === undefined || parameter.role === 'statistics' ? 0 : 1))
   if (scales.every((scale) => scale === 0))
@@ -44,6 +45,9 @@ export function rateScales(
   for (const { match, learningRate = 1 } of groups) {
     for (const index of matching('groups', match, parameters)) scales[index] = (scales[index] as number) * learningRate
   }
+  parameters.forEach((parameter, index) => {
+    for (const name of parameter?.initializers ?? []) scales[index] = (scales[index] as number) * (rates.get(name) ?? 1)
+  })
   for (const index of matching('frozen', frozen, parameters)) scales[index] = 0
   if (scales.every((scale) => scale === 0))
     throw new PolyadicError('POLYADIC_ARGUMENT', 'frozen: every parameter is frozen, there is nothing to train', { subject: 'frozen' })

@@ -23,6 +23,8 @@ export interface TrainingShape {
   readonly inputShape?: readonly number[] | undefined
   readonly frozen?: readonly NamePattern[] | undefined
   readonly groups?: readonly ParameterGroup[] | undefined
+  /** A factor on the learning rate of single initializers. */
+  readonly rates?: ReadonlyMap<string, number> | undefined
   /** Batch normalisation with the batch's statistics; default: the running ones, as they are. */
   readonly batchStatistics?: boolean
   /** Whether Dropout drops; default false. */
@@ -65,7 +67,7 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
   const parameters = parameterSources(graph, compiled)
   const untrained = untrainedWeights(network, parameters)
   checkTypes(network, parameters, untrained)
-  const rateScale = rateScales(parameters, shape.frozen, shape.groups)
+  const rateScale = rateScales(parameters, shape.frozen, shape.groups, shape.rates)
   const spec = {
     ...compiled.spec,
     parameters: compiled.spec.parameters.map((parameter, i) => ({ ...parameter, trainable: parameter.trainable && rateScale[i] !== 0 }))

@@ -17,6 +17,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) : environment_(make_environmen
                         InstanceMethod<&Addon::on_settled>("onSettled"), InstanceMethod<&Addon::cancel>("cancel")});
   exports.Set("cpd", Napi::Function::New<cpd>(env, "cpd"));
   exports.Set("patchMoments", Napi::Function::New<patch_moments>(env, "patchMoments"));
+  exports.Set("stiffness", Napi::Function::New<stiffness>(env, "stiffness"));
   exports.Set("cpdTest", cpd_test(env));
   exports.Set("createPlan", Napi::Function::New<create_plan>(env, "createPlan"));
   exports.Set("createPlanner", Napi::Function::New<create_planner>(env, "createPlanner"));

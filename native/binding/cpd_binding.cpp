@@ -1,11 +1,13 @@
 #include "cpd_binding.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "../solver/cpd.h"
 #include "../solver/moments.h"
+#include "../solver/stiffness.h"
 #include "arguments.h"
 #include "job.h"
 
@@ -188,7 +190,43 @@ class MomentsJob : public Job {
   int threads_ = 1;
 };
 
+class StiffnessJob : public Job {
+ public:
+  explicit StiffnessJob(const Napi::Object& options)
+      : threads_(static_cast<int>(integer_property(options, "threads"))),
+        factors_(integers_property(options, "dims"), integer_property(options, "rank")) {
+    const Napi::Array given = array_property(options, "factors");
+    if (given.Length() != factors_.order()) argument_error("factors", "as many matrices as dims");
+    for (std::uint32_t n = 0; n < given.Length(); ++n) {
+      const Napi::Value factor = given.Get(n);
+      const Span<double> values = float64_array(factor, "factors");
+      if (static_cast<std::int64_t>(values.length) != factors_.dim(n) * factors_.rank())
+        argument_error("factors", "as many elements as dims and rank say");
+      std::copy(values.data, values.data + values.length, factors_.mode(n));
+    }
+  }
+
+  void execute(JobControl& control) override {
+    solver::Gemm gemm(threads_, control);
+    stiffness_ = solver::stiffness(gemm, factors_);
+  }
+
+  Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, stiffness_); }
+
+ private:
+  int threads_;
+  solver::Factors factors_;
+  double stiffness_ = 0;
+};
+
 }  // namespace
+
+Napi::Value stiffness(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsObject()) argument_error("spec", "an object");
+    return submit(info.Env(), std::make_unique<StiffnessJob>(info[0].As<Napi::Object>()));
+  });
+}
 
 Napi::Value patch_moments(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {

@@ -11,6 +11,9 @@ Napi::Value cpd(const Napi::CallbackInfo& info);
 // patchMoments(spec) → { promise, cancel() }: adds to spec.moments in place
 Napi::Value patch_moments(const Napi::CallbackInfo& info);
 
+// stiffness(spec) → { promise, cancel() }: of a number
+Napi::Value stiffness(const Napi::CallbackInfo& info);
+
 // Pieces of the solver for tests, synchronous: { gemm, mttkrp, gradient, jacobianProduct, eigen }.
 Napi::Object cpd_test(Napi::Env env);
 

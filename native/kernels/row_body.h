@@ -4,15 +4,10 @@
 namespace {
 
 void add_row(const float* from, float* to, std::int64_t count, bool relu) {
-  std::int64_t i = 0;
-  for (; i + Vec::kLanes <= count; i += Vec::kLanes) {
+  for (std::int64_t i = 0; i < count; i += Vec::kLanes) {
     const Vec sum = Vec::load(to + i) + Vec::load(from + i);
     // The sum comes second: where it is NaN, the vector maximum gives it back.
     (relu ? max(Vec::zero(), sum) : sum).store(to + i);
-  }
-  for (; i < count; ++i) {
-    const float sum = to[i] + from[i];
-    to[i] = relu && sum < 0 ? 0.0f : sum;
   }
 }
 

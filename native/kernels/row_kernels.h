@@ -6,7 +6,7 @@
 
 namespace polyadic {
 
-// to[i] += from[i], and with relu max(·, 0), for i < count.
+// to[i] += from[i], and with relu max(·, 0), for i < count, a multiple of the vector lanes.
 using AddRow = void (*)(const float* from, float* to, std::int64_t count, bool relu);
 
 struct LrnArgs {

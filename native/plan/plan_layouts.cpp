@@ -58,8 +58,8 @@ void Plan::choose_layouts() {
     const ConvolutionSpec& conv = first_convolution(step);
     Value& in = values_[static_cast<std::size_t>(step.inputs[0])];
     Value& out = values_[static_cast<std::size_t>(step.output)];
-    ConvolutionShape shape{conv.window, conv.groups, in.layout.c, out.layout.c, in.layout.h,
-                           in.layout.w, 0,           0,           conv.batch};
+    ConvolutionShape shape{conv.window, conv.groups, in.layout.c, out.layout.c, in.layout.h, in.layout.w, 0, 0};
+    shape.batch = conv.batch;
     shape.out_h = output_extent(conv.window, 0, in.layout.h);
     shape.out_w = output_extent(conv.window, 1, in.layout.w);
     in.layout.halo.grow(needed_halo(forward_phases(shape, 1), in.layout.h, in.layout.w));

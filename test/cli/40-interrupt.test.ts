@@ -62,6 +62,21 @@ for (const [signal, code] of [
   })
 }
 
+t.test('an interruption after the last step loses nothing, with or without a checkpoint', async (t) => {
+  for (const checkpoint of [[], ['--checkpoint', file('ck')]]) {
+    const args = ['finetune', file('model.onnx'), '--data', file('data'), '--epochs', '1', '-o', file('out.onnx'), ...checkpoint]
+    const { child, finished } = start(args)
+    await working(child, /fine-tuned/)
+    child.kill('SIGINT')
+    const run = await finished
+    t.match(String(run.code), /^(0|130)$/, run.stderr)
+    if (run.code === 130) t.match(run.stderr, /interrupted: the (tuned network is|network is trained and) written to/)
+    t.not((await readOnnx(file('out.onnx'))).initializers.size, 0)
+    await rm(file('out.onnx'))
+    await rm(file('ck'), { force: true })
+  }
+})
+
 t.test('an interruption names the checkpoint that it has left', async (t) => {
   const checkpoint = file('ck')
   const args = ['finetune', file('model.onnx'), ...longRuns.finetune, '-o', file('out.onnx'), '--checkpoint', checkpoint]

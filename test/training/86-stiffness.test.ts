@@ -1,0 +1,256 @@
+import t from 'tap'
+import type { Graph } from '../../lib/graph/graph.js'
+import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
+import { native } from '../../lib/native/binding.js'
+import { runJob } from '../../lib/native/jobs.js'
+import { random } from '../../lib/random.js'
+import { compress } from '../../lib/replacement/compress.js'
+import { type FloatTensor, floatTensor } from '../../lib/tensor.js'
+import { fineTune } from '../../lib/training/fine-tune.js'
+import { stiffnessOf, stiffnessRates } from '../../lib/training/stiffness.js'
+import { bars, toyNetwork } from './toy.js'
+
+type Matrix = readonly (readonly number[])[]
+
+/** Plain twin: the derivative of Σ_r Π_n A_n(i_n, r) by every entry of the factors (I_n×R row-major), one row an entry. */
+function jacobian(dims: readonly number[], rank: number, factors: readonly ArrayLike<number>[]): Matrix {
+  const size = dims.reduce((product, dim) => product * dim, 1)
+  const indices = Array.from({ length: size }, (_, at) => {
+    const index: number[] = []
+    for (let n = dims.length - 1, rest = at; n >= 0; n--) {
+      index.unshift(rest % (dims[n] as number))
+      rest = Math.floor(rest / (dims[n] as number))
+    }
+    return index
+  })
+  return dims.flatMap((dim, n) =>
+    Array.from({ length: dim * rank }, (_, entry) => {
+      const [row, r] = [Math.floor(entry / rank), entry % rank]
+      return indices.map((index) =>
+        index[n] !== row
+          ? 0
+          : factors.reduce((product, factor, m) => (m === n ? product : product * (factor[(index[m] as number) * rank + r] as number)), 1)
+      )
+    })
+  )
+}
+
+/** The largest eigenvalue of J·Jᵀ by so many power iterations that the start is forgotten. */
+function largestEigenvalue(rows: Matrix): number {
+  let vector = rows.map((_, i) => 1 + ((i * 7919) % 13) / 13)
+  let value = 0
+  for (let iteration = 0; iteration < 3000; iteration++) {
+    const norm = Math.hypot(...vector)
+    vector = vector.map((entry) => entry / norm)
+    const image = (rows[0] as readonly number[]).map((_, j) =>
+      rows.reduce((sum, row, i) => sum + (row[j] as number) * (vector[i] as number), 0)
+    )
+    value = image.reduce((sum, entry) => sum + entry * entry, 0)
+    vector = rows.map((row) => row.reduce((sum, entry, j) => sum + entry * (image[j] as number), 0))
+  }
+  return value
+}
+
+const normal = (count: number, seed: number): Float64Array => {
+  const source = random(seed)
+  return Float64Array.from({ length: count }, () => source.normal())
+}
+
+t.test('stiffness is the largest eigenvalue of the derivative, the same bits at one and two threads', async (t) => {
+  const cases: readonly (readonly [readonly number[], number])[] = [
+    [[5, 4], 2],
+    [[3, 1, 4], 3],
+    [[4, 3, 5], 1],
+    [[6, 3, 2, 3], 7],
+    [[2, 3, 2, 3, 2], 4],
+    [[2, 2, 3, 2, 2, 2], 3]
+  ]
+  for (const [index, [dims, rank]] of cases.entries()) {
+    const factors = dims.map((dim, n) => normal(dim * rank, 10 * index + n))
+    const [one, two] = await Promise.all([1, 2].map((threads) => runJob(() => native().stiffness({ dims, rank, factors, threads }))))
+    const expected = largestEigenvalue(jacobian(dims, rank, factors))
+    t.ok(Math.abs((one as number) - expected) < 0.01 * expected, `${dims.join('×')} R=${rank}: ${one}, expected ${expected}`)
+    t.equal(one, two)
+  }
+  const zeros = await runJob(() =>
+    native().stiffness({ dims: [3, 2], rank: 2, factors: [new Float64Array(6), new Float64Array(4)], threads: 1 })
+  )
+  t.equal(zeros, 0)
+  const infinite = native().stiffness({ dims: [1, 1], rank: 1, factors: [Float64Array.of(Infinity), Float64Array.of(1)], threads: 1 })
+  t.notOk(Number.isFinite(await infinite.promise))
+  t.throws(() => native().stiffness({ dims: [3, 2], rank: 2, factors: [new Float64Array(6)], threads: 1 }), { code: 'POLYADIC_ARGUMENT' })
+  t.throws(() => native().stiffness({ dims: [3], rank: 2, factors: [new Float64Array(5)], threads: 1 }), { code: 'POLYADIC_ARGUMENT' })
+})
+
+/** Two groups of 3→2 channels: reduce 1×1, depthwise 3×1, expand 1×1, rank 2 a group; and a matrix of rank 2 in two convolutions behind it. */
+function groupedChain(): Graph {
+  const conv = (name: string, from: string, group: number) =>
+    makeNode({ name, opType: 'Conv', inputs: [from, `${name}.w`], outputs: [name], attributes: { group: int(group) } })
+  const weight = (seed: number, ...dims: number[]) =>
+    floatTensor(
+      Float32Array.from(
+        normal(
+          dims.reduce((product, dim) => product * dim, 1),
+          seed
+        )
+      ),
+      dims
+    )
+  return makeGraph({
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', 6, 5, 5] }],
+    outputs: [{ name: 'out', dtype: 'float32', dims: ['N', 5, 3, 5] }],
+    nodes: [
+      conv('reduce', 'x', 2),
+      conv('vertical', 'reduce', 4),
+      conv('expand', 'vertical', 2),
+      makeNode({ name: 'relu', opType: 'Relu', inputs: ['expand'], outputs: ['relu'] }),
+      conv('left', 'relu', 1),
+      conv('right', 'left', 1),
+      makeNode({ name: 'last', opType: 'Relu', inputs: ['right'], outputs: ['out'] })
+    ],
+    initializers: new Map([
+      ['reduce.w', weight(1, 4, 3, 1, 1)],
+      ['vertical.w', weight(2, 4, 1, 3, 1)],
+      ['expand.w', weight(3, 4, 2, 1, 1)],
+      ['left.w', weight(4, 2, 4, 1, 1)],
+      ['right.w', weight(5, 5, 2, 1, 1)]
+    ])
+  })
+}
+
+t.test("a network's chains: groups apart, the stiffest counts; matrices in two convolutions; a first layer without a reduce", async (t) => {
+  const graph = groupedChain()
+  const data = (name: string) => (graph.initializers.get(name) as FloatTensor).data
+  const part = (name: string, group: number) => data(name).subarray((group * data(name).length) / 2, ((group + 1) * data(name).length) / 2)
+  // rows×columns of the weights, transposed
+  const turned = (values: Float32Array, columns: number) =>
+    values.map((_, i) => values[(i % (values.length / columns)) * columns + Math.floor(i / (values.length / columns))] as number)
+  const groups = [0, 1].map((group) =>
+    largestEigenvalue(
+      jacobian([3, 3, 2], 2, [turned(part('reduce.w', group), 3), turned(part('vertical.w', group), 3), part('expand.w', group)])
+    )
+  )
+  const pair = largestEigenvalue(jacobian([4, 5], 2, [turned(data('left.w'), 4), data('right.w')]))
+  const found = await stiffnessOf(graph, 1)
+  t.strictSame(
+    found.map(({ nodes, weights }) => [nodes, weights]),
+    [
+      [
+        ['reduce', 'vertical', 'expand'],
+        ['reduce.w', 'vertical.w', 'expand.w']
+      ],
+      [
+        ['left', 'right'],
+        ['left.w', 'right.w']
+      ]
+    ]
+  )
+  for (const [i, expected] of [Math.max(...groups), pair].entries()) {
+    const { stiffness } = found[i]!
+    t.ok(Math.abs(stiffness - expected) < 0.01 * expected, `${stiffness}, expected ${expected}`)
+  }
+  const toy = await compress(toyNetwork(3), { layers: { conv1: 3, conv2: 6 }, seed: 1, whenSlower: 'replace' })
+  const chains = await stiffnessOf(toy.graph, 1)
+  t.strictSame(
+    chains.map(({ nodes }) => nodes),
+    toy.layers.map(({ nodes }) => nodes),
+    'those of the layers that compress replaced'
+  )
+})
+
+t.test('rates are divided where factors are stiffer than a kernel', (t) => {
+  const layer = (stiffness: number, ...weights: string[]) => ({ nodes: [], stiffness, weights })
+  t.strictSame(
+    [...stiffnessRates([layer(4, 'a', 'b'), layer(0.5, 'c')])],
+    [
+      ['a', 0.25],
+      ['b', 0.25],
+      ['c', 1]
+    ]
+  )
+  t.end()
+})
+
+t.test('a step with scaleRates moves factors by 1/λ of one without, and the rest as far', async (t) => {
+  const { graph } = await compress(toyNetwork(3), { layers: { conv2: 6 }, seed: 1, whenSlower: 'replace' })
+  const options = { train: bars(16, 1), steps: 1, batchSize: 16, learningRate: 1, momentum: 0, weightDecay: 0, threads: 1 } as const
+  const tune = (more: object) => fineTune(graph, { ...options, schedule: 'constant', clipNorm: 0, balance: false, ...more })
+  const [plain, scaled, grouped] = [
+    await tune({}),
+    await tune({ scaleRates: true }),
+    await tune({ scaleRates: true, groups: [{ match: [/weight|bias/u, /conv2/u], learningRate: 2 }] })
+  ]
+  t.strictSame(plain.stiffness, [])
+  const [chain] = await stiffnessOf(graph, 1)
+  t.strictSame(scaled.stiffness, [{ nodes: chain?.nodes, stiffness: chain?.stiffness }])
+  t.ok((chain?.stiffness ?? 0) > 2, `it is stiff: ${chain?.stiffness}`)
+  for (const [name, { data }] of graph.initializers as ReadonlyMap<string, FloatTensor>) {
+    const moved = (tuned: Graph) =>
+      Math.hypot(...data.map((value, i) => ((tuned.initializers.get(name) as FloatTensor).data[i] as number) - value))
+    const expected = chain?.weights.includes(name) ? 1 / chain.stiffness : 1
+    t.ok(moved(plain.graph) > 0)
+    for (const [times, result] of [
+      [1, scaled],
+      [2, grouped]
+    ] as const) {
+      const ratio = moved(result.graph) / moved(plain.graph)
+      t.ok(Math.abs(ratio - times * expected) < 0.02 * times * expected, `${name}: ${ratio}, expected ${times * expected}`)
+    }
+  }
+})
+
+/** With two components more in a chain, which cancel: the same network, but stiffer. */
+function withCancelling(graph: Graph, weights: readonly string[], size: number): Graph {
+  const initializers = new Map(graph.initializers)
+  weights.forEach((name, n) => {
+    const { data, dims } = graph.initializers.get(name) as FloatTensor
+    const isLast = n === weights.length - 1
+    const rank = isLast ? (dims[1] as number) : (dims[0] as number)
+    const rows = data.length / rank
+    const sign = (r: number): number => (isLast && r === rank + 1 ? -1 : 1)
+    const value = (row: number, r: number): number =>
+      r >= rank ? sign(r) * size * Math.cos(row + n) : (data[isLast ? row * rank + r : r * rows + row] as number)
+    const wide = Float32Array.from({ length: rows * (rank + 2) }, (_, i) =>
+      isLast ? value(Math.floor(i / (rank + 2)), i % (rank + 2)) : value(i % rows, Math.floor(i / rows))
+    )
+    initializers.set(name, floatTensor(wide, isLast ? [rows, rank + 2, 1, 1] : [rank + 2, ...dims.slice(1)]))
+  })
+  const nodes = graph.nodes.map((node) => {
+    const group = node.attributes.get('group')
+    return weights.includes(node.inputs[1] ?? '') && group?.kind === 'int' && group.value > 1
+      ? { ...node, attributes: new Map(node.attributes).set('group', int(Number(group.value) + 2)) }
+      : node
+  })
+  return { ...graph, nodes, initializers }
+}
+
+t.test('cancelling factors that training throws out learn with scaleRates', async (t) => {
+  const { graph } = await compress(toyNetwork(3), { layers: { conv1: 3, conv2: 6 }, seed: 1, whenSlower: 'replace' })
+  const [, second] = await stiffnessOf(graph, 1)
+  const stiff = withCancelling(graph, second?.weights ?? [], 2)
+  const [, stiffer] = await stiffnessOf(stiff, 1)
+  t.ok((stiffer?.stiffness ?? 0) > 5 * (second?.stiffness ?? 0), `${second?.stiffness}, with the two components ${stiffer?.stiffness}`)
+  const options = {
+    train: bars(320, 1),
+    validation: bars(160, 2),
+    epochs: 4,
+    batchSize: 16,
+    learningRate: 0.2,
+    threads: 1,
+    seed: 1
+  } as const
+  const tune = (scaleRates: boolean) => fineTune(stiff, { ...options, schedule: 'constant', clipNorm: 0, maxRollbacks: 0, scaleRates })
+  await t.rejects(tune(false), { code: 'POLYADIC_NUMERIC' })
+  const { initial, best } = await tune(true)
+  t.ok(best.loss < 0.8 * (initial?.loss ?? 0), `${initial?.loss}, tuned ${best.loss}`)
+})
+
+t.test('adamw has no use for it', async (t) => {
+  const { graph } = await compress(toyNetwork(3), { layers: { conv2: 4 }, whenSlower: 'replace' })
+  const tuning = fineTune(graph, { train: bars(32, 1), steps: 1, batchSize: 16, optimiser: 'adamw', scaleRates: true })
+  await t.rejects(tuning, {
+    code: 'POLYADIC_ARGUMENT',
+    subject: 'scaleRates',
+    message: 'scaleRates: expected false with the optimiser adamw, got true'
+  })
+})
