@@ -96,7 +96,7 @@ function aware() {
       own.length,
       `${digits(of('plainOutputError'))} → ${digits(of('awareOutputError'))}`,
       `${percent(of('plainAccuracy'))} → ${percent(of('awareAccuracy'))}`,
-      `${(100 * Math.min(...own.map((row) => row.awareAccuracy - row.plainAccuracy))).toFixed(1)}`,
+      `${(100 * Math.min(...own.map((row) => row.awareAccuracy - row.plainAccuracy))).toFixed(2)}`,
       `${digits(of('plainSeconds'), 2)} → ${digits(of('awareSeconds'), 2)}`
     ]
   })

@@ -40,6 +40,7 @@ export type { EpochRecord, Evaluation, TrainingEvent } from './training/loop.js'
 export type { Distillation, FeaturePair, LossName } from './training/objective.js'
 export type { NamePattern, ParameterGroup } from './training/parameters.js'
 export type { Plateau, Schedule, ScheduleName } from './training/schedule.js'
+export type { LayerStiffness } from './training/stiffness.js'
 
 export type { CompiledValue } from './runtime/compile.js'
 export { cpu, setIsa, type Cpu } from './runtime/cpu.js'
