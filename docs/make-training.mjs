@@ -121,7 +121,7 @@ function rates() {
       [
         title,
         digits(outcome(`deep-${form.replace('-scaled', '')}-factors`)?.sensitivity),
-        percent(outcome(`deep-${form}-before`)),
+        percent(outcome(`deep-${form.replace('-scaled', '')}-before`)),
         ...runs.map(cell),
         ...after.map((accuracy) => (accuracy === undefined ? '' : accuracy === null ? 'no' : percent(accuracy)))
       ]

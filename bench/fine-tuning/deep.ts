@@ -70,7 +70,7 @@ export async function deep(): Promise<{ readonly test: number; readonly forms: r
   const forms = [await form('dense', async () => ({ graph: dense, errors: [], sensitivity: 0 }))]
   for (const [name, options] of Object.entries(solvers)) {
     forms.push(await form(name, () => decomposed(dense, name, options)))
-    forms.push(await form(`${name}-scaled`, () => decomposed(dense, name, options), true))
+    forms.push(await form(name, () => decomposed(dense, name, options), true))
   }
   return { test, forms }
 }
@@ -114,10 +114,11 @@ async function decomposed(dense: Graph, name: string, options: Partial<CompressO
   return { graph: await readOnnx(file), ...figures }
 }
 
-async function form(name: string, make: () => Promise<Decomposed>, scaleRates = false): Promise<DeepForm> {
+async function form(factors: string, make: () => Promise<Decomposed>, scaleRates = false): Promise<DeepForm> {
+  const name = scaleRates ? `${factors}-scaled` : factors
   const { graph, errors, sensitivity } = await make()
   const validation = await characters('validation', counts.validation)
-  const before = await remembered(`deep-${name}-before`, async () => (await evaluate(graph, validation)).accuracy)
+  const before = await remembered(`deep-${factors}-before`, async () => (await evaluate(graph, validation)).accuracy)
   const trials: DeepTrial[] = []
   for (const rate of rates) trials.push(await remembered(`deep-${name}-rate-${rate}`, () => tryRate(graph, rate, scaleRates)))
   const largest = trials.filter(({ converges }) => converges).at(-1)?.rate

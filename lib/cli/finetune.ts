@@ -80,10 +80,13 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
   // A checkpoint is more than the best weights: with one, training goes on later.
   const kept = settings.checkpoint === undefined ? ({ ...settings, onAbort: 'keep' } as const) : settings
   const result = await train(graph, data, kept, context)
-  const done = result.aborted ? `the network, trained up to epoch ${result.best.epoch},` : 'the tuned network'
-  if (!result.aborted || result.best.epoch > 0) await saving(result.graph, done, target, async () => context.signal.throwIfAborted())
-  context.signal.throwIfAborted()
-  await writeNetwork(result.graph, target)
+  if (result.aborted) {
+    const done = `the network, trained up to epoch ${result.best.epoch},`
+    if (result.best.epoch > 0) await saving(result.graph, done, target, async () => context.signal.throwIfAborted())
+    context.signal.throwIfAborted()
+  }
+  // All that was asked for is there: an interruption that comes only now does not lose it.
+  await writeNetwork(result.graph, { ...target, signal: new AbortController().signal })
   const test = await tested(result.graph, data, settings, context).catch((error: unknown) => {
     throw noting(error, `the network is trained and written to ${show(output)}`)
   })

@@ -139,15 +139,18 @@ export async function train(
       )
     }
   })
-  const divisors = result.stiffness.map(({ stiffness }) => Math.max(1, stiffness)).sort((a, b) => a - b)
-  if (divisors.length > 0)
-    progress.done(
-      `learning rates of ${divisors.length} decomposed layers divided by ${divisors.map((by) => significant(by, 3)).join(', ')}`
-    )
+  if (settings.scaleRates) progress.done(dividedRates(result))
   if (result.aborted) return result
   const before = result.initial === undefined ? '' : `${quality(result.initial, data)} → `
   progress.done(`fine-tuned ${result.steps} steps: ${measure(data)} ${before}${quality(result.best, data)}`)
   return result
+}
+
+/** What `--scale-rates` did. */
+function dividedRates({ stiffness }: FineTuneResult): string {
+  if (stiffness.length === 0) return 'no learning rate was divided: there is no stiff chain of factors in the network'
+  const divisors = stiffness.map(({ nodes: [first = ''], stiffness: by }) => `${show(first)} ${significant(by, 3)}`)
+  return `learning rates were divided, from ${divisors.join(', from ')}`
 }
 
 /** What `--resume` does. */

@@ -53,7 +53,7 @@ export const tuningHelp = `  --steps N              ends training after so many 
   --no-dropout           Dropout nodes let everything through
   --sensitivity X        weight in the loss of the decomposed layers' CP sensitivity (0)
   --scale-rates          divides the learning rate of each decomposed convolution by the stiffness of its factors, so that they
-                         bear the dense network's rate (of sgd)
+                         bear the dense network's rate (sgd only)
   --no-balance           factors are not balanced first
   --teacher MODEL.onnx   learn from this network's outputs, without the labels;
                          --temperature X (2), --label-weight X: weight of the labels' loss beside it (0),

@@ -42,7 +42,7 @@ export interface FineTuneResult {
    * computed from them.
    */
   readonly untrained: readonly string[]
-  /** With `scaleRates`: what the learning rate of each decomposed convolution was divided by, where it is above 1. Otherwise empty. */
+  /** With `scaleRates`: what the learning rates of which convolutions were divided by. Otherwise empty. */
   readonly stiffness: readonly LayerStiffness[]
   /** With `checkpoint.resume`: the step that the checkpoint was at; `undefined` where there was none and training began at the start. */
   readonly resumedFrom: number | undefined
@@ -89,7 +89,7 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
   const graph = balance ? balanceFactors(full) : full
   const features = options.distillation?.features?.map(({ teacher, student = teacher }) => student) ?? []
   const batchStatistics = batchNorm === 'batch'
-  const chains = scaleRates ? await stiffnessOf(graph, threads, options.signal) : []
+  const chains = scaleRates ? await stiffnessUnlessAborted(graph, threads, options) : []
   const rates = stiffnessRates(chains)
   const shape = { batchSize, threads, logits, inputShape, frozen, groups, rates, batchStatistics, dropout, features, sensitivity }
   const training = prepare(graph, shape)
@@ -112,13 +112,32 @@ export async function fineTuneWith(prepare: PrepareTraining, given: Graph, optio
       diverged: rollbacks.length > 0,
       rollbacks,
       untrained: training.untrained,
-      stiffness: chains.map(({ nodes, stiffness }) => ({ nodes, stiffness })),
+      stiffness: divided(chains, training),
       resumedFrom: saved?.step
     }
   } finally {
     objective?.close()
     trainer.close()
   }
+}
+
+/** None where an abort is to end training as if it were done. */
+async function stiffnessUnlessAborted(graph: Graph, threads: number, { signal, onAbort }: FineTuneOptions) {
+  try {
+    return await stiffnessOf(graph, threads, signal)
+  } catch (error) {
+    if (signal?.aborted === true && onAbort === 'keep') return []
+    throw error
+  }
+}
+
+/** The chains whose learning rates were divided: they are stiff, and not frozen. */
+function divided(chains: Awaited<ReturnType<typeof stiffnessOf>>, { parameters, rateScale }: Training): LayerStiffness[] {
+  const isTrained = (name: string): boolean =>
+    parameters.some((parameter, i) => parameter?.initializers.includes(name) === true && rateScale[i] !== 0)
+  return chains
+    .filter(({ stiffness, weights }) => stiffness > 1 && weights.some(isTrained))
+    .map(({ nodes, stiffness }) => ({ nodes, stiffness }))
 }
 
 function loopData({ example, classes, outputSize, planInputs }: Training, options: FineTuneOptions, { isRegression }: Objective) {

@@ -80,8 +80,9 @@ export interface FineTuneOptions {
   /** Weight in the loss of the CP sensitivity of every decomposed layer; default 0. Some 1e-6 is a beginning. */
   readonly sensitivity?: number
   /**
-   * Of `sgd`: divides the learning rate of each decomposed convolution by the stiffness of its factors as they are at the start (see `LayerStiffness`),
-   * so that all factors, plain ones too, bear the rate that the dense network bears. Default false.
+   * Of `sgd` (refused with `adamw`): divides the learning rate of each decomposed convolution, and with it its weight decay, by the stiffness of its
+   * factors as they are at the start (see `LayerStiffness`), so that plain factors, too, bear the rate that the dense network bears. A decomposed Gemm
+   * or MatMul keeps its rate. Default false.
    */
   readonly scaleRates?: boolean
   /** Spreads the weight of each component evenly over its layer's factors first, which changes nothing else; default true. */

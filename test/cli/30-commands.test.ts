@@ -77,6 +77,20 @@ t.test('compress with data fine-tunes; the result is seeded', async (t) => {
   t.strictSame(await readFile(file('again.onnx')), await readFile(file('tuned.onnx')))
 })
 
+t.test('finetune with the rates of decomposed layers divided', async (t) => {
+  const args = ['--data', file('data'), '--epochs', '1', '--batch', '16', '--scale-rates', '--json']
+  const { code, stdout, stderr } = await polyadic('finetune', file('small.onnx'), ...args, '-o', file('trained.onnx'))
+  t.equal(code, 0, stderr)
+  const { stiffness } = JSON.parse(stdout).training ?? JSON.parse(stdout)
+  t.ok(
+    stiffness.length > 0 && stiffness.every((one: { nodes: string[]; stiffness: number }) => one.nodes.length > 2 && one.stiffness > 1),
+    stdout
+  )
+  t.match(stderr, /learning rates were divided, from "conv2\/\w+" [\d.]+/)
+  const dense = await polyadic('finetune', file('model.onnx'), ...args, '-o', file('trained.onnx'))
+  t.match(dense.stderr, 'no learning rate was divided: there is no stiff chain of factors in the network')
+})
+
 t.test('finetune learns', async (t) => {
   const { code, stdout, stderr } = await polyadic(
     'finetune',

@@ -72,6 +72,11 @@ t.test('stiffness is the largest eigenvalue of the derivative, the same bits at 
     t.ok(Math.abs((one as number) - expected) < 0.01 * expected, `${dims.join('×')} R=${rank}: ${one}, expected ${expected}`)
     t.equal(one, two)
   }
+  // All directions but one are as stiff as each other: an iteration that stops where it stands still would stop at 2.
+  const [size, stiffest] = [64, 2 * 1.1 ** 2]
+  const identity = Float64Array.from({ length: size * size }, (_, i) => (i === 0 ? 1.1 : i % (size + 1) === 0 ? 1 : 0))
+  const found = await runJob(() => native().stiffness({ dims: [size, size], rank: size, factors: [identity, identity], threads: 1 }))
+  t.ok(Math.abs(found - stiffest) < 0.01 * stiffest, `${found}, expected ${stiffest}`)
   const zeros = await runJob(() =>
     native().stiffness({ dims: [3, 2], rank: 2, factors: [new Float64Array(6), new Float64Array(4)], threads: 1 })
   )
@@ -155,6 +160,73 @@ t.test("a network's chains: groups apart, the stiffest counts; matrices in two c
     chains.map(({ nodes }) => nodes),
     toy.layers.map(({ nodes }) => nodes),
     'those of the layers that compress replaced'
+  )
+})
+
+/** Convolutions without bias or anything between them, 3×3 but for what `more` says: each is decomposed at the rank given. */
+async function inSuccession(
+  rank: number,
+  layers: readonly { dims: number[]; group?: number }[],
+  extents = [6, 6]
+): Promise<readonly string[][][]> {
+  const graph = makeGraph({
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', (layers[0]?.dims[1] ?? 1) * (layers[0]?.group ?? 1), ...extents] }],
+    outputs: [{ name: `c${layers.length - 1}`, dtype: 'float32', dims: ['N', layers.at(-1)?.dims[0] ?? 1, ...extents.map(() => 'L')] }],
+    nodes: layers.map(({ group = 1 }, i) =>
+      makeNode({
+        name: `layer${i}`,
+        opType: 'Conv',
+        inputs: [i === 0 ? 'x' : `c${i - 1}`, `w${i}`],
+        outputs: [`c${i}`],
+        attributes: { group: int(group) }
+      })
+    ),
+    initializers: new Map(
+      layers.map(({ dims }, i) => [
+        `w${i}`,
+        floatTensor(
+          Float32Array.from(
+            normal(
+              dims.reduce((product, dim) => product * dim, 1),
+              i
+            )
+          ),
+          dims
+        )
+      ])
+    )
+  })
+  const ranks = Object.fromEntries(layers.map((_, i) => [`layer${i}`, rank]))
+  const small = await compress(graph, { layers: ranks, seed: 1, whenSlower: 'replace' })
+  return [(await stiffnessOf(small.graph, 1)).map(({ nodes }) => [...nodes]), small.layers.map(({ nodes }) => [...nodes])]
+}
+
+t.test('the chains found are those that compress made, of any rank and kind, one behind the other', async (t) => {
+  for (const rank of [1, 2, 3]) {
+    for (const [title, layers, extents] of [
+      ['two', [{ dims: [5, 4, 3, 3] }, { dims: [6, 5, 3, 3] }]],
+      ['one channel', [{ dims: [5, 1, 3, 3] }]],
+      ['groups', [{ dims: [6, 3, 3, 3], group: 2 }]],
+      ['as many groups as outputs', [{ dims: [2, 3, 3, 3], group: 2 }]],
+      ['depthwise', [{ dims: [4, 1, 3, 3], group: 4 }]],
+      ['one axis', [{ dims: [5, 4, 3] }, { dims: [4, 5, 3] }], [9]],
+      ['three axes', [{ dims: [5, 4, 3, 2, 3] }], [5, 5, 5]]
+    ] as const) {
+      const [found, made] = await inSuccession(rank, layers as never, extents as never)
+      t.strictSame(found, made, `${title}, rank ${rank}`)
+    }
+  }
+})
+
+t.test('filters along one axis are no factors of each other', async (t) => {
+  const graph = groupedChain()
+  const tall = {
+    ...graph,
+    initializers: new Map(graph.initializers).set('reduce.w', floatTensor(Float32Array.from(normal(36, 1)), [4, 3, 3, 1]))
+  }
+  t.strictSame(
+    (await stiffnessOf(tall, 1)).map(({ nodes }) => nodes),
+    [['left', 'right']]
   )
 })
 
@@ -243,6 +315,61 @@ t.test('cancelling factors that training throws out learn with scaleRates', asyn
   await t.rejects(tune(false), { code: 'POLYADIC_NUMERIC' })
   const { initial, best } = await tune(true)
   t.ok(best.loss < 0.8 * (initial?.loss ?? 0), `${initial?.loss}, tuned ${best.loss}`)
+})
+
+t.test(
+  'what is frozen is not divided; an abort while it is computed ends as one of training; a resumed run has the same bits',
+  async (t) => {
+    const { graph } = await compress(toyNetwork(3), { layers: { conv1: 3, conv2: 6 }, seed: 1, whenSlower: 'replace' })
+    const options = { train: bars(64, 1), batchSize: 16, threads: 1, scaleRates: true } as const
+    const frozen = await fineTune(graph, { ...options, steps: 1, frozen: [/conv1/u] })
+    t.strictSame(
+      frozen.stiffness.map(({ nodes }) => nodes[0]),
+      ['conv2/reduce']
+    )
+    for (const onAbort of ['keep', 'reject'] as const) {
+      const stop = new AbortController()
+      const reason = new Error('enough')
+      const tuning = fineTune(graph, { ...options, steps: 3, signal: stop.signal, onAbort })
+      stop.abort(reason)
+      if (onAbort === 'keep') t.match(await tuning, { aborted: true, steps: 0 })
+      else await t.rejects(tuning, reason)
+    }
+    const path = `${t.testdir()}/checkpoint`
+    const whole = await fineTune(graph, { ...options, steps: 6 })
+    const checkpoint = { path, resume: true } as const
+    const stop = new AbortController()
+    const onProgress = ({ step }: { readonly step: number }): void => {
+      if (step === 3) stop.abort()
+    }
+    const begun = await fineTune(graph, { ...options, steps: 6, checkpoint, signal: stop.signal, onAbort: 'keep', onProgress })
+    t.ok(begun.aborted)
+    const resumed = await fineTune(graph, { ...options, steps: 6, checkpoint })
+    t.ok((resumed.resumedFrom ?? 0) >= 3)
+    t.strictSame(resumed.graph.initializers, whole.graph.initializers)
+  }
+)
+
+t.test('factors that overflow have no rate', async (t) => {
+  const { graph } = await compress(toyNetwork(3), { layers: { conv2: 4 }, whenSlower: 'replace' })
+  const [chain] = await stiffnessOf(graph, 1)
+  const initializers = new Map(graph.initializers)
+  for (const name of chain?.weights ?? []) {
+    const { data, dims } = graph.initializers.get(name) as FloatTensor
+    initializers.set(
+      name,
+      floatTensor(
+        data.map((value) => Math.fround(value * 1e38)),
+        dims
+      )
+    )
+  }
+  const tuning = fineTune({ ...graph, initializers }, { train: bars(32, 1), steps: 1, batchSize: 16, balance: false, scaleRates: true })
+  await t.rejects(tuning, {
+    code: 'POLYADIC_NUMERIC',
+    subject: 'conv2/reduce',
+    message: /layer "conv2\/reduce": its factors are not finite/
+  })
 })
 
 t.test('adamw has no use for it', async (t) => {
