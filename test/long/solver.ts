@@ -71,6 +71,6 @@ t.test('aborted at any moment of its longest steps, it leaves nothing behind', a
   await round()
   const grown = process.memoryUsage.rss() - before
   t.ok(grown < 40 * megabyte, `40 aborted runs: the process has grown by ${(grown / megabyte).toFixed(0)} MB since the first 20`)
-  const { relativeError } = await cpd(tensor, { rank: 4, maxIterations: 3 })
+  const { relativeError } = await cpd(tensor, { rank: 4 })
   t.ok(relativeError < 1, 'the compute thread goes on')
 })
