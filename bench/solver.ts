@@ -1,20 +1,18 @@
 // What the documentation says about the solver besides its speed against others: each section measures one promise.
 //   node dist/bench/solver.js SECTION --json FILE [--starts N]
-import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createCharacters } from '../examples/charnet/dataset.js'
 import { charnetFile } from '../examples/charnet/paths.js'
 import { cpd, type CpdOptions, compress, evaluate, floatTensor, readOnnx } from '../lib/index.js'
 import { native } from '../lib/native/binding.js'
-import { type CpdProblem, cpdProblems, startOf, swamp } from './cpd-tensors.js'
+import { cpdProblems, startOf, swamp } from './cpd-tensors.js'
 import { benchReport, peakGflops } from './harness.js'
 
 type Row = Readonly<Record<string, string | number>>
 
 const kernels = cpdProblems.filter(({ name }) => /^(?:conv|detector|smooth)/.test(name))
-const sections = { products, stability, chance, swamps, aware, memory, abort } as const
+const sections = { products, stability, chance, swamps, aware, abort } as const
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -22,7 +20,6 @@ async function main(): Promise<void> {
     options: { json: { type: 'string' }, starts: { type: 'string', default: '3' }, only: { type: 'string', default: '' } }
   })
   const [name = ''] = positionals
-  if (name === 'child') return largest()
   if (!Object.hasOwn(sections, name)) throw new RangeError(`there is no section ${name}; there are: ${Object.keys(sections).join(', ')}`)
   const rows: Row[] = []
   for await (const row of sections[name as keyof typeof sections](Number(values.starts), values.only)) {
@@ -135,22 +132,6 @@ async function* aware(seeds: number, only: string): AsyncGenerator<Row> {
       }
     }
   }
-}
-
-/** Peak resident memory of a process that decomposes the largest kernel. */
-async function* memory(): AsyncGenerator<Row> {
-  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), 'child'], { encoding: 'utf8' })
-  yield JSON.parse(child.stdout) as Row
-}
-
-async function largest(): Promise<void> {
-  const problem = kernels.at(-1) as CpdProblem
-  const tensor = await problem.tensor()
-  const before = process.resourceUsage().maxRSS / 1024
-  const { relativeError, iterations } = await cpd(tensor, { rank: problem.rank, maxIterations: 10 })
-  console.log(
-    JSON.stringify({ name: problem.name, beforeMiB: before, peakMiB: process.resourceUsage().maxRSS / 1024, relativeError, iterations })
-  )
 }
 
 /** Milliseconds from abort() until the promise has rejected, at random moments of the longest jobs there are. */

@@ -3,6 +3,7 @@
 //   fine-tuning/*.json results of bench/fine-tuning, by name
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { epochRates, rates as trialRates } from '../dist/bench/fine-tuning/deep.js'
 import { rewriteMarked } from '../dist/lib/report/marks.js'
 
 const folder = new URL('training/', import.meta.url)
@@ -104,30 +105,31 @@ function clipping() {
 
 function rates() {
   const forms = [
-    ['dense', 'dense'],
-    ...['plain', 'ridge', 'corrected'].flatMap((name) => [
-      [name, name],
-      [`${name}-scaled`, `${name}, \`scaleRates\``]
+    ['dense', 'dense', 'dense'],
+    ...['plain', 'ridge', 'corrected'].flatMap((factors) => [
+      [factors, factors, factors],
+      [factors, `${factors}-scaled`, `${factors}, \`scaleRates\``]
     ])
   ]
-  const epochRates = [0.025, 0.1, 0.3]
-  const all = [0.0003125, 0.000625, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
   const cell = (run) => (run === undefined ? '' : run.converges ? percent(run.accuracy) : 'no')
-  const rows = forms.flatMap(([form, title]) => {
-    const runs = all.map((rate) => outcome(`deep-${form}-rate-${rate}`))
+  const rows = forms.flatMap(([factors, form, title]) => {
+    const runs = trialRates.map((rate) => outcome(`deep-${form}-rate-${rate}`))
     if (runs.every((run) => run === undefined)) return []
     const after = epochRates.map((rate) => outcome(`deep-${form}-epochs-${rate}`))
     return [
       [
         title,
-        digits(outcome(`deep-${form.replace('-scaled', '')}-factors`)?.sensitivity),
-        percent(outcome(`deep-${form.replace('-scaled', '')}-before`)),
+        digits(outcome(`deep-${factors}-factors`)?.sensitivity),
+        percent(outcome(`deep-${factors}-before`)),
         ...runs.map(cell),
         ...after.map((accuracy) => (accuracy === undefined ? '' : accuracy === null ? 'no' : percent(accuracy)))
       ]
     ]
   })
-  return markdown(['factors', 'sensitivity', 'before', ...all.map(String), ...epochRates.map((rate) => `two epochs at ${rate}`)], rows)
+  return markdown(
+    ['factors', 'sensitivity', 'before', ...trialRates.map(String), ...epochRates.map((rate) => `two epochs at ${rate}`)],
+    rows
+  )
 }
 
 const tables = { speed, accuracy: toAccuracy, options, clipping, rates }

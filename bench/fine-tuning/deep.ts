@@ -29,7 +29,7 @@ const solvers: Readonly<Record<string, Partial<CompressOptions>>> = {
   corrected: { ridge: 0, correction: 'epc' }
 }
 // Powers of two: a rate converges when the loss of every step stays finite and does not spike, and training ends better than it began.
-const rates = [0.0003125, 0.000625, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32] as const
+export const rates = [0.0003125, 0.000625, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32] as const
 const trial = {
   steps: 120,
   momentum: 0.9,
@@ -42,7 +42,7 @@ const trial = {
 } as const
 const epochs = 2
 // Of those epochs: half, twice and six times what the dense network was trained with.
-const epochRates = [0.025, 0.1, 0.3] as const
+export const epochRates = [0.025, 0.1, 0.3] as const
 
 export interface DeepTrial {
   readonly rate: number

@@ -7,7 +7,7 @@ import type { Evaluation } from '../training/loop.js'
 import { checkNetworkFile, checkOutputs, choice, flag, onePositional, requiredText, text } from './arguments.js'
 import { type Arguments, type Command, type Context, Interrupted } from './command.js'
 import { loadNetwork } from './network.js'
-import { checkWeightType, noting, saving, weightTypes, writeNetwork } from './saving.js'
+import { checkWeightType, noting, saving, uninterrupted, weightTypes, writeNetwork } from './saving.js'
 import { checkShapeNames, exampleShape, shapeOptions } from './shapes.js'
 import {
   given,
@@ -86,7 +86,7 @@ async function tune(args: Arguments, settings: TrainingSettings, { file, folder,
     context.signal.throwIfAborted()
   }
   // All that was asked for is there: an interruption that comes only now does not lose it.
-  await writeNetwork(result.graph, { ...target, signal: new AbortController().signal })
+  await writeNetwork(result.graph, uninterrupted(target))
   const test = await tested(result.graph, data, settings, context).catch((error: unknown) => {
     throw noting(error, `the network is trained and written to ${show(output)}`)
   })

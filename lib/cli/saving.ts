@@ -34,14 +34,17 @@ export async function writeNetwork(network: Graph, { output, weights, signal }: 
   if (failure !== undefined) throw noting(failure, `the network is written to ${show(output)} with its weights as they were`)
 }
 
+/** The same, to be written whatever interruption has come: a second one ends the process at once. */
+export function uninterrupted(target: Target): Target {
+  return { ...target, signal: new AbortController().signal }
+}
+
 /** What `work` gives; when it fails or the command is interrupted, `network` is written, and the error says that `what` was. */
 export async function saving<T>(network: Graph, what: string, target: Target, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    // A second interruption ends the process at once.
-    const uninterrupted = { ...target, signal: new AbortController().signal }
-    const note = await writeNetwork(network, uninterrupted).then(() => `${what} is written to ${show(target.output)}`, messageOf)
+    const note = await writeNetwork(network, uninterrupted(target)).then(() => `${what} is written to ${show(target.output)}`, messageOf)
     throw noting(error, note)
   }
 }

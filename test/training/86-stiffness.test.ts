@@ -3,58 +3,33 @@ import type { Graph } from '../../lib/graph/graph.js'
 import { int, makeGraph, makeNode } from '../../lib/graph/rewrite.js'
 import { native } from '../../lib/native/binding.js'
 import { runJob } from '../../lib/native/jobs.js'
-import { random } from '../../lib/random.js'
 import { compress } from '../../lib/replacement/compress.js'
-import { type FloatTensor, floatTensor } from '../../lib/tensor.js'
+import { transposed } from '../../lib/replacement/layer.js'
+import { elementCount, type FloatTensor, floatTensor } from '../../lib/tensor.js'
 import { fineTune } from '../../lib/training/fine-tune.js'
 import { stiffnessOf, stiffnessRates } from '../../lib/training/stiffness.js'
+import { jacobian, norm, product, randomArray, transposedProduct } from '../helpers/solver-reference.js'
 import { bars, toyNetwork } from './toy.js'
 
-type Matrix = readonly (readonly number[])[]
-
-/** Plain twin: the derivative of Σ_r Π_n A_n(i_n, r) by every entry of the factors (I_n×R row-major), one row an entry. */
-function jacobian(dims: readonly number[], rank: number, factors: readonly ArrayLike<number>[]): Matrix {
-  const size = dims.reduce((product, dim) => product * dim, 1)
-  const indices = Array.from({ length: size }, (_, at) => {
-    const index: number[] = []
-    for (let n = dims.length - 1, rest = at; n >= 0; n--) {
-      index.unshift(rest % (dims[n] as number))
-      rest = Math.floor(rest / (dims[n] as number))
-    }
-    return index
-  })
-  return dims.flatMap((dim, n) =>
-    Array.from({ length: dim * rank }, (_, entry) => {
-      const [row, r] = [Math.floor(entry / rank), entry % rank]
-      return indices.map((index) =>
-        index[n] !== row
-          ? 0
-          : factors.reduce((product, factor, m) => (m === n ? product : product * (factor[(index[m] as number) * rank + r] as number)), 1)
-      )
-    })
-  )
-}
-
-/** The largest eigenvalue of J·Jᵀ by so many power iterations that the start is forgotten. */
-function largestEigenvalue(rows: Matrix): number {
-  let vector = rows.map((_, i) => 1 + ((i * 7919) % 13) / 13)
+/** The largest eigenvalue of JᵀJ of I_n×R factors, by so many power iterations that the start is forgotten. */
+function plainStiffness(dims: readonly number[], rank: number, factors: readonly ArrayLike<number>[]): number {
+  const rows = jacobian(Float64Array.from(factors.flatMap((factor) => Array.from(factor))), dims, rank)
+  let vector: Float64Array = randomArray(rows[0]!.length, 99)
   let value = 0
   for (let iteration = 0; iteration < 3000; iteration++) {
-    const norm = Math.hypot(...vector)
-    vector = vector.map((entry) => entry / norm)
-    const image = (rows[0] as readonly number[]).map((_, j) =>
-      rows.reduce((sum, row, i) => sum + (row[j] as number) * (vector[i] as number), 0)
+    const length = norm(vector)
+    const image = product(
+      rows,
+      vector.map((entry) => entry / length)
     )
-    value = image.reduce((sum, entry) => sum + entry * entry, 0)
-    vector = rows.map((row) => row.reduce((sum, entry, j) => sum + entry * (image[j] as number), 0))
+    value = norm(image) ** 2
+    vector = transposedProduct(rows, image)
   }
   return value
 }
 
-const normal = (count: number, seed: number): Float64Array => {
-  const source = random(seed)
-  return Float64Array.from({ length: count }, () => source.normal())
-}
+const randomTensor = (seed: number, ...dims: readonly number[]): FloatTensor =>
+  floatTensor(Float32Array.from(randomArray(elementCount(dims), seed)), dims)
 
 t.test('stiffness is the largest eigenvalue of the derivative, the same bits at one and two threads', async (t) => {
   const cases: readonly (readonly [readonly number[], number])[] = [
@@ -66,9 +41,9 @@ t.test('stiffness is the largest eigenvalue of the derivative, the same bits at 
     [[2, 2, 3, 2, 2, 2], 3]
   ]
   for (const [index, [dims, rank]] of cases.entries()) {
-    const factors = dims.map((dim, n) => normal(dim * rank, 10 * index + n))
+    const factors = dims.map((dim, n) => randomArray(dim * rank, 10 * index + n + 1))
     const [one, two] = await Promise.all([1, 2].map((threads) => runJob(() => native().stiffness({ dims, rank, factors, threads }))))
-    const expected = largestEigenvalue(jacobian(dims, rank, factors))
+    const expected = plainStiffness(dims, rank, factors)
     t.ok(Math.abs((one as number) - expected) < 0.01 * expected, `${dims.join('×')} R=${rank}: ${one}, expected ${expected}`)
     t.equal(one, two)
   }
@@ -91,16 +66,6 @@ t.test('stiffness is the largest eigenvalue of the derivative, the same bits at 
 function groupedChain(): Graph {
   const conv = (name: string, from: string, group: number) =>
     makeNode({ name, opType: 'Conv', inputs: [from, `${name}.w`], outputs: [name], attributes: { group: int(group) } })
-  const weight = (seed: number, ...dims: number[]) =>
-    floatTensor(
-      Float32Array.from(
-        normal(
-          dims.reduce((product, dim) => product * dim, 1),
-          seed
-        )
-      ),
-      dims
-    )
   return makeGraph({
     inputs: [{ name: 'x', dtype: 'float32', dims: ['N', 6, 5, 5] }],
     outputs: [{ name: 'out', dtype: 'float32', dims: ['N', 5, 3, 5] }],
@@ -114,11 +79,11 @@ function groupedChain(): Graph {
       makeNode({ name: 'last', opType: 'Relu', inputs: ['right'], outputs: ['out'] })
     ],
     initializers: new Map([
-      ['reduce.w', weight(1, 4, 3, 1, 1)],
-      ['vertical.w', weight(2, 4, 1, 3, 1)],
-      ['expand.w', weight(3, 4, 2, 1, 1)],
-      ['left.w', weight(4, 2, 4, 1, 1)],
-      ['right.w', weight(5, 5, 2, 1, 1)]
+      ['reduce.w', randomTensor(1, 4, 3, 1, 1)],
+      ['vertical.w', randomTensor(2, 4, 1, 3, 1)],
+      ['expand.w', randomTensor(3, 4, 2, 1, 1)],
+      ['left.w', randomTensor(4, 2, 4, 1, 1)],
+      ['right.w', randomTensor(5, 5, 2, 1, 1)]
     ])
   })
 }
@@ -127,15 +92,12 @@ t.test("a network's chains: groups apart, the stiffest counts; matrices in two c
   const graph = groupedChain()
   const data = (name: string) => (graph.initializers.get(name) as FloatTensor).data
   const part = (name: string, group: number) => data(name).subarray((group * data(name).length) / 2, ((group + 1) * data(name).length) / 2)
-  // rows×columns of the weights, transposed
-  const turned = (values: Float32Array, columns: number) =>
-    values.map((_, i) => values[(i % (values.length / columns)) * columns + Math.floor(i / (values.length / columns))] as number)
+  /** The factor of a convolution over channels of components: its weights are components × rows. */
+  const turned = (values: Float32Array, rows: number) => transposed(values, values.length / rows, rows)
   const groups = [0, 1].map((group) =>
-    largestEigenvalue(
-      jacobian([3, 3, 2], 2, [turned(part('reduce.w', group), 3), turned(part('vertical.w', group), 3), part('expand.w', group)])
-    )
+    plainStiffness([3, 3, 2], 2, [turned(part('reduce.w', group), 3), turned(part('vertical.w', group), 3), part('expand.w', group)])
   )
-  const pair = largestEigenvalue(jacobian([4, 5], 2, [turned(data('left.w'), 4), data('right.w')]))
+  const pair = plainStiffness([4, 5], 2, [turned(data('left.w'), 4), data('right.w')])
   const found = await stiffnessOf(graph, 1)
   t.strictSame(
     found.map(({ nodes, weights }) => [nodes, weights]),
@@ -163,57 +125,45 @@ t.test("a network's chains: groups apart, the stiffest counts; matrices in two c
   )
 })
 
-/** Convolutions without bias or anything between them, 3×3 but for what `more` says: each is decomposed at the rank given. */
-async function inSuccession(
-  rank: number,
-  layers: readonly { dims: number[]; group?: number }[],
-  extents = [6, 6]
-): Promise<readonly string[][][]> {
+interface Kind {
+  readonly title: string
+  /** Outputs, inputs a group, kernel; groups where there are several. */
+  readonly layers: readonly { readonly dims: readonly number[]; readonly group?: number }[]
+  /** Of the input's spatial axes. */
+  readonly extents?: readonly number[]
+}
+
+/** Convolutions without bias or anything between them, each decomposed at the rank given: the chains that are found, and those that were made. */
+async function inSuccession(rank: number, { layers, extents = [6, 6] }: Kind): Promise<readonly (readonly (readonly string[])[])[]> {
+  const [first, last] = [layers[0]!, layers.at(-1)!]
   const graph = makeGraph({
-    inputs: [{ name: 'x', dtype: 'float32', dims: ['N', (layers[0]?.dims[1] ?? 1) * (layers[0]?.group ?? 1), ...extents] }],
-    outputs: [{ name: `c${layers.length - 1}`, dtype: 'float32', dims: ['N', layers.at(-1)?.dims[0] ?? 1, ...extents.map(() => 'L')] }],
+    inputs: [{ name: 'c0', dtype: 'float32', dims: ['N', first.dims[1]! * (first.group ?? 1), ...extents] }],
+    outputs: [{ name: `c${layers.length}`, dtype: 'float32', dims: ['N', last.dims[0]!, ...extents.map(() => 'L')] }],
     nodes: layers.map(({ group = 1 }, i) =>
-      makeNode({
-        name: `layer${i}`,
-        opType: 'Conv',
-        inputs: [i === 0 ? 'x' : `c${i - 1}`, `w${i}`],
-        outputs: [`c${i}`],
-        attributes: { group: int(group) }
-      })
+      makeNode({ name: `layer${i}`, opType: 'Conv', inputs: [`c${i}`, `w${i}`], outputs: [`c${i + 1}`], attributes: { group: int(group) } })
     ),
-    initializers: new Map(
-      layers.map(({ dims }, i) => [
-        `w${i}`,
-        floatTensor(
-          Float32Array.from(
-            normal(
-              dims.reduce((product, dim) => product * dim, 1),
-              i
-            )
-          ),
-          dims
-        )
-      ])
-    )
+    initializers: new Map(layers.map(({ dims }, i) => [`w${i}`, randomTensor(i + 1, ...dims)]))
   })
   const ranks = Object.fromEntries(layers.map((_, i) => [`layer${i}`, rank]))
   const small = await compress(graph, { layers: ranks, seed: 1, whenSlower: 'replace' })
-  return [(await stiffnessOf(small.graph, 1)).map(({ nodes }) => [...nodes]), small.layers.map(({ nodes }) => [...nodes])]
+  return [await stiffnessOf(small.graph, 1), small.layers].map((list) => list.map(({ nodes }) => nodes))
 }
+
+const kinds: readonly Kind[] = [
+  { title: 'two', layers: [{ dims: [5, 4, 3, 3] }, { dims: [6, 5, 3, 3] }] },
+  { title: 'one channel', layers: [{ dims: [5, 1, 3, 3] }] },
+  { title: 'groups', layers: [{ dims: [6, 3, 3, 3], group: 2 }] },
+  { title: 'as many groups as outputs', layers: [{ dims: [2, 3, 3, 3], group: 2 }] },
+  { title: 'depthwise', layers: [{ dims: [4, 1, 3, 3], group: 4 }] },
+  { title: 'one axis', layers: [{ dims: [5, 4, 3] }, { dims: [4, 5, 3] }], extents: [9] },
+  { title: 'three axes', layers: [{ dims: [5, 4, 3, 2, 3] }], extents: [5, 5, 5] }
+]
 
 t.test('the chains found are those that compress made, of any rank and kind, one behind the other', async (t) => {
   for (const rank of [1, 2, 3]) {
-    for (const [title, layers, extents] of [
-      ['two', [{ dims: [5, 4, 3, 3] }, { dims: [6, 5, 3, 3] }]],
-      ['one channel', [{ dims: [5, 1, 3, 3] }]],
-      ['groups', [{ dims: [6, 3, 3, 3], group: 2 }]],
-      ['as many groups as outputs', [{ dims: [2, 3, 3, 3], group: 2 }]],
-      ['depthwise', [{ dims: [4, 1, 3, 3], group: 4 }]],
-      ['one axis', [{ dims: [5, 4, 3] }, { dims: [4, 5, 3] }], [9]],
-      ['three axes', [{ dims: [5, 4, 3, 2, 3] }], [5, 5, 5]]
-    ] as const) {
-      const [found, made] = await inSuccession(rank, layers as never, extents as never)
-      t.strictSame(found, made, `${title}, rank ${rank}`)
+    for (const kind of kinds) {
+      const [found, made] = await inSuccession(rank, kind)
+      t.strictSame(found, made, `${kind.title}, rank ${rank}`)
     }
   }
 })
@@ -222,7 +172,7 @@ t.test('filters along one axis are no factors of each other', async (t) => {
   const graph = groupedChain()
   const tall = {
     ...graph,
-    initializers: new Map(graph.initializers).set('reduce.w', floatTensor(Float32Array.from(normal(36, 1)), [4, 3, 3, 1]))
+    initializers: new Map(graph.initializers).set('reduce.w', randomTensor(1, 4, 3, 3, 1))
   }
   t.strictSame(
     (await stiffnessOf(tall, 1)).map(({ nodes }) => nodes),
