@@ -42,6 +42,30 @@ def resized(x, scales, attributes):
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
+RECURRENT = ("LSTM", "GRU", "RNN")
+
+
+def by_gate(tensor, order, axis):
+    """ONNX's order of gates in PyTorch's."""
+    gates = tensor.chunk(len(order), axis)
+    return torch.cat([gates[gate] for gate in order], axis)
+
+
+def recurrent(kind, x, w, r, bias):
+    """LSTM, GRU (linear before reset) and RNN from states of zero: all outputs, then the last states."""
+    order = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}[kind]
+    directions, hidden = r.shape[0], r.shape[2]
+    weights = []
+    for d in range(directions):
+        weights += [by_gate(w[d], order, 0), by_gate(r[d], order, 0)]
+        weights += [by_gate(part, order, 0) for part in bias[d].chunk(2)]
+    start = torch.zeros(directions, x.shape[1], hidden)
+    run = {"LSTM": torch._VF.lstm, "GRU": torch._VF.gru, "RNN": torch._VF.rnn_tanh}[kind]
+    state = (start, start) if kind == "LSTM" else start
+    y, *states = run(x, state, weights, True, 1, 0.0, True, directions == 2, False)
+    return [y.reshape(x.shape[0], x.shape[1], directions, hidden).permute(0, 2, 1, 3), *states]
+
+
 class Network:
     def __init__(self, graph, weights, channels_last, batch_norm):
         self.nodes = graph["nodes"]
@@ -66,7 +90,8 @@ class Network:
     def forward(self, x):
         values = {self.input: x.contiguous(memory_format=self.format) if x.dim() == 4 else x}
         for node in self.nodes:
-            values[node["outputs"][0]] = self.run(node, [self.value(values, name) for name in node["inputs"]])
+            result = self.run(node, [self.value(values, name) for name in node["inputs"]])
+            values.update(zip(node["outputs"], result if isinstance(result, list) else [result]))
         return values[self.output]
 
     def value(self, values, name):
@@ -114,6 +139,10 @@ class Network:
             return F.instance_norm(x, weight=inputs[1], bias=inputs[2], eps=a.get("epsilon", 1e-5))
         if kind == "PRelu":
             return torch.where(x < 0, x * inputs[1], x)
+        if kind in RECURRENT:
+            return recurrent(kind, x, *inputs[1:4])
+        if kind == "ReduceMean":
+            return x.mean(a["axes"], keepdim=bool(a.get("keepdims", 1)))
         if kind in ("HardSwish", "Elu", "Erf"):
             return {"HardSwish": F.hardswish, "Elu": F.elu, "Erf": torch.erf}[kind](x)
         if kind == "LRN":
@@ -169,8 +198,10 @@ class Session:
 
     def make_optimiser(self, spec):
         network = self.network
-        decayed = [p for p in network.parameters.values() if p.dim() > 1]
-        others = [p for p in network.parameters.values() if p.dim() <= 1]
+        biases = {node["inputs"][3] for node in network.nodes if node["opType"] in RECURRENT}
+        decays = {name: p.dim() > 1 and name not in biases for name, p in network.parameters.items()}
+        decayed = [p for name, p in network.parameters.items() if decays[name]]
+        others = [p for name, p in network.parameters.items() if not decays[name]]
         groups = [{"params": decayed, "weight_decay": spec.get("weightDecay", 0.0)}, {"params": others, "weight_decay": 0.0}]
         groups = [group for group in groups if group["params"]]
         if spec["kind"] == "adamw":

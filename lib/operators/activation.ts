@@ -65,6 +65,8 @@ export const activations: readonly Operator[] = [
     beta: floatAttribute(node, 'gamma', 1.0507010221481323)
   })),
   activation('Softplus', () => ({ kind: 'softplus' }), everyOpset[0]),
+  activation('Softsign', () => ({ kind: 'softsign' }), everyOpset[0]),
+  activation('ThresholdedRelu', ({ node }) => ({ kind: 'thresholded_relu', alpha: floatAttribute(node, 'alpha', 1) }), 10),
   activation('Mish', () => ({ kind: 'mish' }), 18),
   activation('Swish', ({ node }) => ({ kind: 'swish', alpha: floatAttribute(node, 'alpha', 1) }), 24),
   activation('Gelu', ({ node }) => ({ kind: stringAttribute(node, 'approximate', 'none') === 'tanh' ? 'gelu_tanh' : 'gelu' }), 20)

@@ -117,6 +117,8 @@ export interface Operator {
   dtypes?(context: NodeContext): readonly DataType[]
   /** Inputs that hold weights where they are constant: what `cost` counts as parameters. */
   readonly parameters?: readonly number[]
+  /** Those among them that are biases though they are no vectors: weight decay leaves them alone. */
+  readonly biases?: readonly number[]
   /** Dims of each output. Throws `POLYADIC_SHAPE` when the inputs do not fit. */
   dims(context: NodeContext): readonly (readonly number[])[]
   /** The outputs where they follow from constants and shapes alone. */

@@ -1,6 +1,7 @@
 import { show } from '../errors.js'
 import { floatAttribute, floatsAttribute, intAttribute, stringAttribute, stringsAttribute } from '../graph/rewrite.js'
-import { elementCount } from '../tensor.js'
+import type { PlanActivation } from '../runtime/plan-spec.js'
+import { elementCount, type Tensor } from '../tensor.js'
 import { type Dense, part, refOf, transpose } from './dense.js'
 import {
   type NodeContext,
@@ -25,16 +26,20 @@ const cells: Readonly<Record<string, Cell>> = {
   RNN: { kind: 'rnn', gates: 1, activations: ['Tanh'] }
 }
 
-/** alpha and beta where a node does not give them. */
-const constants: Readonly<Record<string, readonly [number, number]>> = {
-  Affine: [1, 0],
-  LeakyRelu: [0.01, 0],
-  ThresholdedRelu: [1, 0],
-  ScaledTanh: [1, 1],
-  HardSigmoid: [0.2, 0.5],
-  Elu: [1, 0]
+/** What an activation of a cell is in a plan, and alpha and beta where a node does not give them. */
+const activations: Readonly<Record<string, PlanActivation>> = {
+  Relu: { kind: 'relu' },
+  Tanh: { kind: 'tanh' },
+  Sigmoid: { kind: 'sigmoid' },
+  Softsign: { kind: 'softsign' },
+  Softplus: { kind: 'softplus' },
+  Affine: { kind: 'affine', alpha: 1, beta: 0 },
+  LeakyRelu: { kind: 'leaky_relu', alpha: 0.01 },
+  ThresholdedRelu: { kind: 'thresholded_relu', alpha: 1 },
+  ScaledTanh: { kind: 'scaled_tanh', alpha: 1, beta: 1 },
+  HardSigmoid: { kind: 'hard_sigmoid', alpha: 0.2, beta: 0.5 },
+  Elu: { kind: 'elu', alpha: 1 }
 }
-const plainActivations: readonly string[] = ['Relu', 'Tanh', 'Sigmoid', 'Softsign', 'Softplus']
 
 interface Geometry {
   readonly cell: Cell
@@ -69,31 +74,25 @@ function geometry(context: NodeContext): Geometry {
   return { cell, steps, batch, size, hidden, directions, isBatchFirst, isReverse: direction === 'reverse' }
 }
 
-/** Names and constants of the activations, direction by direction. */
-function activationsOf(context: NodeContext, { cell, directions }: Geometry): { names: string[]; numbers: number[] } {
+/** The activations, direction by direction. */
+function activationsOf(context: NodeContext, { cell, directions }: Geometry): PlanActivation[] {
   const fallback = Array.from({ length: directions }, () => cell.activations).flat()
   const given = context.node.attributes.has('activations') ? stringsAttribute(context.node, 'activations') : fallback
   if (given.length !== fallback.length) throw nodeError(context, `activations: expected ${fallback.length} names, got ${show(given)}`)
   const queue = (name: string): number[] => [...floatsAttribute(context.node, name, [])]
   const [alphas, betas] = [queue('activation_alpha'), queue('activation_beta')]
-  const names = given.map((name) => {
-    const known = [...Object.keys(constants), ...plainActivations].find((other) => other.toLowerCase() === name.toLowerCase())
+  return given.map((name) => {
+    const known = Object.keys(activations).find((other) => other.toLowerCase() === name.toLowerCase())
     if (known === undefined)
-      throw unsupported(
-        context,
-        `the activation ${show(name)}`,
-        `one of ${[...Object.keys(constants), ...plainActivations].join(', ')} is needed`
-      )
-    return known
+      throw unsupported(context, `the activation ${show(name)}`, `one of ${Object.keys(activations).join(', ')} is needed`)
+    // Alphas and betas are listed for those activations alone that have them.
+    const { kind, alpha, beta } = activations[known] as PlanActivation
+    return {
+      kind,
+      ...(alpha !== undefined && { alpha: alphas.shift() ?? alpha }),
+      ...(beta !== undefined && { beta: betas.shift() ?? beta })
+    }
   })
-  // Alphas and betas are listed for those activations alone that have them.
-  const numbers = names.flatMap((name) => {
-    const own = constants[name]
-    if (own === undefined) return [0, 0]
-    const hasBeta = name === 'Affine' || name === 'ScaledTanh' || name === 'HardSigmoid'
-    return [alphas.shift() ?? own[0], hasBeta ? (betas.shift() ?? own[1]) : 0]
-  })
-  return { names, numbers }
 }
 
 /** Y steps×directions×batch×hidden, then the last states, directions×batch×hidden each; batch first with layout 1. */
@@ -103,9 +102,14 @@ function dimsOf({ steps, batch, hidden, directions, isBatchFirst }: Geometry): {
     : { y: [steps, directions, batch, hidden], state: [directions, batch, hidden] }
 }
 
+/** An initializer with a state for each image of a batch is no weight: exporters write zeros there. A copy of it is not trained. */
+function initialState(context: NodeContext, plan: PlanWriter, index: number): Dense {
+  const constant = context.inputs[index]?.constant
+  return constant === undefined ? plan.dense(index) : plan.constant({ ...constant, data: constant.data.slice() } as Tensor)
+}
+
 function emit(context: NodeContext, plan: PlanWriter, own: Geometry): Dense {
   const { cell, steps, batch, size, hidden, directions, isBatchFirst, isReverse } = own
-  const { names, numbers } = activationsOf(context, own)
   const swapped = (x: Dense): Dense => plan.contiguous(isBatchFirst ? transpose(x, [1, 0, 2]) : x)
   const inputs = [swapped(plan.dense(0)), plan.contiguous(plan.dense(1)), plan.contiguous(plan.dense(2))]
   // bias, lengths, initial h and c, peepholes
@@ -113,7 +117,7 @@ function emit(context: NodeContext, plan: PlanWriter, own: Geometry): Dense {
     const isThere = context.inputs[index] !== undefined && (cell.kind === 'lstm' || index < 6)
     if (!isThere) return -1
     const isState = index === 5 || index === 6
-    return inputs.push(isState ? swapped(plan.dense(index)) : plan.contiguous(plan.dense(index))) - 1
+    return inputs.push(isState ? swapped(initialState(context, plan, index)) : plan.contiguous(plan.dense(index))) - 1
   })
   const flag = cell.kind === 'lstm' ? 'input_forget' : 'linear_before_reset'
   const count = directions * batch * hidden
@@ -124,8 +128,8 @@ function emit(context: NodeContext, plan: PlanWriter, own: Geometry): Dense {
       inputs: inputs.map(({ value }) => value),
       sizes: [steps, batch, size, hidden, directions, Number(isReverse)],
       tables: [Int32Array.from(places)],
-      names,
-      numbers: Float32Array.from([floatAttribute(context.node, 'clip', 0), ...numbers]),
+      cell: activationsOf(context, own),
+      numbers: Float32Array.of(floatAttribute(context.node, 'clip', 0)),
       flags: [cell.kind !== 'rnn' && intAttribute(context.node, flag, 0) !== 0]
     },
     [steps * count + 2 * count]
@@ -136,8 +140,9 @@ function recurrent(opType: string): Operator {
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: false,
+    hasGradient: true,
     parameters: [1, 2, 3, 7],
+    biases: [3],
     dims(context) {
       const { y, state } = dimsOf(geometry(context))
       return [y, state, state].slice(0, opType === 'LSTM' ? 3 : 2)

@@ -65,7 +65,6 @@ export const unaries: readonly Operator[] = [
   unary('Acosh', 'acosh', { first: 9 }),
   unary('Atanh', 'atanh', { first: 9 }),
   unary('Erf', 'erf', { first: 9 }),
-  unary('Softsign', 'softsign', { first: everyOpset[0] }),
   unary('Not', 'not', { first: everyOpset[0], dtype: 'bool', isStepwise: true, fold: (value) => (value === 0 ? 1 : 0) }),
   unary('IsNaN', 'is_nan', { first: 9, dtype: 'bool', isStepwise: true }),
   unary('IsInf', 'is_infinite', {
@@ -75,7 +74,6 @@ export const unaries: readonly Operator[] = [
     numbers: ({ node }) => [intAttribute(node, 'detect_negative', 1), intAttribute(node, 'detect_positive', 1)]
   }),
   unary('Celu', 'celu', { first: 12, numbers: ({ node }) => [floatAttribute(node, 'alpha', 1)] }),
-  unary('ThresholdedRelu', 'thresholded_relu', { first: 10, numbers: ({ node }) => [floatAttribute(node, 'alpha', 1)] }),
   unary('Shrink', 'shrink', {
     first: 9,
     numbers: ({ node }) => [floatAttribute(node, 'bias', 0), floatAttribute(node, 'lambd', 0.5)]

@@ -1,3 +1,5 @@
+import type { PlanActivation } from './plan-spec.js'
+
 /**
  * Steps over dense values: row-major tensors of any rank, kept as nothing but their elements. A step says how it reads them, so that
  * a reshape is no step at all. Values of every ONNX type are float32 in a plan: integers are refused where that would not be exact.
@@ -49,14 +51,11 @@ export type UnaryFunction =
   | 'acosh'
   | 'atanh'
   | 'erf'
-  | 'softsign'
   | 'not'
   | 'truth'
   | 'is_nan'
   /** numbers: whether −∞ and +∞ count (0 or 1). */
   | 'is_infinite'
-  /** numbers: alpha. x where x > alpha, else 0. */
-  | 'thresholded_relu'
   /** numbers: bias, lambda. */
   | 'shrink'
   /** numbers: alpha. */
@@ -197,19 +196,19 @@ export type DenseStep =
     })
   /**
    * A recurrent layer over X T×B×I, W D×GH×I, R D×GH×H and the inputs that tables[0] places (−1: none): bias, lengths, initial h and c,
-   * peepholes. sizes: T, B, I, H, D, 1 where the first direction is backwards; names: activations by direction; numbers: clip (0: none), alpha
-   * and beta of each activation; flags: lstm couples its gates, gru resets behind the product. Output: Y T×D×B×H, last h, last c.
+   * peepholes. sizes: T, B, I, H, D, 1 where the first direction is backwards; cell: activations by direction; numbers: clip (0: none); flags:
+   * lstm couples its gates, gru resets behind the product. Output: Y T×D×B×H, last h, last c.
    */
   | (Inputs & {
       readonly op: 'recurrent'
       readonly function: 'lstm' | 'gru' | 'rnn'
       readonly sizes: readonly number[]
       readonly tables: readonly [Int32Array]
-      readonly names: readonly string[]
+      readonly cell: readonly PlanActivation[]
       readonly numbers: Float32Array
       readonly flags: readonly [boolean]
     })
   | ElementwiseStep
 
 /** Steps without a backward pass: they cannot stand between what is trained and a loss. */
-export const withoutGradient: ReadonlySet<string> = new Set(['scatter', 'top_k', 'recurrent'])
+export const withoutGradient: ReadonlySet<string> = new Set(['scatter', 'top_k'])

@@ -237,7 +237,7 @@ function shiftedGate({ kind, alpha, beta }: PlanActivation): PlanActivation | un
 
 /** Whether max(f(a), f(b)) = f(max(a, b)). */
 function isMonotone(activation: PlanActivation | undefined): boolean {
-  if (activation?.kind === 'leaky_relu' || activation?.kind === 'elu' || activation?.kind === 'hard_sigmoid')
-    return (activation.alpha ?? 0) >= 0
-  return !['hard_swish', 'selu', 'swish', 'gelu', 'gelu_tanh', 'mish'].includes(activation?.kind ?? 'none')
+  const kind = activation?.kind ?? 'none'
+  if (['leaky_relu', 'elu', 'hard_sigmoid', 'thresholded_relu', 'affine'].includes(kind)) return (activation?.alpha ?? 0) >= 0
+  return !['hard_swish', 'selu', 'swish', 'gelu', 'gelu_tanh', 'mish', 'scaled_tanh'].includes(kind)
 }

@@ -4,7 +4,7 @@ import type { PlanSpec, PlanStep } from './plan-spec.js'
 
 /**
  * Decides which initializers that steps read as tensors are trained: those that meet a value that something trained has a part in, and the
- * matrices that computed values are multiplied by. What meets the network's inputs alone before that prepares them (means, scales, tables of
+ * matrices that computed values are multiplied by, in recurrent layers too. What meets the network's inputs alone before that prepares them (means, scales, tables of
  * positions) and stays.
  */
 export function settleCandidates(draft: Draft): Draft {
@@ -46,7 +46,8 @@ function newlyTrained(draft: Draft, origins: ReadonlyMap<number, readonly number
     (step, learns) => {
       const read = readValues(step)
       const isComputed = read.some((value) => !origins.has(value))
-      const trains = isComputed && (learns || step.op === 'matmul') && !withoutGradient.has(step.op)
+      const multiplies = step.op === 'matmul' || step.op === 'recurrent'
+      const trains = isComputed && (learns || multiplies) && !withoutGradient.has(step.op)
       const met = trains ? read.flatMap((value) => origins.get(value) ?? []) : []
       found.push(...met)
       return learns || met.length > 0

@@ -54,7 +54,7 @@ export interface PlanWindow {
  * An element-wise function. `relu`: max(x, 0). `leaky_relu`: x < 0 ? alpha·x : x. `clip`: min(max(x, alpha), beta).
  * `hard_sigmoid`: clip(alpha·x + beta, 0, 1). `hard_swish`: alpha·x·clip(x/6 + ½, 0, 1). `elu`: x < 0 ? alpha·(eˣ − 1) : x. `selu`: beta·elu(x).
  * `softplus`: ln(1 + eˣ). `swish`: x·sigmoid(alpha·x). `gelu`: x·Φ(x), `gelu_tanh` its approximation. `mish`: x·tanh(softplus(x)).
- * `sigmoid`, `tanh`, `none`.
+ * `softsign`: x/(1 + |x|). `thresholded_relu`: x > alpha ? x : 0. `affine`: alpha·x + beta. `scaled_tanh`: alpha·tanh(beta·x). `sigmoid`, `tanh`, `none`.
  */
 export interface PlanActivation {
   readonly kind:
@@ -73,6 +73,10 @@ export interface PlanActivation {
     | 'gelu'
     | 'gelu_tanh'
     | 'mish'
+    | 'softsign'
+    | 'thresholded_relu'
+    | 'affine'
+    | 'scaled_tanh'
   readonly alpha?: number
   readonly beta?: number
 }

@@ -1,5 +1,5 @@
 import { PolyadicError, show } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
+import type { Graph, Node } from '../graph/graph.js'
 import { consumers } from '../graph/rewrite.js'
 import { type NativeTrainer, native } from '../native/binding.js'
 import { fromNative } from '../native/jobs.js'
@@ -113,11 +113,18 @@ function parameterSources(
   return parameters.map(({ initializers, layout }, index): ParameterSource | undefined => {
     const [first] = initializers
     if (first === undefined || layout === 'derived') return undefined
-    const nodes = initializers.flatMap((name) => users.get(name) ?? []).map((node) => node.name)
-    const dims = graph.initializers.get(first)?.dims ?? []
-    const role = spec.parameters[index]?.trainable !== true ? 'statistics' : dims.length > 1 ? 'weight' : 'bias'
-    return { initializers, nodes, role, transposed: layout === 'transposed' }
+    const nodes = initializers.flatMap((name) => users.get(name) ?? [])
+    const isVector = (graph.initializers.get(first)?.dims.length ?? 0) <= 1
+    const isBias = isVector || nodes.some((node) => biasesOf(graph, node).some((name) => initializers.includes(name)))
+    const role = spec.parameters[index]?.trainable !== true ? 'statistics' : isBias ? 'bias' : 'weight'
+    return { initializers, nodes: nodes.map(({ name }) => name), role, transposed: layout === 'transposed' }
   })
+}
+
+/** Inputs that the node's operator calls biases. */
+function biasesOf(graph: Graph, node: Node): string[] {
+  if (calledFunction(graph, node) !== undefined) return []
+  return (operatorOf(node, graph.opsets).operator.biases ?? []).map((index) => node.inputs[index] ?? '')
 }
 
 function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] {

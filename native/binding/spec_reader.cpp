@@ -81,7 +81,11 @@ ActivationSpec read_activation(const Napi::Object& object) {
                                                         {"swish", Kind::swish},
                                                         {"gelu", Kind::gelu},
                                                         {"gelu_tanh", Kind::gelu_tanh},
-                                                        {"mish", Kind::mish}};
+                                                        {"mish", Kind::mish},
+                                                        {"softsign", Kind::softsign},
+                                                        {"thresholded_relu", Kind::thresholded_relu},
+                                                        {"affine", Kind::affine},
+                                                        {"scaled_tanh", Kind::scaled_tanh}};
   const std::string name = string_property(object, "kind");
   for (const auto& [key, kind] : kKinds) {
     if (name == key) {
@@ -98,6 +102,18 @@ Op read_op(const Napi::Object& object) {
     if (name == op_name(static_cast<Op>(i))) return static_cast<Op>(i);
   }
   argument_error("op", "a known operator, got \"" + name + "\"");
+}
+
+// Calls f for each object of an array property.
+template <class F>
+void each_object(const Napi::Object& object, const char* name, F&& f) {
+  const Napi::Array array = array_property(object, name);
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::HandleScope scope(object.Env());
+    const Napi::Value item = array.Get(i);
+    if (!item.IsObject()) argument_error(name, "an array of objects");
+    f(item.As<Napi::Object>());
+  }
 }
 
 StepSpec read_step(const Napi::Object& object) {
@@ -119,16 +135,12 @@ StepSpec read_step(const Napi::Object& object) {
     case Op::conv_transpose:
       step.convolution = read_convolution(object);
       break;
-    case Op::cp_block: {
-      const Napi::Array stages = array_property(object, "stages");
-      for (std::uint32_t i = 0; i < stages.Length(); ++i) {
-        const Napi::Value stage = stages.Get(i);
-        if (!stage.IsObject()) argument_error("stages", "an array of convolutions");
-        step.stages.push_back(read_convolution(stage.As<Napi::Object>()));
+    case Op::cp_block:
+      each_object(object, "stages", [&](const Napi::Object& stage) {
+        step.stages.push_back(read_convolution(stage));
         if (step.stages.back().weight < 0) argument_error("stages", "a weight in every stage");
-      }
+      });
       break;
-    }
     case Op::maxout:
       step.maxout = read_maxout(object);
       break;
@@ -162,6 +174,8 @@ StepSpec read_step(const Napi::Object& object) {
     default:
       if (step.op == Op::resample || step.op == Op::channels || step.op == Op::elementwise || is_dense_op(step.op))
         step.dense = read_dense_spec(object);
+      if (step.op == Op::recurrent)
+        each_object(object, "cell", [&](const Napi::Object& item) { step.cell.push_back(read_activation(item)); });
       break;
   }
   return step;
@@ -171,18 +185,6 @@ std::vector<int> read_indices(const Napi::Object& object, const char* name) {
   std::vector<int> indices;
   for (const std::int64_t index : integers_property(object, name)) indices.push_back(to_index(index, 0, name));
   return indices;
-}
-
-// Calls f for each object of an array property.
-template <class F>
-void each_object(const Napi::Object& object, const char* name, F&& f) {
-  const Napi::Array array = array_property(object, name);
-  for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::HandleScope scope(object.Env());
-    const Napi::Value item = array.Get(i);
-    if (!item.IsObject()) argument_error(name, "an array of objects");
-    f(item.As<Napi::Object>());
-  }
 }
 
 }  // namespace

@@ -74,6 +74,14 @@ void apply_activation(const ActivationSpec& activation, const float* x, float* y
       return map(x, y, count, [](float v) { return 0.5f * v * (1.0f + gelu_inner(v)); });
     case Kind::mish:
       return map(x, y, count, [](float v) { return v * std::tanh(softplus(v)); });
+    case Kind::softsign:
+      return map(x, y, count, [](float v) { return v / (1.0f + std::abs(v)); });
+    case Kind::thresholded_relu:
+      return map(x, y, count, [=](float v) { return v > alpha ? v : 0.0f; });
+    case Kind::affine:
+      return map(x, y, count, [=](float v) { return alpha * v + beta; });
+    case Kind::scaled_tanh:
+      return map(x, y, count, [=](float v) { return alpha * std::tanh(beta * v); });
   }
 }
 
@@ -120,6 +128,20 @@ void activation_gradient(const ActivationSpec& activation, const float* x, const
       return with([](float v, float) {
         const float t = std::tanh(softplus(v));
         return t + v * (1 - t * t) * sigmoid(v);
+      });
+    case Kind::softsign:
+      return with([](float v, float) {
+        const float scale = 1 / (1 + std::abs(v));
+        return scale * scale;
+      });
+    case Kind::thresholded_relu:
+      return with([=](float v, float) { return v > alpha ? 1.0f : 0.0f; });
+    case Kind::affine:
+      return with([=](float, float) { return alpha; });
+    case Kind::scaled_tanh:
+      return with([=](float v, float) {
+        const float t = std::tanh(beta * v);
+        return alpha * beta * (1 - t * t);
       });
   }
 }

@@ -34,7 +34,11 @@ struct ActivationSpec {
     swish,
     gelu,
     gelu_tanh,
-    mish
+    mish,
+    softsign,
+    thresholded_relu,
+    affine,
+    scaled_tanh
   };
   Kind kind = Kind::none;
   float alpha = 0, beta = 0;
@@ -104,6 +108,7 @@ struct StepSpec {
   std::vector<ConvolutionSpec> stages;  // cp_block
   Maxout maxout;                        // convolution, cp_block, maxout
   ActivationSpec activation;            // convolution, cp_block, activation
+  std::vector<ActivationSpec> cell;     // recurrent: of each direction's gates
   int residual = -1;                    // convolution, cp_block
   bool bf16 = false;                    // convolution, cp_block: by bfloat16 kernels
   Window window;                        // pools

@@ -1,4 +1,5 @@
 import { elementwise, runDense } from './reference-dense.js'
+import { runRecurrent } from './reference-recurrent.js'
 import type { PlanActivation, PlanConvolution, PlanMaxout, PlanSpec, PlanStep, PlanValue, PlanWindow } from '../../lib/runtime/plan-spec.js'
 
 /** A value in float64, N×C×H×W row-major. */
@@ -159,6 +160,13 @@ function runStep(step: PlanStep, value: (i: number) => Map4, out: Map4, paramete
           out.data[index(out.shape, n, c, y, x)] = elementwise(step.function, step.numbers, own)
         })
       return runDense(step, (i) => value(i).data, out.data)
+    case 'recurrent':
+      return runRecurrent(
+        step,
+        step.inputs.map((i) => value(i).data),
+        out.data,
+        activate
+      )
     default:
       return runDense(step, (i) => value(i).data, out.data)
   }
@@ -232,6 +240,14 @@ function activate(activation: PlanActivation, v: number): number {
       return 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)))
     case 'mish':
       return v * Math.tanh(Math.log1p(Math.exp(v)))
+    case 'softsign':
+      return v / (1 + Math.abs(v))
+    case 'thresholded_relu':
+      return v > alpha ? v : 0
+    case 'affine':
+      return alpha * v + beta
+    case 'scaled_tanh':
+      return alpha * Math.tanh(beta * v)
     default:
       throw new Error(`no reference of ${kind}`)
   }

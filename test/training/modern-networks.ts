@@ -137,6 +137,45 @@ function slopes(): Graph {
   return head(b, b.node('PRelu', [padded(y), b.small(8, 1, 1)]), 8)
 }
 
+/** W, R and the biases of a recurrent layer. */
+const recurrentWeights = (b: NetworkBuilder, directions: number, width: number, size: number, hidden: number): string[] => [
+  b.weight(directions, width, size),
+  b.weight(directions, width, hidden),
+  b.weight(directions, 2 * width)
+]
+
+/** As text recognition has it: columns of a map are a sequence, read in both directions. */
+function textLine(): Graph {
+  const b = new NetworkBuilder(17, 18)
+  const [size, hidden] = [8, 7]
+  const map = b.node('Relu', [b.conv(b.input(['N', ...image], 'image'), [size, 3, 8, 3], { pads: [0, 1, 0, 1] })])
+  const columns = b.node('Transpose', [b.node('Reshape', [map, b.ints(0, size, -1)])], { perm: [2, 0, 1] })
+  const [y = ''] = b.nodeOf(
+    'LSTM',
+    [columns, ...recurrentWeights(b, 2, 4 * hidden, size, hidden)],
+    { hidden_size: int(hidden), direction: 'bidirectional' },
+    1
+  )
+  const rows = b.node('Reshape', [b.node('Transpose', [y], { perm: [2, 0, 1, 3] }), b.ints(0, 8, 2 * hidden)])
+  const mean = b.node('ReduceMean', [rows], { axes: [1], keepdims: int(0) })
+  return b.graph(b.node('Gemm', [mean, b.weight(modernClasses, 2 * hidden), b.weight(modernClasses)], { transB: int(1) }))
+}
+
+/** A GRU as PyTorch exports it, which resets behind the product, then a simple layer, whose last state is what counts. */
+function signal(): Graph {
+  const b = new NetworkBuilder(17, 19)
+  const [size, hidden] = [6, 9]
+  const wave = b.node('Relu', [b.conv(b.input(['N', 3, 24], 'wave'), [size, 3, 5], { strides: [2], pads: [2, 2] })])
+  const sequence = b.node('Transpose', [wave], { perm: [2, 0, 1] })
+  const gru = [sequence, ...recurrentWeights(b, 1, 3 * hidden, size, hidden)]
+  const [y = ''] = b.nodeOf('GRU', gru, { hidden_size: int(hidden), linear_before_reset: int(1) }, 1)
+  const joined = b.node('Reshape', [y, b.ints(0, modernBatch, hidden)])
+  const rnn = [joined, ...recurrentWeights(b, 1, hidden, hidden, hidden)]
+  const [, last = ''] = b.nodeOf('RNN', rnn, { hidden_size: int(hidden) }, 2)
+  const state = b.node('Reshape', [last, b.ints(-1, hidden)])
+  return b.graph(b.node('Gemm', [state, b.weight(modernClasses, hidden), b.weight(modernClasses)], { transB: int(1) }))
+}
+
 export const modernNetworks: readonly ModernNetwork[] = [
   { name: 'ConvNeXt: layer normalisation and GELU over rows of channels', dims: image, graph: convNext() },
   { name: 'MBConv: group normalisation, SiLU, squeeze and excite', dims: image, graph: mobile() },
@@ -144,5 +183,7 @@ export const modernNetworks: readonly ModernNetwork[] = [
   { name: 'convolutions of three axes', dims: [2, 4, 6, 6], graph: volumes() },
   { name: 'ViT: tokens, attention, MLP', dims: image, graph: transformer(), learningRate: 0.01 },
   { name: 'decoder: linear and nearest resizing', dims: image, graph: decoder() },
-  { name: 'PRelu between reflected pads', dims: image, graph: slopes() }
+  { name: 'PRelu between reflected pads', dims: image, graph: slopes() },
+  { name: 'text line: columns of a map through an LSTM in both directions', dims: image, graph: textLine() },
+  { name: 'signal: convolution of one axis, GRU, RNN', dims: [3, 24], graph: signal() }
 ]

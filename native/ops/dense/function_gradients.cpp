@@ -74,8 +74,6 @@ float of_asinh(const Point& p, const Numbers&) { return 1 / std::sqrt(square(p.x
 float of_acosh(const Point& p, const Numbers&) { return 1 / std::sqrt(square(p.x) - 1); }
 float of_atanh(const Point& p, const Numbers&) { return 1 / (1 - square(p.x)); }
 float of_erf(const Point& p, const Numbers&) { return 1.12837917f * std::exp(-square(p.x)); }  // 2/√π
-float of_softsign(const Point& p, const Numbers&) { return 1 / square(1 + std::abs(p.x)); }
-float of_thresholded_relu(const Point& p, const Numbers& n) { return p.x > static_cast<float>(n.a) ? 1.0f : 0.0f; }
 float of_shrink(const Point& p, const Numbers& n) { return std::abs(p.x) > static_cast<float>(n.b) ? 1.0f : 0.0f; }
 float of_celu(const Point& p, const Numbers& n) { return p.x < 0 ? std::exp(p.x / static_cast<float>(n.a)) : 1.0f; }
 
@@ -132,12 +130,10 @@ constexpr Entry kGradients[] = {
     {"acosh", unary<of_acosh>},
     {"atanh", unary<of_atanh>},
     {"erf", unary<of_erf>},
-    {"softsign", unary<of_softsign>},
     {"not", unary<zero>},
     {"truth", unary<zero>},
     {"is_nan", unary<zero>},
     {"is_infinite", unary<zero>},
-    {"thresholded_relu", unary<of_thresholded_relu>},
     {"shrink", unary<of_shrink>},
     {"celu", unary<of_celu>},
     {"add", binary<one, one>},

@@ -161,12 +161,6 @@ struct Erf {
     return std::erf(x);
   }
 };
-struct Softsign {
-  template <class T>
-  static T of(T x, const Numbers&) {
-    return x / (T{1} + std::abs(x));
-  }
-};
 struct Not {
   template <class T>
   static T of(T x, const Numbers&) {
@@ -190,13 +184,6 @@ struct IsInfinite {
   template <class T>
   static T of(T x, const Numbers& n) {
     return static_cast<T>(std::isinf(x) && (x < 0 ? n.a : n.b) != 0);
-  }
-};
-// x·(x > a)
-struct ThresholdedRelu {
-  template <class T>
-  static T of(T x, const Numbers& n) {
-    return x > static_cast<T>(n.a) ? x : T{0};
   }
 };
 // Towards zero by a beyond ±b.
@@ -456,12 +443,10 @@ constexpr Function kFunctions[] = {
     unary<Acosh>("acosh"),
     unary<Atanh>("atanh"),
     unary<Erf>("erf"),
-    unary<Softsign>("softsign"),
     unary<Not>("not"),
     unary<Truth>("truth"),
     unary<IsNan>("is_nan"),
     unary<IsInfinite>("is_infinite"),
-    unary<ThresholdedRelu>("thresholded_relu"),
     unary<Shrink>("shrink"),
     unary<Celu>("celu"),
     binary<Add>("add"),

@@ -75,4 +75,24 @@ void PackedMatrix::multiply(std::int64_t panel, const float* a, std::int64_t a_r
   for (std::int64_t i = 0; valid < lanes && i < m; ++i) std::copy(dst[i], dst[i] + valid, c + i * c_row);
 }
 
+void PackedMatrix::pack_all(const Context& context, const float* b, std::int64_t row, std::int64_t column) {
+  context.parallel(panels_, [&](std::int64_t panel, int) { pack(panel, b, row, column); });
+}
+
+void PackedMatrix::multiply_all(const Context& context, const float* a, std::int64_t a_row, std::int64_t a_column,
+                                std::int64_t m, float* c, std::int64_t c_row, bool accumulate) const {
+  const std::int64_t bands = (m + kRows - 1) / kRows, jobs = panels_ * bands;
+  const auto job = [&](std::int64_t index) {
+    const std::int64_t first = index % bands * kRows;
+    multiply(index / bands, a + first * a_row, a_row, a_column, std::min<std::int64_t>(kRows, m - first),
+             c + first * c_row, c_row, accumulate);
+  };
+  constexpr std::int64_t kShared = 1 << 18;  // multiply-adds from which threads pay
+  if (m * inner_ * columns_ < kShared) {
+    for (std::int64_t i = 0; i < jobs; ++i) job(i);
+  } else {
+    context.parallel(jobs, [&](std::int64_t i, int) { job(i); });
+  }
+}
+
 }  // namespace polyadic

@@ -5,6 +5,7 @@
 
 #include "../../core/buffer.h"
 #include "../../core/dispatch.h"
+#include "../context.h"
 
 namespace polyadic {
 
@@ -23,6 +24,11 @@ class PackedMatrix {
   static constexpr int kRows = 96;
   void multiply(std::int64_t panel, const float* a, std::int64_t a_row, std::int64_t a_column, std::int64_t m, float* c,
                 std::int64_t c_row, bool accumulate) const;
+
+  // All panels; all columns of any number of rows, on several threads where that pays.
+  void pack_all(const Context& context, const float* b, std::int64_t row, std::int64_t column);
+  void multiply_all(const Context& context, const float* a, std::int64_t a_row, std::int64_t a_column, std::int64_t m,
+                    float* c, std::int64_t c_row, bool accumulate) const;
 
   std::size_t bytes() const { return packed_.size() * sizeof(float); }
 
