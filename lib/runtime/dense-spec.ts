@@ -212,4 +212,4 @@ export type DenseStep =
   | ElementwiseStep
 
 /** Steps without a backward pass: they cannot stand between what is trained and a loss. */
-export const withoutGradient: ReadonlySet<string> = new Set(['scatter', 'top_k', 'recurrent'])
+export const withoutGradient: ReadonlySet<string> = new Set(['recurrent'])

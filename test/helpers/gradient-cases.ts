@@ -2,24 +2,14 @@ import type { Graph } from '../../lib/graph/graph.js'
 import type { AttributeValue } from '../../lib/graph/rewrite.js'
 import { analyse } from '../../lib/operators/infer.js'
 import { elementCount } from '../../lib/tensor.js'
+import { type Body, type GradientCase, gradientBatch } from './gradient-case.js'
+import { indexedGradientCases } from './indexed-gradient-cases.js'
 import { float, int, NetworkBuilder } from './network-builder.js'
 
 /*
  * Operators whose gradients are compared with numerical ones, as networks have them: on dense values, on blocked ones where there is such a
  * form, and between the two.
  */
-
-export const gradientBatch = 3
-
-type Body = (b: NetworkBuilder, x: string) => string
-
-export interface GradientCase {
-  readonly name: string
-  /** Of an example. */
-  readonly dims: readonly number[]
-  readonly body: Body
-  readonly opset?: number
-}
 
 /** Before the operator something is trained: a matrix, which leaves a dense value, or a convolution, which leaves a blocked one. */
 function begin(b: NetworkBuilder, dims: readonly number[], kind: 'dense' | 'blocked'): string {
@@ -148,11 +138,6 @@ add('Tile', image, (b, x) => b.node('Sin', [b.node('Tile', [x, b.ints(1, 2, 1, 3
 add('DepthToSpace DCR', [8, 3, 2], node('DepthToSpace', { blocksize: int(2) }))
 add('DepthToSpace CRD', [8, 3, 2], node('DepthToSpace', { blocksize: int(2), mode: 'CRD' }))
 add('SpaceToDepth', image, node('SpaceToDepth', { blocksize: int(2) }))
-add('Gather', image, (b, x) => b.node('Gather', [x, b.ints(2, 0, 2, -1)], { axis: int(2) }))
-add('GatherElements', rank3, (b, x) =>
-  b.node('GatherElements', [x, b.node('Reshape', [b.ints(0, 1, 1, 3, 2, 0, 1, 1, 2), b.ints(3, 3, 1)])], { axis: int(1) })
-)
-add('GatherND', rank3, (b, x) => b.node('GatherND', [x, b.node('Reshape', [b.ints(2, 1, 1, 1, 0, 3, 2, 1, 2, 1, 1, 1), b.ints(3, 2, 2)])]))
 
 // Reductions.
 const reductions = ['Mean', 'Sum', 'Max', 'Min', 'Prod', 'L1', 'L2', 'LogSumExp', 'SumSquare']
@@ -338,4 +323,4 @@ add('DequantizeLinear', image, (b, x) => {
   return b.node('Add', [x, b.node('DequantizeLinear', [whole, b.scalar(0.04)])])
 })
 
-export const gradientCases: readonly GradientCase[] = cases
+export const gradientCases: readonly GradientCase[] = [...cases, ...indexedGradientCases]
