@@ -124,7 +124,7 @@ function scatterElements(opType: string, opsets: readonly [number, number]): Ope
   return {
     opType,
     opsets,
-    hasGradient: false,
+    hasGradient: true,
     dims: (context) => [requiredInput(context, 0).dims],
     lower(context, plan) {
       const [data, indices, updates] = [0, 1, 2].map((index) => plan.contiguous(plan.dense(index))) as [Dense, Dense, Dense]
@@ -176,7 +176,7 @@ const gatherND: Operator = {
 const scatterND: Operator = {
   opType: 'ScatterND',
   opsets: [11, newestOpset],
-  hasGradient: false,
+  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const { sizes, addressed } = tuplesOf(context)
@@ -198,7 +198,7 @@ function topKSizes(context: NodeContext): { readonly axis: number; readonly k: n
 const topK: Operator = {
   opType: 'TopK',
   opsets: allOpsets,
-  hasGradient: false,
+  hasGradient: true,
   constants: [1],
   dims: (context) => [topKSizes(context).dims, topKSizes(context).dims],
   dtypes: (context) => [requiredInput(context, 0).dtype, 'int64'],

@@ -15,5 +15,5 @@ function row({ opType, opsets, hasGradient, constants, limits }: Operator): stri
   const [first, last] = opsets
   const range = first <= allOpsets[0] ? `to ${last}` : `${first} to ${last}`
   const inputs = (constants ?? []).map((index) => String(index)).join(', ')
-  return `| ${opType} | ${range} | ${hasGradient === true ? 'yes' : hasGradient === 'zero' ? 'zero' : ''} | ${inputs === '' ? '' : `input ${inputs}`} | ${limits ?? ''} |`
+  return `| ${opType} | ${range} | ${hasGradient === true ? 'yes' : 'zero'} | ${inputs === '' ? '' : `input ${inputs}`} | ${limits ?? ''} |`
 }

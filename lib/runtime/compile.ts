@@ -2,7 +2,6 @@ import { argumentError, PolyadicError, show } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { constantInputs } from '../operators/constant-inputs.js'
 import { analyse, type Analysis, type Evaluate, type InputShapes, type InputValues } from '../operators/infer.js'
-import { nodeTitle } from '../operators/operator.js'
 import { definedOnly } from '../options.js'
 import { own } from '../own.js'
 import type { DataType, Tensor } from '../tensor.js'
@@ -69,8 +68,6 @@ export interface Compiled {
   /** Outputs of the graph that follow from shapes and constants. */
   readonly constants: ReadonlyMap<string, Tensor>
   readonly parameters: readonly CompiledParameter[]
-  /** How messages name the nodes. */
-  readonly titles: ReadonlyMap<string, string>
 }
 
 const defaults = {
@@ -132,7 +129,6 @@ export function compile(graph: Graph, options: CompileOptions = {}): Compiled {
     inputs: draft.inputs.map((input) => value(input.name)),
     outputs: computed.map(value),
     constants,
-    titles: new Map(analysis.nodes.map(({ node, context }) => [node.name, nodeTitle(context)])),
     parameters: draft.parameters.map(({ initializers, layout }) => ({ initializers, layout }))
   }
 }

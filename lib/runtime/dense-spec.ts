@@ -209,6 +209,3 @@ export type DenseStep =
       readonly flags: readonly [boolean]
     })
   | ElementwiseStep
-
-/** Steps without a backward pass: they cannot stand between what is trained and a loss. */
-export const withoutGradient: ReadonlySet<string> = new Set(['scatter', 'top_k'])

@@ -1,6 +1,4 @@
-import { withoutGradient } from './dense-spec.js'
 import { type Draft, readParameters, readValues } from './draft.js'
-import type { PlanSpec, PlanStep } from './plan-spec.js'
 
 /**
  * Decides which initializers that steps read as tensors are trained: those that meet a value that something trained has a part in, and the
@@ -38,47 +36,18 @@ function candidatesBehind({ values, steps, parameters }: Draft): ReadonlyMap<num
 }
 
 /** One pass: candidates that meet what `trained` leads to. */
-function newlyTrained(draft: Draft, origins: ReadonlyMap<number, readonly number[]>, trained: ReadonlySet<number>): number[] {
-  const found: number[] = []
-  follow(
-    draft,
-    (parameter) => trained.has(parameter),
-    (step, learns) => {
-      const read = readValues(step)
-      const isComputed = read.some((value) => !origins.has(value))
-      const multiplies = step.op === 'matmul' || step.op === 'recurrent'
-      const trains = isComputed && (learns || multiplies) && !withoutGradient.has(step.op)
-      const met = trains ? read.flatMap((value) => origins.get(value) ?? []) : []
-      found.push(...met)
-      return learns || met.length > 0
-    }
-  )
-  return found
-}
-
-/** The first step without a backward pass that stands behind something trained. */
-export function firstWithoutGradient(spec: PlanSpec): PlanStep | undefined {
-  let first: PlanStep | undefined
-  follow(
-    spec,
-    (parameter) => spec.parameters[parameter]?.trainable === true,
-    (step, learns) => {
-      if (learns && withoutGradient.has(step.op)) first ??= step
-      return learns
-    }
-  )
-  return first
-}
-
-/** Goes through the steps in order. `visit` is told whether a step reads anything that something trained has a part in, and says whether its output is such. */
-function follow(
-  { values, steps }: Pick<Draft, 'values' | 'steps'>,
-  isTrained: (parameter: number) => boolean,
-  visit: (step: PlanStep, learns: boolean) => boolean
-): void {
+function newlyTrained({ values, steps }: Draft, origins: ReadonlyMap<number, readonly number[]>, trained: ReadonlySet<number>): number[] {
+  const isTrained = (parameter: number): boolean => trained.has(parameter)
   const learnt = new Set(values.flatMap(({ parameter }, value) => (parameter !== undefined && isTrained(parameter) ? [value] : [])))
+  const found: number[] = []
   for (const step of steps) {
-    const learns = readParameters(step).some(isTrained) || readValues(step).some((value) => learnt.has(value))
-    if (visit(step, learns)) learnt.add(step.output)
+    const read = readValues(step)
+    const learns = readParameters(step).some(isTrained) || read.some((value) => learnt.has(value))
+    const isComputed = read.some((value) => !origins.has(value))
+    const multiplies = step.op === 'matmul' || step.op === 'recurrent'
+    const met = isComputed && (learns || multiplies) ? read.flatMap((value) => origins.get(value) ?? []) : []
+    found.push(...met)
+    if (learns || met.length > 0) learnt.add(step.output)
   }
+  return found
 }

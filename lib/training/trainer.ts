@@ -6,8 +6,6 @@ import { fromNative } from '../native/jobs.js'
 import { calledFunction } from '../graph/body.js'
 import { operatorOf } from '../operators/registry.js'
 import { type CompiledParameter, compile } from '../runtime/compile.js'
-import { firstWithoutGradient } from '../runtime/learning.js'
-import type { PlanSpec } from '../runtime/plan-spec.js'
 import { defaultThreads } from '../runtime/threads.js'
 import { elementCount, isFloating } from '../tensor.js'
 import { exampleDims, singleInput, withOpenBatch, withOutputs } from './network.js'
@@ -72,7 +70,6 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
     ...compiled.spec,
     parameters: compiled.spec.parameters.map((parameter, i) => ({ ...parameter, trainable: parameter.trainable && rateScale[i] !== 0 }))
   }
-  refuseWithoutGradient(spec, compiled.titles)
   const penalties = shape.sensitivity === undefined ? [] : sensitivities(graph, parameters, shape.sensitivity)
   const trainer = fromNative(() => native().createTrainer(spec, penalties))
   const outputDims = compiled.outputs[0]?.dims ?? []
@@ -87,19 +84,6 @@ export const prepareTraining: PrepareTraining = (graph, shape) => {
     planInputs: spec.inputs.length,
     untrained
   }
-}
-
-/** Throws POLYADIC_UNSUPPORTED for the first node behind something trained that gradients cannot pass. */
-function refuseWithoutGradient(spec: PlanSpec, titles: ReadonlyMap<string, string>): void {
-  const step = firstWithoutGradient(spec)
-  if (step === undefined) return
-  const [name = ''] = step.nodes ?? []
-  throw new PolyadicError(
-    'POLYADIC_UNSUPPORTED',
-    `${titles.get(name) ?? `node ${show(name)}`}: this operator has no gradient, and weights before it are to be trained; freeze those ` +
-      '(frozen), or correct the layers without gradients (compress with calibration)',
-    { subject: name }
-  )
 }
 
 function parameterSources(

@@ -186,8 +186,9 @@ std::unique_ptr<Step> make_step(const StepSpec& spec, StepResources resources) {
     case Op::normalise:
       return make_normalise(spec, resources);
     case Op::gather:
-    case Op::scatter:
       return make_gather(spec, resources);
+    case Op::scatter:
+      return make_scatter(spec, resources);
     case Op::top_k:
       return make_top_k(spec, resources);
     case Op::pool:

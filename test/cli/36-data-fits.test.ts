@@ -9,7 +9,7 @@ import { readOnnx } from '../../lib/onnx/read.js'
 import { halfWeights } from '../../lib/replacement/half-weights.js'
 import { elementCount, floatTensor, int64Tensor, type Tensor } from '../../lib/tensor.js'
 import { polyadic, temporaryFolder } from '../helpers/cli.js'
-import { NetworkBuilder } from '../helpers/network-builder.js'
+import { int } from '../helpers/network-builder.js'
 import { noise, openNetwork, smallNetwork, writeQuadrants } from '../helpers/networks.js'
 
 const folder = await temporaryFolder(t)
@@ -134,8 +134,8 @@ t.test('labels that are no classes, targets of another size: the file and the ro
 })
 
 t.test('compress: what cannot be trained, or measured, is refused before the decomposition', async (t) => {
-  await writeOnnx(withTopK(openNetwork()), file('untrained.onnx'))
-  await refused(t, 'untrained.onnx', await data('fine', [20, 3, 9, 9]), /TopK/)
+  await writeOnnx(withMatrixBothWays(openNetwork()), file('untrained.onnx'))
+  await refused(t, 'untrained.onnx', await data('fine', [20, 3, 9, 9]), /training "square", which is used both as it is and transposed/)
   const options = await compress('fixed.onnx', file('fine'), '--momentum', '3')
   t.match(options, { code: 1, stderr: /momentum/ })
   t.notMatch(options.stderr, /decomposed/)
@@ -185,15 +185,6 @@ t.test('compress: what is frozen are nodes and weights of the network that will 
   }
 })
 
-t.test('finetune: what stands before an operator without a gradient may be frozen', async (t) => {
-  const b = new NetworkBuilder()
-  const conv = b.node('Conv', [b.input(['n', 3, 9, 9], 'image'), b.weight(4, 3, 9, 9)])
-  const [largest = ''] = b.nodeOf('TopK', [b.node('Flatten', [conv]), b.ints(4)], {}, 2)
-  await writeOnnx(b.graph(b.node('MatMul', [largest, b.weight(4, 4)])), file('sorted.onnx'))
-  const { code, stderr } = await finetune('sorted.onnx', await data('fine', [20, 3, 9, 9]), '--freeze', conv)
-  t.equal(code, 0, stderr)
-})
-
 /** The network with another operator behind its output. */
 function withLast(graph: Graph, opType: string, domain = ''): Graph {
   const node = makeNode({ name: 'last', opType, domain, inputs: ['logits'], outputs: ['last'] })
@@ -211,9 +202,14 @@ t.test('compress: a training that fails leaves the decomposed network', async (t
   t.equal((await readOnnx(output)).nodes.filter(({ opType }) => opType === 'Conv').length, 5)
 })
 
-/** With an operator that has no gradient. */
-function withTopK(graph: Graph): Graph {
-  const last = withLast(graph, 'TopK')
-  const nodes = last.nodes.map((node) => (node.name === 'last' ? { ...node, inputs: ['logits', 'k'], outputs: ['last', 'places'] } : node))
-  return { ...last, nodes, initializers: new Map(last.initializers).set('k', int64Tensor([4])) }
+/** Behind its output a matrix that is the weight of two layers, of one of them transposed: that cannot be trained. */
+function withMatrixBothWays(graph: Graph): Graph {
+  const back = makeNode({ opType: 'Gemm', inputs: ['logits', 'square'], outputs: ['back'], attributes: { transB: int(1) } })
+  const last = makeNode({ opType: 'Gemm', inputs: ['back', 'square'], outputs: ['last'] })
+  return {
+    ...graph,
+    nodes: [...graph.nodes, back, last],
+    outputs: [{ name: 'last', dtype: 'float32', dims: undefined }],
+    initializers: new Map(graph.initializers).set('square', floatTensor(noise(16, 3), [4, 4]))
+  }
 }

@@ -2,24 +2,15 @@ import type { Graph } from '../../lib/graph/graph.js'
 import type { AttributeValue } from '../../lib/graph/rewrite.js'
 import { analyse } from '../../lib/operators/infer.js'
 import { elementCount } from '../../lib/tensor.js'
+import { type Body, type GradientCase, gradientBatch } from './gradient-case.js'
+import { indexedGradientCases } from './indexed-gradient-cases.js'
+import { recurrentGradientCases } from './recurrent-gradient-cases.js'
 import { float, int, NetworkBuilder } from './network-builder.js'
 
 /*
  * Operators whose gradients are compared with numerical ones, as networks have them: on dense values, on blocked ones where there is such a
  * form, and between the two.
  */
-
-export const gradientBatch = 3
-
-type Body = (b: NetworkBuilder, x: string) => string
-
-export interface GradientCase {
-  readonly name: string
-  /** Of an example. */
-  readonly dims: readonly number[]
-  readonly body: Body
-  readonly opset?: number
-}
 
 /** Before the operator something is trained: a matrix, which leaves a dense value, or a convolution, which leaves a blocked one. */
 function begin(b: NetworkBuilder, dims: readonly number[], kind: 'dense' | 'blocked'): string {
@@ -148,11 +139,6 @@ add('Tile', image, (b, x) => b.node('Sin', [b.node('Tile', [x, b.ints(1, 2, 1, 3
 add('DepthToSpace DCR', [8, 3, 2], node('DepthToSpace', { blocksize: int(2) }))
 add('DepthToSpace CRD', [8, 3, 2], node('DepthToSpace', { blocksize: int(2), mode: 'CRD' }))
 add('SpaceToDepth', image, node('SpaceToDepth', { blocksize: int(2) }))
-add('Gather', image, (b, x) => b.node('Gather', [x, b.ints(2, 0, 2, -1)], { axis: int(2) }))
-add('GatherElements', rank3, (b, x) =>
-  b.node('GatherElements', [x, b.node('Reshape', [b.ints(0, 1, 1, 3, 2, 0, 1, 1, 2), b.ints(3, 3, 1)])], { axis: int(1) })
-)
-add('GatherND', rank3, (b, x) => b.node('GatherND', [x, b.node('Reshape', [b.ints(2, 1, 1, 1, 0, 3, 2, 1, 2, 1, 1, 1), b.ints(3, 2, 2)])]))
 
 // Reductions.
 const reductions = ['Mean', 'Sum', 'Max', 'Min', 'Prod', 'L1', 'L2', 'LogSumExp', 'SumSquare']
@@ -304,76 +290,6 @@ add('one tensor as weight and as summand', image, (b, x) => {
   ])
 })
 
-// Recurrent layers, on sequences of five steps: the sum of all that they give.
-const gatesOf = { LSTM: 4, GRU: 3, RNN: 1 } as const
-type Recurrent = keyof typeof gatesOf
-type More = (b: NetworkBuilder, x: string, directions: number) => readonly string[]
-const [timeSteps, features, hidden] = [5, 4, 6]
-
-function recurrent(
-  name: string,
-  opType: Recurrent,
-  attributes: Readonly<Record<string, AttributeValue>> = {},
-  more: More = () => []
-): void {
-  add(`${opType} ${name}`, [timeSteps, features], (b, x) => {
-    const directions = attributes.direction === 'bidirectional' ? 2 : 1
-    const width = gatesOf[opType] * hidden
-    const isBatchFirst = attributes.layout !== undefined
-    const sequence = isBatchFirst ? x : b.node('Transpose', [x], { perm: [1, 0, 2] })
-    const weights = [b.weight(directions, width, features), b.weight(directions, width, hidden), b.weight(directions, 2 * width)]
-    const all = { hidden_size: int(hidden), ...attributes }
-    const outputs = b.nodeOf(opType, [sequence, ...weights, ...more(b, sequence, directions)], all, opType === 'LSTM' ? 3 : 2)
-    const [y = '', ...states] = outputs
-    const perImage = isBatchFirst ? y : b.node('Transpose', [y], { perm: [2, 0, 1, 3] })
-    const last = states.map((state) => (isBatchFirst ? state : b.node('Transpose', [state], { perm: [1, 0, 2] })))
-    const rows = [perImage, ...last].map((value) => b.node('Reshape', [value, b.ints(gradientBatch, -1)]))
-    return b.node('Concat', rows, { axis: int(1) })
-  })
-}
-
-/** Of a batch, a state that the network computes: D×N×H. */
-const computedState = (b: NetworkBuilder, x: string, directions: number): string =>
-  b.node('MatMul', [b.node('ReduceMean', [x, b.ints(0)]), b.weight(directions, features, hidden)])
-/** One that is learnt, the same for all. */
-const learntState = (b: NetworkBuilder, directions: number): string =>
-  b.node('Expand', [b.weight(directions, 1, hidden), b.ints(directions, gradientBatch, hidden)])
-const lengths = (b: NetworkBuilder): string => b.node('Cast', [b.ints(5, 1, 3)], { to: int(6) })
-const names = (...value: readonly string[]): AttributeValue => ({ kind: 'strings', value })
-const values = (...value: readonly number[]): AttributeValue => ({ kind: 'floats', value })
-
-for (const opType of ['LSTM', 'GRU', 'RNN'] as const) {
-  for (const direction of ['forward', 'reverse', 'bidirectional']) recurrent(direction, opType, { direction })
-  for (const direction of ['forward', 'bidirectional'])
-    recurrent(`${direction} with lengths and states`, opType, { direction }, (b, x, directions) => [
-      lengths(b),
-      computedState(b, x, directions),
-      ...(opType === 'LSTM' ? [learntState(b, directions)] : [])
-    ])
-  recurrent('that is clipped', opType, { clip: float(0.4) })
-}
-for (const direction of ['forward', 'bidirectional'])
-  recurrent(`${direction} that resets behind the product`, 'GRU', { linear_before_reset: int(1), direction }, (b, _, directions) => [
-    lengths(b),
-    learntState(b, directions)
-  ])
-recurrent('with peepholes', 'LSTM', { direction: 'bidirectional' }, (b, x, directions) => [
-  lengths(b),
-  learntState(b, directions),
-  computedState(b, x, directions),
-  b.weight(directions, 3 * hidden)
-])
-recurrent('with coupled gates and peepholes', 'LSTM', { input_forget: int(1) }, (b) => ['', '', '', b.weight(1, 3 * hidden)])
-recurrent('with the batch first', 'GRU', { layout: int(1) })
-recurrent('of other activations', 'LSTM', {
-  direction: 'bidirectional',
-  activations: names('HardSigmoid', 'Softsign', 'ScaledTanh', 'Affine', 'LeakyRelu', 'Elu'),
-  activation_alpha: values(0.25, 1.5, 0.5, 0.1, 0.7),
-  activation_beta: values(0.45, 0.8, 0.2)
-})
-recurrent('of other activations', 'GRU', { activations: names('Softplus', 'ThresholdedRelu'), activation_alpha: values(-0.3) })
-recurrent('of Relu', 'RNN', { activations: names('Relu') })
-
 // What else passes gradients on.
 add('Cast', image, node('Cast', { to: int(1) }))
 add('CastLike', image, (b, x) => b.node('CastLike', [x, b.scalar(1)]))
@@ -408,4 +324,4 @@ add('DequantizeLinear', image, (b, x) => {
   return b.node('Add', [x, b.node('DequantizeLinear', [whole, b.scalar(0.04)])])
 })
 
-export const gradientCases: readonly GradientCase[] = cases
+export const gradientCases: readonly GradientCase[] = [...cases, ...indexedGradientCases, ...recurrentGradientCases]

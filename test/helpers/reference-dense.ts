@@ -1,4 +1,6 @@
 import type { DenseStep, DenseView, ReduceFunction } from '../../lib/runtime/dense-spec.js'
+import { gather, scatter, topK } from './reference-indexed.js'
+import { eachPosition, place } from './reference-views.js'
 
 /*
  * Steps over dense values in float64 with the plainest loops, for `runReference`.
@@ -6,19 +8,6 @@ import type { DenseStep, DenseView, ReduceFunction } from '../../lib/runtime/den
 
 type Step<Op extends DenseStep['op']> = Extract<DenseStep, { op: Op }>
 type Value = (i: number) => Float64Array
-
-/** f(position) for each position of `dims`, in row-major order. */
-function eachPosition(dims: readonly number[], f: (position: readonly number[], index: number) => void): void {
-  const count = dims.reduce((product, dim) => product * dim, 1)
-  const position = dims.map(() => 0)
-  for (let index = 0; index < count; index++) {
-    f(position, index)
-    for (let axis = dims.length - 1; axis >= 0 && ++(position[axis] as number) === dims[axis]; axis--) position[axis] = 0
-  }
-}
-
-const place = ({ offset, strides }: DenseView, position: readonly number[]): number =>
-  position.reduce((sum, at, axis) => sum + at * (strides[axis] as number), offset)
 
 /** The complementary error function's series and continued fraction, to some 1e-15. */
 function erf(x: number): number {
@@ -188,32 +177,6 @@ function matmul(step: Step<'matmul'>, a: Float64Array, b: Float64Array, out: Flo
   })
 }
 
-function gather(step: Step<'gather' | 'scatter'>, data: Float64Array, indices: Float64Array, out: Float64Array): void {
-  const resolve = (index: number, size: number): number => (index < 0 ? index + size : index)
-  if (step.function === 'axis') {
-    const [outer = 1, size = 1, inner = 1, many = 1] = step.sizes
-    eachPosition([outer, many, inner], ([o, k, i], index) => {
-      const at = resolve(indices[k as number] as number, size)
-      out[index] = data[((o as number) * size + at) * inner + (i as number)] as number
-    })
-  } else if (step.function === 'elements') {
-    const [axis = 0, size = 1] = step.sizes
-    eachPosition(step.dims ?? [], (position, index) => {
-      const source = [...position].with(axis, resolve(indices[index] as number, size))
-      out[index] = data[place(step.views?.[0] as DenseView, source)] as number
-    })
-  } else {
-    const [batch = 1, many = 1, row = 1] = step.sizes
-    const dims = step.dims ?? []
-    const image = dims.reduce((product, dim) => product * dim, 1)
-    eachPosition([batch, many, row], ([n, i, j], index) => {
-      const tuple = ((n as number) * many + (i as number)) * dims.length
-      const at = dims.reduce((total, dim, k) => total * dim + resolve(indices[tuple + k] as number, dim), 0)
-      out[index] = data[((n as number) * image + at) * row + (j as number)] as number
-    })
-  }
-}
-
 export function runDense(step: Exclude<DenseStep, { op: 'to_dense' | 'to_blocked' }>, value: Value, out: Float64Array): void {
   const inputs = step.inputs.map(value)
   const [x] = inputs as [Float64Array]
@@ -276,7 +239,11 @@ export function runDense(step: Exclude<DenseStep, { op: 'to_dense' | 'to_blocked
     case 'matmul':
       return matmul(step, x, inputs[1] as Float64Array, out)
     case 'gather':
-      return gather(step, x, inputs[1] as Float64Array, out)
+      return gather(step, inputs, out)
+    case 'scatter':
+      return scatter(step, inputs, out)
+    case 'top_k':
+      return topK(step, x, out)
     default:
       throw new Error(`no reference of ${step.op}`)
   }

@@ -2,7 +2,7 @@ import t from 'tap'
 import { native } from '../../lib/native/binding.js'
 import { operators } from '../../lib/operators/registry.js'
 import { compile } from '../../lib/runtime/compile.js'
-import { firstWithoutGradient } from '../../lib/runtime/learning.js'
+import { floatTensor, int64Tensor } from '../../lib/tensor.js'
 import { gradientCases, gradientGraph } from '../helpers/gradient-cases.js'
 import { int, NetworkBuilder } from '../helpers/network-builder.js'
 
@@ -10,7 +10,7 @@ import { int, NetworkBuilder } from '../helpers/network-builder.js'
  * What docs/onnx.md says of gradients. That they are right is tested case by case in test/native/child/dense-gradients.ts.
  */
 
-const withFlag = (flag: boolean | 'zero'): string[] =>
+const withFlag = (flag: true | 'zero'): string[] =>
   [...operators.values()].filter((own) => own.hasGradient === flag).map((own) => own.opType)
 
 t.test('every operator with a gradient is in a case that compares it with a numerical one', async (t) => {
@@ -23,17 +23,16 @@ t.test('every operator with a gradient is in a case that compares it with a nume
 type Body = (b: NetworkBuilder, x: string) => string
 
 /** A trained matrix before the operator and one behind it: their gradients, and the plan. */
-async function trained(body: Body, opset = 18): Promise<{ gradients: readonly Float32Array[]; isRefused: boolean }> {
-  const b = new NetworkBuilder(opset, 5)
+async function trained(body: Body): Promise<readonly Float32Array[]> {
+  const b = new NetworkBuilder(18, 5)
   const y = body(b, b.node('MatMul', [b.input([3, 4], 'x'), b.weight(4, 4)]))
   const logits = b.node('MatMul', [b.node('Reshape', [b.node('Cast', [y], { to: int(1) }), b.ints(3, -1)]), b.weight(4, 3)])
   const { spec } = compile(b.graph(logits), { training: true })
-  if (firstWithoutGradient(spec) !== undefined) return { gradients: [], isRefused: true }
   const trainer = native().createTrainer(spec)
   const loss = { kind: 'cross_entropy' as const, output: 0, target: Int32Array.of(0, 1, 2) }
   const { gradients } = await trainer.gradients([b.random.normal(12)], [loss]).promise
   trainer.close()
-  return { gradients, isRefused: false }
+  return gradients
 }
 
 const one =
@@ -64,7 +63,7 @@ t.test('"zero": nothing before the operator learns, and it is not refused', asyn
     QuantizeLinear: (b, x) => b.node('QuantizeLinear', [x, b.scalar(0.1)])
   }
   for (const [opType, body] of Object.entries(bodies)) {
-    const { gradients } = await trained(body)
+    const gradients = await trained(body)
     t.ok(
       gradients[0]?.every((value) => value === 0),
       opType
@@ -87,14 +86,43 @@ t.test('"zero": nothing before the operator learns, and it is not refused', asyn
   t.same(withFlag('zero').sort(), [...Object.keys(bodies), ...known, ...whole].sort())
 })
 
-t.test('what has no gradient is refused', async (t) => {
-  const indices = (b: NetworkBuilder): string => b.node('Reshape', [b.ints(0, 1, 2), b.ints(3, 1)])
-  const bodies: Record<string, readonly [Body, opset?: number]> = {
-    Scatter: [(b, x) => b.node('Scatter', [x, indices(b), b.weight(3, 1)], { axis: int(1) }), 10],
-    ScatterElements: [(b, x) => b.node('ScatterElements', [x, indices(b), b.weight(3, 1)], { axis: int(1) })],
-    ScatterND: [(b, x) => b.node('ScatterND', [x, indices(b), b.weight(3, 4)])],
-    TopK: [(b, x) => b.nodeOf('TopK', [x, b.ints(4)], {}, 2)[0] as string]
+t.test('scatters train what they are given, updates or data, where something trained meets it', async (t) => {
+  const initializersTrained = (body: Body): string[] => {
+    const b = new NetworkBuilder(18, 5)
+    const { spec, parameters } = compile(b.graph(body(b, b.input([3, 4], 'x'))), { training: true })
+    return parameters.flatMap(({ initializers }, i) => (spec.parameters[i]?.trainable === true ? initializers : []))
   }
-  for (const [opType, [body, opset]] of Object.entries(bodies)) t.ok((await trained(body, opset)).isRefused, opType)
-  t.same(withFlag(false).sort(), Object.keys(bodies).sort())
+  const scatter = (b: NetworkBuilder, data: string, updates: string): string =>
+    b.node('ScatterND', [data, b.constant(int64Tensor([0, 1, 0], [3, 1])), updates], { reduction: 'add' })
+  const named = (b: NetworkBuilder, name: string, values: (i: number) => number): string =>
+    b.constant(
+      floatTensor(
+        Float32Array.from({ length: 12 }, (_, i) => values(i)),
+        [3, 4]
+      ),
+      name
+    )
+  const learnt = (b: NetworkBuilder, x: string): string =>
+    b.node('MatMul', [x, b.constant(floatTensor(b.random.normal(16), [4, 4]), 'before')])
+  const table = (b: NetworkBuilder): string => named(b, 'table', (i) => Math.sin(i))
+  t.same(initializersTrained((b, x) => scatter(b, learnt(b, x), table(b))).sort(), ['before', 'table'], 'updates')
+  t.same(initializersTrained((b, x) => scatter(b, table(b), learnt(b, x))).sort(), ['before', 'table'], 'data')
+  const begun = initializersTrained((b, x) =>
+    scatter(
+      b,
+      named(b, 'zeros', () => 0),
+      learnt(b, x)
+    )
+  )
+  t.same(begun.sort(), ['before', 'zeros'], 'data that a training may begin with')
+  const mask = initializersTrained((b, x) =>
+    scatter(
+      b,
+      named(b, 'mask', (i) => -100 * (i % 2)),
+      learnt(b, x)
+    )
+  )
+  t.same(mask, ['before'], 'a mask stays')
+  const prepared = initializersTrained((b, x) => learnt(b, scatter(b, x, table(b))))
+  t.same(prepared, ['before'], 'what meets the input alone prepares it')
 })

@@ -16,6 +16,7 @@ std::unique_ptr<Step> make_reduce(const StepSpec& spec, StepResources resources)
 std::unique_ptr<Step> make_along(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_normalise(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_gather(const StepSpec& spec, StepResources resources);
+std::unique_ptr<Step> make_scatter(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_top_k(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_dense_pool(const StepSpec& spec, StepResources resources);
 std::unique_ptr<Step> make_matmul(const StepSpec& spec, StepResources resources);

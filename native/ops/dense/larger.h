@@ -6,13 +6,23 @@
 namespace polyadic {
 
 template <class T>
+inline bool is_larger_of(T x, T y) {
+  return x > y || std::isnan(x);
+}
+
+template <class T>
+inline bool is_smaller_of(T x, T y) {
+  return x < y || std::isnan(x);
+}
+
+template <class T>
 inline T larger(T x, T y) {
-  return x > y || std::isnan(x) ? x : y;
+  return is_larger_of(x, y) ? x : y;
 }
 
 template <class T>
 inline T smaller(T x, T y) {
-  return x < y || std::isnan(x) ? x : y;
+  return is_smaller_of(x, y) ? x : y;
 }
 
 // Whether x takes the place of the extremum so far: the first NaN does, and nothing after it.

@@ -9,6 +9,8 @@
 namespace polyadic {
 namespace {
 
+constexpr std::int64_t kMostExact = std::int64_t{1} << 24;  // float32 holds every integer up to it
+
 // sizes: outer, size, inner, k. flags: largest. Output: outer×k×inner values, then as many indices.
 class TopK : public DenseStep {
  public:
@@ -20,6 +22,9 @@ class TopK : public DenseStep {
     if (k_ > size_) throw Error(ErrorCode::argument, "top_k: k is larger than the axis");
     expect_count(in(), product({spec_.sizes[0], size_, inner_}), "top_k");
     expect_count(out_, product({2, spec_.sizes[0], k_, inner_}), "top_k");
+    // The backward pass finds elements by the indices in the output: larger ones are rounded there.
+    if (out_.needs_grad && size_ > kMostExact)
+      throw Error(ErrorCode::unsupported, "top_k: the axis is too long to train through");
     orders_.assign(1, {});
   }
 
@@ -43,6 +48,21 @@ class TopK : public DenseStep {
         const std::int64_t at = (outer * k_ + i) * inner_ + column;
         out_.data[at] = x[order[static_cast<std::size_t>(i)] * inner_];
         indices[at] = static_cast<float>(order[static_cast<std::size_t>(i)]);
+      }
+    });
+  }
+
+  // A value's gradient goes to the element that it is; indices have none.
+  void backward(const Context& context) override {
+    float* to = gradient(context, 0);
+    if (!to) return;
+    const float* indices = out_.data + spec_.sizes[0] * k_ * inner_;
+    context.parallel(spec_.sizes[0] * inner_, [&](std::int64_t job, int) {
+      const std::int64_t outer = job / inner_, column = job % inner_;
+      float* dx = to + outer * size_ * inner_ + column;
+      for (std::int64_t i = 0; i < k_; ++i) {
+        const std::int64_t at = (outer * k_ + i) * inner_ + column;
+        dx[static_cast<std::int64_t>(indices[at]) * inner_] += out_.grad[at];
       }
     });
   }

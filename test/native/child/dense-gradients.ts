@@ -2,7 +2,8 @@ import t from 'tap'
 import { native } from '../../../lib/native/binding.js'
 import { compile } from '../../../lib/runtime/compile.js'
 import { elementCount } from '../../../lib/tensor.js'
-import { type GradientCase, gradientBatch, gradientCases, gradientGraph } from '../../helpers/gradient-cases.js'
+import { type GradientCase, gradientBatch } from '../../helpers/gradient-case.js'
+import { gradientCases, gradientGraph } from '../../helpers/gradient-cases.js'
 import { compareGradients, lossesOf } from '../../helpers/gradient-check.js'
 
 async function check(item: GradientCase, kind: 'dense' | 'blocked', threads: number): Promise<void> {

@@ -1,0 +1,14 @@
+import type { NetworkBuilder } from './network-builder.js'
+
+export const gradientBatch = 3
+
+export type Body = (b: NetworkBuilder, x: string) => string
+
+/** An operator whose gradients are compared with numerical ones, behind something that is trained. */
+export interface GradientCase {
+  readonly name: string
+  /** Of an example. */
+  readonly dims: readonly number[]
+  readonly body: Body
+  readonly opset?: number
+}
