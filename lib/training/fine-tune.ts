@@ -12,7 +12,7 @@ import { type EpochRecord, type Evaluation, type LoopSettings, type Progress, Tr
 import { exampleDims, singleInput, withLogits } from './network.js'
 import { Objective } from './objective.js'
 import { checkOptions, type FineTuneOptions, fineTuneDefaults, withDefaults } from './options.js'
-import { weightDecays, writeParameters } from './parameters.js'
+import { parameterOf, weightDecays, writeParameters } from './parameters.js'
 import { random } from '../random.js'
 import { fullWeights } from '../replacement/half-weights.js'
 import { makeSchedule, type Plateau } from './schedule.js'
@@ -53,8 +53,8 @@ export interface FineTuneResult {
  * that comes out. Same data, options and ISA give the same bits, whatever the number of
  * threads, and whether or not the run was killed and resumed in between.
  *
- * Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE for options or data that do not fit, POLYADIC_UNSUPPORTED for an operator
- * without a gradient, POLYADIC_NUMERIC when it keeps diverging, POLYADIC_FORMAT for a checkpoint that is damaged or of another training,
+ * Throws POLYADIC_ARGUMENT or POLYADIC_SHAPE for options or data that do not fit, POLYADIC_UNSUPPORTED for a network that
+ * cannot be trained, POLYADIC_NUMERIC when it keeps diverging, POLYADIC_FORMAT for a checkpoint that is damaged or of another training,
  * POLYADIC_IO when one cannot be written; rejects with `signal.reason` when aborted.
  */
 export async function fineTune(graph: Graph, options: FineTuneOptions): Promise<FineTuneResult> {
@@ -133,8 +133,7 @@ async function stiffnessUnlessAborted(graph: Graph, threads: number, { signal, o
 
 /** The chains whose learning rates were divided: they are stiff, and not frozen. */
 function divided(chains: Awaited<ReturnType<typeof stiffnessOf>>, { parameters, rateScale }: Training): LayerStiffness[] {
-  const isTrained = (name: string): boolean =>
-    parameters.some((parameter, i) => parameter?.initializers.includes(name) === true && rateScale[i] !== 0)
+  const isTrained = (name: string): boolean => (rateScale[parameterOf(parameters, name)] ?? 0) !== 0
   return chains
     .filter(({ stiffness, weights }) => stiffness > 1 && weights.some(isTrained))
     .map(({ nodes, stiffness }) => ({ nodes, stiffness }))

@@ -17,6 +17,11 @@ export interface ParameterSource {
 /** By index of the plan's parameters; `undefined` for those that stand for no initializer and are never trained. */
 export type ParameterSources = readonly (ParameterSource | undefined)[]
 
+/** Which parameter an initializer is, −1 for none. */
+export function parameterOf(parameters: ParameterSources, initializer: string): number {
+  return parameters.findIndex((parameter) => parameter?.initializers.includes(initializer))
+}
+
 /** A node or initializer: by exact name or by pattern. */
 export type NamePattern = string | RegExp
 

@@ -2,14 +2,13 @@ import type { Graph } from '../graph/graph.js'
 import type { NativeSensitivity } from '../native/binding.js'
 import { type FloatTensor, floatTensor } from '../tensor.js'
 import { type FactorChain, factorChains } from './factor-chains.js'
-import type { ParameterSources } from './parameters.js'
+import { parameterOf, type ParameterSources } from './parameters.js'
 
 /** Penalties of all chains whose factors the plan has as parameters, each times `weight`. */
 export function sensitivities(graph: Graph, parameters: ParameterSources, weight: number): NativeSensitivity[] {
   if (weight === 0) return []
-  const indexOf = (name: string): number => parameters.findIndex((parameter) => parameter?.initializers.includes(name))
   return factorChains(graph).flatMap(({ rank, groups, factors }) => {
-    const found = factors.map(({ weight: name, component, extent }) => ({ parameter: indexOf(name), component, extent }))
+    const found = factors.map(({ weight: name, component, extent }) => ({ parameter: parameterOf(parameters, name), component, extent }))
     return found.some(({ parameter }) => parameter < 0) ? [] : [{ weight, components: rank * groups, factors: found }]
   })
 }

@@ -46,6 +46,13 @@ const char* reason_name(solver::StopReason reason) {
   return "exact";
 }
 
+std::vector<Span<double>> read_factors(const Napi::Object& options) {
+  const Napi::Array array = array_property(options, "factors");
+  std::vector<Span<double>> factors;
+  for (std::uint32_t n = 0; n < array.Length(); ++n) factors.push_back(float64_array(array.Get(n), "factors"));
+  return factors;
+}
+
 CpdSpec read_spec(const Napi::Object& options) {
   CpdSpec spec;
   spec.dims = integers_property(options, "dims");
@@ -60,12 +67,8 @@ CpdSpec read_spec(const Napi::Object& options) {
   spec.correction = number_property(options, "correction");
   spec.threads = static_cast<int>(integer_property(options, "threads"));
   if (spec.init != solver::Init::given) return spec;
-  const Napi::Array factors = array_property(options, "factors");
-  for (std::uint32_t n = 0; n < factors.Length(); ++n) {
-    const Napi::Value factor = factors.Get(n);
-    const Span<double> values = float64_array(factor, "factors");
+  for (const Span<double>& values : read_factors(options))
     spec.given.emplace_back(values.data, values.data + values.length);
-  }
   return spec;
 }
 
@@ -195,14 +198,12 @@ class StiffnessJob : public Job {
   explicit StiffnessJob(const Napi::Object& options)
       : threads_(static_cast<int>(integer_property(options, "threads"))),
         factors_(integers_property(options, "dims"), integer_property(options, "rank")) {
-    const Napi::Array given = array_property(options, "factors");
-    if (given.Length() != factors_.order()) argument_error("factors", "as many matrices as dims");
-    for (std::uint32_t n = 0; n < given.Length(); ++n) {
-      const Napi::Value factor = given.Get(n);
-      const Span<double> values = float64_array(factor, "factors");
-      if (static_cast<std::int64_t>(values.length) != factors_.dim(n) * factors_.rank())
+    const std::vector<Span<double>> given = read_factors(options);
+    if (given.size() != factors_.order()) argument_error("factors", "as many matrices as dims");
+    for (std::size_t n = 0; n < given.size(); ++n) {
+      if (static_cast<std::int64_t>(given[n].length) != factors_.dim(n) * factors_.rank())
         argument_error("factors", "as many elements as dims and rank say");
-      std::copy(values.data, values.data + values.length, factors_.mode(n));
+      std::copy(given[n].data, given[n].data + given[n].length, factors_.mode(n));
     }
   }
 

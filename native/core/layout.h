@@ -43,9 +43,9 @@ struct Layout {
   std::int64_t size() const { return n * image(); }
   // Of pixel (0, 0) of channel 0 of image 0.
   std::int64_t origin() const { return halo.top * row() + halo.left * block; }
-  // Of pixel (0, 0) of a channel block of image n.
-  std::int64_t at(std::int64_t n, std::int64_t channel_block = 0) const {
-    return origin() + n * image() + channel_block * plane();
+  // Of pixel (0, 0) of a channel block of an image.
+  std::int64_t at(std::int64_t index, std::int64_t channel_block = 0) const {
+    return origin() + index * image() + channel_block * plane();
   }
   std::int64_t pixel(std::int64_t y, std::int64_t x) const { return y * row() + x * block; }
   std::int64_t channel(std::int64_t index) const { return index / block * plane() + index % block; }

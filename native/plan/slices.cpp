@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../core/bf16.h"
 #include "../core/cpu_features.h"
 #include "../core/dispatch.h"
 #include "../core/status.h"
@@ -31,7 +32,7 @@ std::vector<Traffic> traffic_of(const PlanSpec& spec) {
   const std::int64_t block = kernels().f32.block;
   const auto bytes = [&](int index) {
     const ValueSpec& v = spec.values[static_cast<std::size_t>(index)];
-    const std::int64_t channels = (v.c + block - 1) / block * block;
+    const std::int64_t channels = round_up(v.c, v.bf16 ? bf16_block() : block);
     return static_cast<double>(channels * v.h * v.w) * (v.bf16 ? sizeof(std::uint16_t) : sizeof(float));
   };
   std::vector<Traffic> list;
