@@ -1,7 +1,8 @@
 import type { Graph, Node } from '../lib/graph/graph.js'
 import { type AttributeValue, float, int, makeGraph, makeNode } from '../lib/graph/rewrite.js'
-import { elementCount, floatTensor, type Tensor } from '../lib/tensor.js'
+import { elementCount, floatTensor, int64Tensor, type Tensor } from '../lib/tensor.js'
 import { initialise } from '../lib/training/initialise.js'
+import { type BlockBuilder, convNextBlock, firstToken, layerNorm, pixelNorm, tokensOf, transformerBlock } from './modern-blocks.js'
 import { createCharNet, layers as charnetLayers } from '../examples/charnet/architecture.js'
 
 /** A network whose training is timed, dense or with its convolutions as chains of four of a rank. */
@@ -22,7 +23,13 @@ export const trainingNetworks: readonly { readonly name: string; readonly form: 
   { name: 'CharNet', form, make: () => charNet(form) },
   { name: 'AlexNet', form, make: () => alexNet(form) },
   { name: 'ResNet-18', form, make: () => resNet18(form) },
-  { name: 'VGG-10', form, make: () => vgg10(form) }
+  { name: 'VGG-10', form, make: () => vgg10(form) },
+  ...(form === 'dense'
+    ? [
+        { name: 'ConvNeXt', form, make: convNeXt },
+        { name: 'ViT', form, make: viT }
+      ]
+    : [])
 ])
 
 /** CharNet; conv2 and conv3 at rank 64. */
@@ -97,6 +104,34 @@ function vgg10(form: 'dense' | 'cp'): TrainingNetwork {
   return b.network('VGG-10', b.dense('fc2', x, 512, 10), [3, 32, 32], 32, 10)
 }
 
+/** ConvNeXt-Atto on 64×64: blocks of a depthwise 7×7 and two matrices over rows of channels. Its matrices have no CP form. */
+function convNeXt(): TrainingNetwork {
+  const b = new Builder('dense')
+  const stages = [
+    [40, 2],
+    [80, 2],
+    [160, 6],
+    [320, 2]
+  ] as const
+  let [x, inputs] = [pixelNorm(b, b.conv(b.input, [40, 3, 4, 4], { strides: [4, 4] }), 40), 40]
+  for (const [channels, blocks] of stages) {
+    if (channels !== inputs) x = b.conv(pixelNorm(b, x, inputs), [channels, inputs, 2, 2], { strides: [2, 2] })
+    for (let i = 0; i < blocks; i++) x = convNextBlock(b, x, channels, 7, 4 * channels)
+    inputs = channels
+  }
+  x = layerNorm(b, b.node('Flatten', [b.node('GlobalAveragePool', [x])], { axis: int(1) }), inputs)
+  return b.network('ConvNeXt', b.dense('head', x, inputs, 1000), [3, 64, 64], 32, 1000)
+}
+
+/** Half of DeiT-Tiny's twelve blocks, on 64×64 in patches of 8×8. */
+function viT(): TrainingNetwork {
+  const b = new Builder('dense')
+  const shape = { batch: 16, tokens: 65, size: 192, heads: 3, wide: 768 }
+  let x = tokensOf(b, b.conv(b.input, [192, 3, 8, 8], { strides: [8, 8] }), shape)
+  for (let i = 0; i < 6; i++) x = transformerBlock(b, x, shape)
+  return b.network('ViT', b.dense('head', firstToken(b, x, 192), 192, 1000), [3, 64, 64], shape.batch, 1000)
+}
+
 interface ConvolutionShape {
   readonly inputs: number
   readonly outputs: number
@@ -108,7 +143,7 @@ interface ConvolutionShape {
   readonly rank?: number
 }
 
-class Builder {
+class Builder implements BlockBuilder {
   readonly input = 'image'
   readonly nodes: Node[] = []
   readonly initializers = new Map<string, Tensor>()
@@ -170,6 +205,35 @@ class Builder {
       initializers: this.initializers
     })
     return { name, form: this.form, graph: initialise(graph), dims, batch, classes }
+  }
+
+  conv(input: string, weight: readonly number[], attributes: Readonly<Record<string, AttributeValue>> = {}): string {
+    const weights = [this.weight(...weight), this.weight(weight[0] as number)]
+    return this.node('Conv', [input, ...weights], attributes)
+  }
+
+  weight(...dims: readonly number[]): string {
+    return this.zeros(this.unnamed(), dims)
+  }
+
+  positive(...dims: readonly number[]): string {
+    return this.constant(this.unnamed(), floatTensor(new Float32Array(elementCount(dims)).fill(1), dims))
+  }
+
+  scalar(value: number): string {
+    return this.constant(this.unnamed(), floatTensor(Float32Array.of(value), []))
+  }
+
+  ints(...values: readonly number[]): string {
+    return this.constant(this.unnamed(), int64Tensor(values))
+  }
+
+  index(value: number): string {
+    return this.constant(this.unnamed(), { ...int64Tensor([value]), dims: [] })
+  }
+
+  private unnamed(): string {
+    return `w${this.initializers.size}`
   }
 
   private zeros(name: string, dims: readonly number[]): string {

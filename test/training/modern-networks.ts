@@ -1,3 +1,4 @@
+import { convNextBlock, firstToken, tokensOf, transformerBlock } from '../../bench/modern-blocks.js'
 import type { Graph } from '../../lib/graph/graph.js'
 import { int, NetworkBuilder } from '../helpers/network-builder.js'
 
@@ -29,20 +30,7 @@ function head(b: NetworkBuilder, y: string, channels: number): Graph {
   )
 }
 
-/** As exporters write it: x/2·(1 + erf(x/√2)). */
-function gelu(b: NetworkBuilder, x: string): string {
-  const cumulative = b.node('Add', [b.node('Erf', [b.node('Div', [x, b.scalar(Math.SQRT2)])]), b.scalar(1)])
-  return b.node('Mul', [b.node('Mul', [x, cumulative]), b.scalar(0.5)])
-}
-
 const silu = (b: NetworkBuilder, x: string): string => b.node('Mul', [x, b.node('Sigmoid', [x])])
-
-function linear(b: NetworkBuilder, x: string, inner: number, columns: number): string {
-  return b.node('Add', [b.node('MatMul', [x, b.weight(inner, columns)]), b.weight(columns)])
-}
-
-const layerNorm = (b: NetworkBuilder, x: string, size: number): string =>
-  b.node('LayerNormalization', [x, b.positive(size), b.weight(size)])
 
 /** As exporters write it: instances of groups, then scale and bias by channel. */
 function groupNorm(b: NetworkBuilder, x: string, groups: number, dims: readonly [number, number, number]): string {
@@ -55,11 +43,7 @@ function groupNorm(b: NetworkBuilder, x: string, groups: number, dims: readonly 
 function convNext(): Graph {
   const b = new NetworkBuilder(17, 11)
   const x = b.conv(b.input(['N', ...image], 'image'), [8, 3, 2, 2], { strides: [2, 2] })
-  const deep = b.conv(x, [8, 1, 3, 3], { pads: [1, 1, 1, 1], group: int(8) })
-  const rows = layerNorm(b, b.node('Transpose', [deep], { perm: [0, 2, 3, 1] }), 8)
-  const wide = linear(b, gelu(b, linear(b, rows, 8, 16)), 16, 8)
-  const scaled = b.node('Mul', [b.positive(8), wide])
-  return head(b, b.node('Add', [x, b.node('Transpose', [scaled], { perm: [0, 3, 1, 2] })]), 8)
+  return head(b, convNextBlock(b, x, 8, 3, 16), 8)
 }
 
 function mobile(): Graph {
@@ -95,23 +79,10 @@ function volumes(): Graph {
 
 function transformer(): Graph {
   const b = new NetworkBuilder(17, 15)
-  const [size, heads] = [8, 2]
-  const patches = b.conv(b.input(['N', ...image], 'image'), [size, 3, 4, 4], { strides: [4, 4] })
-  const tokens = b.node('Transpose', [b.node('Reshape', [patches, b.ints(0, size, -1)])], { perm: [0, 2, 1] })
-  const first = b.node('Expand', [b.weight(1, 1, size), b.ints(modernBatch, 1, size)])
-  let x = b.node('Add', [b.node('Concat', [first, tokens], { axis: int(1) }), b.weight(1, 5, size)])
-  const normal = layerNorm(b, x, size)
-  const project = (perm: readonly number[], isKey = false): string => {
-    const own = isKey ? b.node('MatMul', [normal, b.weight(size, size)]) : linear(b, normal, size, size)
-    return b.node('Transpose', [b.node('Reshape', [own, b.ints(0, 5, heads, size / heads)])], { perm })
-  }
-  const scores = b.node('Div', [b.node('MatMul', [project([0, 2, 1, 3]), project([0, 2, 3, 1], true)]), b.scalar(2)])
-  const mixed = b.node('MatMul', [b.node('Softmax', [scores], { axis: int(-1) }), project([0, 2, 1, 3])])
-  const joined = b.node('Reshape', [b.node('Transpose', [mixed], { perm: [0, 2, 1, 3] }), b.ints(0, 5, size)])
-  x = b.node('Add', [x, linear(b, joined, size, size)])
-  x = b.node('Add', [x, linear(b, gelu(b, linear(b, layerNorm(b, x, size), size, 16)), 16, size)])
-  const token = b.node('Gather', [layerNorm(b, x, size), b.index(0)], { axis: int(1) })
-  return b.graph(b.node('Gemm', [token, b.weight(modernClasses, size), b.weight(modernClasses)], { transB: int(1) }))
+  const shape = { batch: modernBatch, tokens: 5, size: 8, heads: 2, wide: 16 }
+  const patches = b.conv(b.input(['N', ...image], 'image'), [8, 3, 4, 4], { strides: [4, 4] })
+  const x = transformerBlock(b, tokensOf(b, patches, shape), shape)
+  return b.graph(b.node('Gemm', [firstToken(b, x, 8), b.weight(modernClasses, 8), b.weight(modernClasses)], { transB: int(1) }))
 }
 
 function decoder(): Graph {

@@ -42,6 +42,8 @@ class DenseStep : public Step {
   // Where a backward pass adds to the gradient of input i: zeros, unless another consumer has left its part. Null where
   // nobody asks for it. Once for each input, in their order, as the same value may be several of them.
   float* gradient(const Context& context, std::size_t i) const;
+  // The same for a backward pass that reaches every element: nothing is cleared, and it sets them unless accumulate[i].
+  float* whole_gradient(std::size_t i) const { return in(i).needs_grad ? in(i).grad : nullptr; }
 
   DenseSpec spec_;
   std::vector<Value*> inputs_;

@@ -68,7 +68,9 @@ class Elementwise : public DenseStep {
 
   void backward(const Context& context) override {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (float* to = gradient(context, i)) add_part(context, i, to);
+      const bool whole = back_[i].is_whole;
+      float* to = whole ? whole_gradient(i) : gradient(context, i);
+      if (to) leave_part(context, i, to, !whole || accumulate[i]);
     }
   }
 
@@ -81,6 +83,7 @@ class Elementwise : public DenseStep {
     Nest nest;  // inputs, output, its gradient, the input's gradient or `part`
     Buffer part;
     ViewSum sum;
+    bool is_whole = false;  // straight there, and nothing else is in the input
   };
 
   void prepare_backward(const Dims& dims, const std::vector<DenseView>& views, bool dense) {
@@ -94,6 +97,7 @@ class Elementwise : public DenseStep {
       Back& back = back_.back();
       const DenseView to = dense ? views[i] : of_gradient(in(i));
       back.sum = ViewSum(dims, whole, to);
+      back.is_whole = back.sum.is_direct() && product(dims) == in(i).grad_layout.size();
       if (!back.sum.is_direct()) back.part = Buffer(static_cast<std::size_t>(product(dims)));
       std::vector<DenseView> all = views;
       all.push_back(dense ? whole : of_gradient(out_));
@@ -102,7 +106,7 @@ class Elementwise : public DenseStep {
     }
   }
 
-  void add_part(const Context& context, std::size_t input, float* to) {
+  void leave_part(const Context& context, std::size_t input, float* to, bool add) {
     constexpr std::int64_t kChunk = 256;
     Back& back = back_[input];
     const bool direct = back.sum.is_direct();
@@ -117,8 +121,16 @@ class Elementwise : public DenseStep {
           continue;
         }
         float part[kChunk];
-        slope_(line, numbers_, dy, static_cast<int>(input), part);
         float* dx = to + at[inputs + 2] + first * step;
+        if (!add && step == 1) {
+          slope_(line, numbers_, dy, static_cast<int>(input), dx);
+          continue;
+        }
+        slope_(line, numbers_, dy, static_cast<int>(input), part);
+        if (!add) {
+          for (std::int64_t i = 0; i < line.count; ++i) dx[i * step] = part[i];
+          continue;
+        }
         for (std::int64_t i = 0; i < line.count; ++i) dx[i * step] += part[i];
       }
     });

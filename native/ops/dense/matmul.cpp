@@ -111,8 +111,8 @@ class MatMul : public DenseStep {
 
   // dA = dC·Bᵀ, dB = Aᵀ·dC
   void backward(const Context& context) override {
-    if (float* to = gradient(context, 0)) add(context, back_[0], out_.grad, in(1).data, to);
-    if (float* to = gradient(context, 1)) add(context, back_[1], in(0).data, out_.grad, to);
+    leave(context, 0, out_.grad, in(1).data);
+    leave(context, 1, in(0).data, out_.grad);
   }
 
   std::size_t weight_bytes() const override {
@@ -130,9 +130,13 @@ class MatMul : public DenseStep {
     ViewSum sum;
   };
 
-  static void add(const Context& context, Back& back, const float* left, const float* right, float* to) {
+  void leave(const Context& context, std::size_t input, const float* left, const float* right) {
+    Back& back = back_[input];
+    const bool whole = back.in_place && back.product.count() == count(in(input));
+    float* to = whole ? whole_gradient(input) : gradient(context, input);
+    if (!to) return;
     back.product.pack(context, right);
-    if (back.in_place) return back.product.run(context, left, to + back.offset, true);
+    if (back.in_place) return back.product.run(context, left, to + back.offset, !whole || accumulate[input]);
     back.product.run(context, left, back.result.data(), false);
     back.sum.add(context, back.result.data(), to);
   }

@@ -35,7 +35,7 @@ class Normalise : public DenseStep {
   // With r the inverse deviation: dx = r·(dy − mean(dy) − y·mean(dy·y)), without mean(dy) where the mean is left in;
   // and where the statistics are read: mean's part is 1/size, r's −r²·y/size.
   void backward(const Context& context) override {
-    float* to = gradient(context, 0);
+    float* to = whole_gradient(0);
     if (!to) return;
     context.parallel(rows_, [&](std::int64_t row, int) {
       const float* y = out_.data + row * size_;
@@ -54,8 +54,11 @@ class Normalise : public DenseStep {
         if (!spec_.flags[1]) constant += static_cast<double>(statistic[0]) / size;
         slope -= factor * factor * static_cast<double>(statistic[rows_]) / size;
       }
-      for (std::int64_t i = 0; i < size_; ++i)
-        dx[i] += static_cast<float>(factor * static_cast<double>(dy[i]) + constant + slope * static_cast<double>(y[i]));
+      const bool add = accumulate[0];
+      for (std::int64_t i = 0; i < size_; ++i) {
+        const double change = factor * static_cast<double>(dy[i]) + constant + slope * static_cast<double>(y[i]);
+        deposit(dx[i], static_cast<float>(change), add);
+      }
     });
   }
 
