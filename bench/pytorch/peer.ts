@@ -60,7 +60,10 @@ export class PyTorchPeer {
   /** Starts it. Throws when the network has an operator that peer.py does not know. */
   static async start(python: string, graph: Graph, options: PeerOptions): Promise<PyTorchPeer> {
     const script = path.join(root, 'bench', 'pytorch', 'peer.py')
-    const child = await LineProcess.start('PyTorch', python, [script], { OMP_NUM_THREADS: String(options.threads) })
+    const child = await LineProcess.start('PyTorch', python, [script], {
+      OMP_NUM_THREADS: String(options.threads),
+      OPENBLAS_NUM_THREADS: String(options.threads)
+    })
     const peer = new PyTorchPeer(child)
     const { network, weights } = describe(graph)
     const answer = await peer.#ask({ do: 'load', graph: network, weights: await child.write('weights', weights), ...options })

@@ -1,6 +1,7 @@
 import { show } from '../errors.js'
 import { cpBlocks } from './cp-chain.js'
 import { countUses, type Draft, type DraftParameter } from './draft.js'
+import { exportedGelu, type StepsBefore } from './gelu.js'
 import type { PlanActivation, PlanStep } from './plan-spec.js'
 
 export interface FusionOptions {
@@ -37,6 +38,7 @@ class Fusion {
   readonly #training: boolean
   readonly #parameters: DraftParameter[]
   readonly #uses: number[]
+  readonly #before: StepsBefore
   /** By output; a fused step is moved to the end, where all that it reads is there. */
   readonly #steps = new Map<number, PlanStep>()
   /** Which steps are before which: a residual must be computed before its convolution. */
@@ -47,6 +49,7 @@ class Fusion {
     this.#training = options.training
     this.#parameters = [...draft.parameters]
     this.#uses = countUses(draft)
+    this.#before = { values: draft.values, parameters: this.#parameters, solely: (value) => this.#solely(value) }
     draft.inputs.forEach(({ value }) => this.#order.set(value, -1))
   }
 
@@ -69,6 +72,8 @@ class Fusion {
 
   /** The step joined with its producer, or why not. */
   #join(step: PlanStep): Joined | Apart {
+    const gelu = exportedGelu(step, this.#before)
+    if (gelu !== undefined) return this.#joinTwice(gelu.input, { kind: 'gelu' }, step.output, gelu.absorbed)
     if (step.op === 'affine') return this.#joinAffine(step)
     if (step.op === 'activation') return this.#joinActivation(step)
     if (step.op === 'add') return this.#joinAdd(step)
@@ -164,13 +169,20 @@ class Fusion {
       const isShifted = shift?.op === 'affine' && shift.input === value && this.#isAll(shift.scale, 1) && this.#isAll(shift.shift, 3)
       const activation = isShifted ? shiftedGate(producer.activation) : producer.input === value ? gated(producer.activation) : undefined
       if (activation === undefined) continue
-      this.#uses[value as number] = (this.#uses[value as number] as number) - 1
       const gates = isShifted ? [producer.input, producer.output] : [producer.output]
-      const alone = { op: 'activation', input: value as number, output: step.output, activation } as const
-      const joined = this.#joinActivation(alone)
-      return typeof joined === 'string' ? { step: alone, absorbed: gates } : { step: joined.step, absorbed: [...joined.absorbed, ...gates] }
+      return this.#joinTwice(value as number, activation, step.output, gates)
     }
     return ''
+  }
+
+  /** An activation in the place of steps that read its input twice. */
+  #joinTwice(input: number, activation: PlanActivation, output: number, between: readonly number[]): Joined {
+    this.#uses[input] = (this.#uses[input] as number) - 1
+    const alone = { op: 'activation', input, output, activation } as const
+    const joined = this.#joinActivation(alone)
+    return typeof joined === 'string'
+      ? { step: alone, absorbed: between }
+      : { step: joined.step, absorbed: [...joined.absorbed, ...between] }
   }
 
   /** The step that computes `value`, if only one reads that. */

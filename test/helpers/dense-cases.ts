@@ -1,3 +1,4 @@
+import { exportedGelus } from './exported-gelus.js'
 import type { AttributeValue } from '../../lib/graph/rewrite.js'
 import { floatTensor, int64Tensor } from '../../lib/tensor.js'
 import { type NetworkCase, single } from './network-case.js'
@@ -245,11 +246,10 @@ const broadcastCases: readonly NetworkCase[] = [
     const y = b.conv(x, [17, 9, 3, 3], { pads: [1, 1, 1, 1] })
     return b.node('Mul', [b.node('HardSigmoid', [y], { alpha: float(1 / 6) }), y])
   }),
-  single('gelu as exported', [2, 9, 4, 3], (b, x) => {
-    const y = b.conv(x, [17, 9, 1, 1])
-    const erf = b.node('Erf', [b.node('Div', [y, b.scalar(Math.SQRT2)])])
-    return b.node('Mul', [b.node('Mul', [y, b.node('Add', [erf, b.scalar(1)])]), b.scalar(0.5)])
-  }),
+  ...exportedGelus.map(([name, gelu]) => single(`gelu as exported, ${name}`, [2, 9, 4, 3], (b, x) => gelu(b, b.conv(x, [17, 9, 1, 1])))),
+  ...exportedGelus.map(([name, gelu]) =>
+    single(`gelu as exported over rows, ${name}`, [2, 5, 9], (b, x) => gelu(b, b.node('MatMul', [x, b.weight(9, 17)])))
+  ),
   single('mish as exported', [2, 9, 4, 3], (b, x) => b.node('Mul', [x, b.node('Tanh', [b.node('Softplus', [x])])])),
   single('Pow', [2, 9, 4, 3], (b, x) => b.node('Pow', [b.node('Add', [b.node('Pow', [x, b.scalar(2)]), b.scalar(1)]), b.scalar(-0.5)])),
   ...[

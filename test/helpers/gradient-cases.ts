@@ -2,6 +2,7 @@ import type { Graph } from '../../lib/graph/graph.js'
 import type { AttributeValue } from '../../lib/graph/rewrite.js'
 import { analyse } from '../../lib/operators/infer.js'
 import { elementCount } from '../../lib/tensor.js'
+import { exportedGelus } from './exported-gelus.js'
 import { type Body, type GradientCase, gradientBatch } from './gradient-case.js'
 import { indexedGradientCases } from './indexed-gradient-cases.js'
 import { recurrentGradientCases } from './recurrent-gradient-cases.js'
@@ -60,6 +61,7 @@ add('Shrink', image, node('Shrink', { bias: float(0.1), lambd: float(0.3) }))
 for (const opType of ['Floor', 'Round', 'Sign']) add(opType, image, (b, x) => b.node('Add', [b.node(opType, [x]), x]))
 for (const opType of ['Relu', 'LeakyRelu', 'Sigmoid', 'Tanh', 'HardSigmoid', 'HardSwish', 'Elu', 'Selu', 'Softplus', 'Mish'])
   add(opType, rank3, node(opType))
+for (const [name, gelu] of exportedGelus) add(`Gelu as exported, ${name}`, image, gelu)
 for (const opType of ['Gelu', 'Swish']) add(opType, image, node(opType), 24)
 add('Clip', image, (b, x) => b.node('Clip', [x, b.scalar(-0.4), b.scalar(0.6)]))
 

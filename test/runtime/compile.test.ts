@@ -1,3 +1,4 @@
+import { exportedGelus, noGelus } from '../helpers/exported-gelus.js'
 import t from 'tap'
 import type { Graph } from '../../lib/graph/graph.js'
 import { float, int } from '../../lib/graph/rewrite.js'
@@ -84,6 +85,24 @@ void t.test('activation, maxout and residual join their convolution', (t) => {
   )
   const residual = stepsOf([1, 4, 6, 6], (b, x) => b.node('Relu', [b.node('Add', [x, b.conv(x, [4, 4, 1, 1])])]))
   t.match(residual, [{ op: 'convolution', residual: 0, activation: { kind: 'relu' } }])
+  t.end()
+})
+
+void t.test('a GELU as exporters write it is one activation, and what looks like one is none', (t) => {
+  const ofRows = (body: (b: NetworkBuilder, x: string) => string): string[] =>
+    opsOf([2, 3, 4], (b, x) => body(b, b.node('MatMul', [x, b.weight(4, 4)]))).map(String)
+  for (const [name, gelu] of exportedGelus) {
+    t.match(
+      stepsOf([1, 4, 6, 6], (b, x) => gelu(b, b.conv(x, [8, 4, 3, 3]))),
+      [{ op: 'convolution', activation: { kind: 'gelu' } }],
+      name
+    )
+    t.same(ofRows(gelu), ['matmul', 'activation'], `${name}, rows`)
+  }
+  for (const [name, body] of noGelus) {
+    t.notOk(opsOf([1, 4, 6, 6], (b, x) => body(b, b.conv(x, [8, 4, 3, 3]))).includes('activation'), name)
+    t.notOk(ofRows(body).includes('activation'), `${name}, rows`)
+  }
   t.end()
 })
 

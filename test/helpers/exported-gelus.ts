@@ -1,0 +1,37 @@
+import type { NetworkBuilder } from './network-builder.js'
+
+type Body = (b: NetworkBuilder, x: string) => string
+
+const cumulative: Body = (b, x) => b.node('Add', [b.node('Erf', [b.node('Div', [x, b.scalar(Math.SQRT2)])]), b.scalar(1)])
+
+/** x·½·(1 + erf(x/√2)) as exporters of opsets before Gelu write it: one step of a plan each. */
+export const exportedGelus: readonly (readonly [name: string, body: Body])[] = [
+  ['halved last', (b, x) => b.node('Mul', [b.node('Mul', [x, cumulative(b, x)]), b.scalar(0.5)])],
+  ['halved first', (b, x) => b.node('Mul', [b.node('Mul', [b.scalar(0.5), x]), cumulative(b, x)])],
+  ['its gate halved', (b, x) => b.node('Mul', [b.node('Mul', [cumulative(b, x), b.scalar(0.5)]), x])],
+  [
+    'by a factor',
+    (b, x) => {
+      const gate = b.node('Add', [b.scalar(1), b.node('Erf', [b.node('Mul', [x, b.scalar(Math.SQRT1_2)])])])
+      return b.node('Div', [b.node('Mul', [gate, x]), b.scalar(2)])
+    }
+  ]
+]
+
+/** What looks like one and is none. */
+export const noGelus: readonly (readonly [name: string, body: Body])[] = [
+  ['another scale', (b, x) => b.node('Mul', [b.node('Mul', [x, cumulative(b, x)]), b.scalar(0.6)])],
+  [
+    'another argument',
+    (b, x) =>
+      b.node('Mul', [b.node('Mul', [x, b.node('Add', [b.node('Erf', [b.node('Div', [x, b.scalar(1.3)])]), b.scalar(1)])]), b.scalar(0.5)])
+  ],
+  ['another product', (b, x) => b.node('Mul', [b.node('Mul', [b.node('Sin', [x]), cumulative(b, x)]), b.scalar(0.5)])],
+  [
+    'its gate read elsewhere',
+    (b, x) => {
+      const gate = cumulative(b, x)
+      return b.node('Add', [b.node('Mul', [b.node('Mul', [x, gate]), b.scalar(0.5)]), gate])
+    }
+  ]
+]
