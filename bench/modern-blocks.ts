@@ -80,6 +80,30 @@ export function transformerBlock(b: BlockBuilder, x: string, { tokens, size, hea
   return b.node('Add', [attended, mlp(b, attended, size, wide)])
 }
 
+/** T×N×size, a sequence of the columns of N×size×1×T. */
+export function columnsOf(b: BlockBuilder, map: string, size: number): string {
+  return b.node('Transpose', [b.node('Reshape', [map, b.ints(0, size, -1)])], { perm: [2, 0, 1] })
+}
+
+/** W, R and the biases of a recurrent layer whose gates are `width` values in all. */
+export const recurrentWeights = (b: BlockBuilder, directions: number, width: number, size: number, hidden: number): string[] => [
+  b.weight(directions, width, size),
+  b.weight(directions, width, hidden),
+  b.weight(directions, 2 * width)
+]
+
+/** An LSTM of both directions: T×N×2·hidden of T×N×size. */
+export function bothWays(b: BlockBuilder, x: string, size: number, hidden: number): string {
+  const y = b.node('LSTM', [x, ...recurrentWeights(b, 2, 4 * hidden, size, hidden)], {
+    hidden_size: int(hidden),
+    direction: 'bidirectional'
+  })
+  return b.node('Reshape', [b.node('Transpose', [y], { perm: [0, 2, 1, 3] }), b.ints(0, 0, 2 * hidden)])
+}
+
+/** N×size, the mean over the time of T×N×size. */
+export const meanOverTime = (b: BlockBuilder, x: string): string => b.node('ReduceMean', [x], { axes: [0], keepdims: int(0) })
+
 /** The first token of each image. */
 export const firstToken = (b: BlockBuilder, x: string, size: number): string =>
   b.node('Gather', [layerNorm(b, x, size), b.index(0)], { axis: int(1) })

@@ -2,7 +2,18 @@ import type { Graph, Node } from '../lib/graph/graph.js'
 import { type AttributeValue, float, int, makeGraph, makeNode } from '../lib/graph/rewrite.js'
 import { elementCount, floatTensor, int64Tensor, type Tensor } from '../lib/tensor.js'
 import { initialise } from '../lib/training/initialise.js'
-import { type BlockBuilder, convNextBlock, firstToken, layerNorm, pixelNorm, tokensOf, transformerBlock } from './modern-blocks.js'
+import {
+  type BlockBuilder,
+  bothWays,
+  columnsOf,
+  convNextBlock,
+  firstToken,
+  layerNorm,
+  meanOverTime,
+  pixelNorm,
+  tokensOf,
+  transformerBlock
+} from './modern-blocks.js'
 import { createCharNet, layers as charnetLayers } from '../examples/charnet/architecture.js'
 
 /** A network whose training is timed, dense or with its convolutions as chains of four of a rank. */
@@ -27,7 +38,8 @@ export const trainingNetworks: readonly { readonly name: string; readonly form: 
   ...(form === 'dense'
     ? [
         { name: 'ConvNeXt', form, make: convNeXt },
-        { name: 'ViT', form, make: viT }
+        { name: 'ViT', form, make: viT },
+        { name: 'CRNN', form, make: crnn }
       ]
     : [])
 ])
@@ -130,6 +142,22 @@ function viT(): TrainingNetwork {
   let x = tokensOf(b, b.conv(b.input, [192, 3, 8, 8], { strides: [8, 8] }), shape)
   for (let i = 0; i < 6; i++) x = transformerBlock(b, x, shape)
   return b.network('ViT', b.dense('head', firstToken(b, x, 192), 192, 1000), [3, 64, 64], shape.batch, 1000)
+}
+
+/** Text recognition of 32×100 (Shi et al. 2015) without its batch normalisation: seven convolutions, two LSTMs; a class for the whole line. */
+function crnn(): TrainingNetwork {
+  const b = new Builder('dense')
+  const shrink = { kernel_shape: [2, 2], strides: [2, 2] }
+  const flatten = { kernel_shape: [2, 1], strides: [2, 1] }
+  let [x, inputs] = [b.input, 1]
+  for (const [outputs, pool] of [[64, shrink], [128, shrink], [256], [256, flatten], [512], [512, flatten]] as const) {
+    x = b.node('Relu', [b.conv(x, [outputs, inputs, 3, 3], { pads: [1, 1, 1, 1] })])
+    if (pool !== undefined) x = b.node('MaxPool', [x], pool)
+    inputs = outputs
+  }
+  const map = b.node('Relu', [b.conv(x, [512, 512, 2, 2])])
+  const lines = bothWays(b, bothWays(b, columnsOf(b, map, 512), 512, 256), 512, 256)
+  return b.network('CRNN', b.dense('head', meanOverTime(b, lines), 512, 37), [1, 32, 100], 16, 37)
 }
 
 interface ConvolutionShape {

@@ -10,7 +10,6 @@ little-endian float32 (int32 for targets), which the caller names.
   memory     answers {peakBytes} of this process; reset: of what comes from now on, where the system can (Linux)
 """
 import json
-import os
 import resource
 import sys
 import time
@@ -169,7 +168,7 @@ class Network:
         if kind == "Flatten":
             return x.flatten(1)
         if kind == "Reshape":
-            return x.reshape([x.shape[0] if dim == 0 else dim for dim in inputs[1]])
+            return x.reshape([x.shape[i] if dim == 0 else dim for i, dim in enumerate(inputs[1])])
         if kind == "ReduceMax":
             return x.amax(a["axes"], keepdim=bool(a.get("keepdims", 1)))
         if kind == "Softmax" and node["outputs"][0] != self.output:

@@ -16,7 +16,7 @@ const maxoutPower = [1, 1, 1, 1.2757, 1.5513, 1.8, 2.0217, 2.2203, 2.3995] as co
 
 /**
  * New weights to train a network from scratch: normal with variance gain / fan-in for every Conv, Gemm and MatMul (He et al.),
- * zero biases. The gain keeps the power of the signal through what follows: 2 for relu and its kin, 1 / E[max²] for a
+ * zero biases; the two matrices of an LSTM, GRU or RNN with gain 1. The gain keeps the power of the signal through what follows: 2 for relu and its kin, 1 / E[max²] for a
  * maxout of k pieces, 1 otherwise. Other initializers stay; weights in 16 bits behind a Cast (`halfWeights`) become float32. The stream of
  * a weight depends on the seed and its place only.
  */
@@ -27,12 +27,17 @@ export function initialise(graph: Graph, options: InitialiseOptions = {}): Graph
   const full = fullWeights(graph)
   const initializers = new Map(full.initializers)
   full.nodes.forEach((node, index) => {
-    if (!['Conv', 'Gemm', 'MatMul'].includes(node.opType) || node.domain !== '') return
-    const [, weightName = '', biasName = ''] = node.inputs
-    const weight = full.initializers.get(weightName)
+    const isRecurrent = ['LSTM', 'GRU', 'RNN'].includes(node.opType)
+    if ((!isRecurrent && !['Conv', 'Gemm', 'MatMul'].includes(node.opType)) || node.domain !== '') return
+    const weights = node.inputs.slice(1, isRecurrent ? 3 : 2)
+    const biasName = node.inputs[1 + weights.length] ?? ''
+    const gain = isRecurrent ? 1 : gainAfter(full, node)
+    weights.forEach((name, i) => {
+      const weight = full.initializers.get(name)
+      if (weight?.dtype === 'float32')
+        initializers.set(name, normal(weight.dims, gain / fanIn(node, weight), seed, index + i * full.nodes.length))
+    })
     const bias = full.initializers.get(biasName)
-    if (weight?.dtype === 'float32')
-      initializers.set(weightName, normal(weight.dims, gainAfter(full, node) / fanIn(node, weight), seed, index))
     if (bias?.dtype === 'float32') initializers.set(biasName, floatTensor(new Float32Array(bias.data.length), bias.dims))
   })
   return { ...full, initializers }
@@ -47,9 +52,10 @@ function normal(dims: readonly number[], variance: number, seed: number, stream:
   )
 }
 
-// Inputs that one output sums over. A Gemm's weights are N×K with transB, K×N without, as a MatMul's.
+// Inputs that one output sums over. A Gemm's weights are N×K with transB, K×N without, as a MatMul's; a recurrent layer's have their inputs last.
 function fanIn(node: Node, weight: Tensor): number {
   if (node.opType === 'Conv') return elementCount(weight.dims.slice(1))
+  if (weight.dims.length === 3 && node.opType !== 'MatMul') return weight.dims[2] as number
   const transposed = node.attributes.get('transB')
   return weight.dims[transposed?.kind === 'int' && transposed.value !== 0 ? 1 : 0] as number
 }

@@ -3,6 +3,7 @@ import type { Graph } from '../../lib/graph/graph.js'
 import { makeGraph, makeNode } from '../../lib/graph/rewrite.js'
 import { asFloat32, floatTensor, int64Tensor } from '../../lib/tensor.js'
 import { initialise } from '../../lib/training/initialise.js'
+import { int, NetworkBuilder } from '../helpers/network-builder.js'
 import { rateScales, weightDecays, writeParameters } from '../../lib/training/parameters.js'
 import { linearGraph } from './softmax-trainer.js'
 
@@ -84,4 +85,18 @@ t.test('initial weights: variance by fan-in and by what follows', async (t) => {
   const start = (from: Graph): unknown => asFloat32(from.initializers.get('w1') as never, 'w1').slice(0, 50)
   t.strictSame(start(initialise(graph, { seed: 5 })), start(fresh))
   t.notSame(start(initialise(graph, { seed: 6 })), start(fresh))
+})
+
+t.test('initialise: both matrices of a recurrent layer by their own inputs, its biases zero', async (t) => {
+  const b = new NetworkBuilder(17, 1)
+  const weights = [b.weight(2, 256, 36), b.weight(2, 256, 64), b.weight(2, 512)]
+  const [y = ''] = b.nodeOf('LSTM', [b.input([5, 3, 36], 'x'), ...weights], { hidden_size: int(64), direction: 'bidirectional' }, 1)
+  const fresh = initialise(b.graph(y))
+  const power = weights.map((name) => {
+    const data = asFloat32(fresh.initializers.get(name) as never, name)
+    return data.reduce((sum, value) => sum + value * value, 0) / data.length
+  })
+  t.ok(Math.abs((power[0] as number) * 36 - 1) < 0.05, `W: ${power[0]}`)
+  t.ok(Math.abs((power[1] as number) * 64 - 1) < 0.05, `R: ${power[1]}`)
+  t.equal(power[2], 0)
 })

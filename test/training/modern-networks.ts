@@ -1,4 +1,13 @@
-import { convNextBlock, firstToken, tokensOf, transformerBlock } from '../../bench/modern-blocks.js'
+import {
+  bothWays,
+  columnsOf,
+  convNextBlock,
+  firstToken,
+  meanOverTime,
+  recurrentWeights,
+  tokensOf,
+  transformerBlock
+} from '../../bench/modern-blocks.js'
 import type { Graph } from '../../lib/graph/graph.js'
 import { int, NetworkBuilder } from '../helpers/network-builder.js'
 
@@ -108,27 +117,12 @@ function slopes(): Graph {
   return head(b, b.node('PRelu', [padded(y), b.small(8, 1, 1)]), 8)
 }
 
-/** W, R and the biases of a recurrent layer. */
-const recurrentWeights = (b: NetworkBuilder, directions: number, width: number, size: number, hidden: number): string[] => [
-  b.weight(directions, width, size),
-  b.weight(directions, width, hidden),
-  b.weight(directions, 2 * width)
-]
-
 /** As text recognition has it: columns of a map are a sequence, read in both directions. */
 function textLine(): Graph {
   const b = new NetworkBuilder(17, 18)
   const [size, hidden] = [8, 7]
   const map = b.node('Relu', [b.conv(b.input(['N', ...image], 'image'), [size, 3, 8, 3], { pads: [0, 1, 0, 1] })])
-  const columns = b.node('Transpose', [b.node('Reshape', [map, b.ints(0, size, -1)])], { perm: [2, 0, 1] })
-  const [y = ''] = b.nodeOf(
-    'LSTM',
-    [columns, ...recurrentWeights(b, 2, 4 * hidden, size, hidden)],
-    { hidden_size: int(hidden), direction: 'bidirectional' },
-    1
-  )
-  const rows = b.node('Reshape', [b.node('Transpose', [y], { perm: [2, 0, 1, 3] }), b.ints(0, 8, 2 * hidden)])
-  const mean = b.node('ReduceMean', [rows], { axes: [1], keepdims: int(0) })
+  const mean = meanOverTime(b, bothWays(b, columnsOf(b, map, size), size, hidden))
   return b.graph(b.node('Gemm', [mean, b.weight(modernClasses, 2 * hidden), b.weight(modernClasses)], { transB: int(1) }))
 }
 
