@@ -8,6 +8,7 @@
 
 #include "float_kernels.h"
 #include "double_kernels.h"
+#include "function_kernels.h"
 #include "layout_kernels.h"
 #include "pool_kernels.h"
 #include "row_kernels.h"
@@ -25,6 +26,7 @@ struct KernelTable {
   WinogradKernels winograd;
   PoolKernels pool;
   RowKernels row;
+  FunctionKernels functions;
 };
 
 extern const KernelTable kernels_scalar;

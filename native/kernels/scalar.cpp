@@ -4,6 +4,7 @@
 
 #include "double_body.h"
 #include "float_body.h"
+#include "function_body.h"
 #include "layout_body.h"
 #include "pool_body.h"
 #include "row_body.h"
@@ -19,6 +20,7 @@ const KernelTable kernels_scalar = {"scalar",
                                     layout_kernels(),
                                     winograd_kernels(),
                                     pool_kernels(),
-                                    row_kernels()};
+                                    row_kernels(),
+                                    function_kernels()};
 
 }  // namespace polyadic

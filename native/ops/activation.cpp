@@ -23,7 +23,33 @@ void map_gradient(const float* x, const float* y, const float* dy, float* dx, st
   }
 }
 
-float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+// Vector functions take arrays: what becomes of a block of x in between lies on the stack.
+constexpr std::int64_t kBlock = 256;
+
+// before() makes of x what `function` is taken of, finish(x, that) what `y` is.
+template <class Before, class Finish>
+void map_by(MapFunction function, const float* x, float* y, std::int64_t count, Before before, Finish finish) {
+  float block[kBlock];
+  for (std::int64_t first = 0; first < count; first += kBlock) {
+    const std::int64_t part = std::min(kBlock, count - first);
+    map(x + first, block, part, before);
+    function(block, block, part);
+    for (std::int64_t i = first; i < first + part; ++i) y[i] = finish(x[i], block[i - first]);
+  }
+}
+
+// Likewise, of slope(x, that).
+template <class Before, class Slope>
+void map_gradient_by(MapFunction function, const float* x, const float* dy, float* dx, std::int64_t count,
+                     bool accumulate, Before before, Slope slope) {
+  float block[kBlock];
+  for (std::int64_t first = 0; first < count; first += kBlock) {
+    const std::int64_t part = std::min(kBlock, count - first);
+    map(x + first, block, part, before);
+    function(block, block, part);
+    map_gradient(x + first, block, dy + first, dx + first, part, accumulate, slope);
+  }
+}
 
 // Of min and max the first argument stays where it is NaN.
 float hard_sigmoid(float x, float alpha, float beta) { return std::min(std::max(alpha * x + beta, 0.0f), 1.0f); }
@@ -32,17 +58,43 @@ float elu(float x, float alpha) { return x < 0 ? alpha * std::expm1(x) : x; }
 
 float softplus(float x) { return x > 20 ? x : std::log1p(std::exp(x)); }
 
-// Φ, the normal distribution's cumulative function.
-float normal(float x) { return 0.5f * (1.0f + std::erf(x * 0.70710678f)); }
+// Φ, the normal distribution's cumulative function, is ½·(1 + erf) of this.
+float normal_argument(float x) { return x * 0.70710678f; }
+float normal(float erf) { return 0.5f * (1.0f + erf); }
 
 constexpr float kRoot = 0.79788456f;  // √(2/π)
 
-float gelu_inner(float x) { return std::tanh(kRoot * (x + 0.044715f * x * x * x)); }
+// gelu_tanh is ½·x·(1 + tanh) of this.
+float gelu_argument(float x) { return kRoot * (x + 0.044715f * x * x * x); }
+
+// tanh(softplus(x)) = n / (n + 2) with n = e·(e + 2), e = e^x. From 20 on it is 1.
+float mish_argument(float x) { return x > 20 ? 20.0f : x; }
+float mish_factor(float e) {
+  const float n = e * (e + 2.0f);
+  return n / (n + 2.0f);
+}
+
+// Φ(x) + x·φ(x), φ being the density e^(−x²/2) / √(2π)
+void gelu_gradient(const float* x, const float* dy, float* dx, std::int64_t count, bool accumulate) {
+  const FunctionKernels& functions = kernels().functions;
+  float cumulative[kBlock], density[kBlock];
+  for (std::int64_t first = 0; first < count; first += kBlock) {
+    const std::int64_t part = std::min(kBlock, count - first);
+    map(x + first, cumulative, part, normal_argument);
+    functions.erf(cumulative, cumulative, part);
+    map(x + first, density, part, [](float v) { return -0.5f * v * v; });
+    functions.exp(density, density, part);
+    for (std::int64_t i = 0; i < part; ++i) density[i] *= x[first + i] * 0.39894228f;
+    map_gradient(cumulative, density, dy + first, dx + first, part, accumulate,
+                 [](float erf, float rest) { return normal(erf) + rest; });
+  }
+}
 
 }  // namespace
 
 void apply_activation(const ActivationSpec& activation, const float* x, float* y, std::int64_t count) {
   const float alpha = activation.alpha, beta = activation.beta;
+  const FunctionKernels& functions = kernels().functions;
   switch (activation.kind) {
     case Kind::none:
       return map(x, y, count, [](float v) { return v; });
@@ -53,9 +105,9 @@ void apply_activation(const ActivationSpec& activation, const float* x, float* y
     case Kind::clip:
       return map(x, y, count, [=](float v) { return std::min(std::max(v, alpha), beta); });
     case Kind::sigmoid:
-      return map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
+      return functions.sigmoid(x, y, count);
     case Kind::tanh:
-      return map(x, y, count, [](float v) { return std::tanh(v); });
+      return functions.tanh(x, y, count);
     case Kind::hard_sigmoid:
       return map(x, y, count, [=](float v) { return hard_sigmoid(v, alpha, beta); });
     case Kind::hard_swish:
@@ -67,13 +119,14 @@ void apply_activation(const ActivationSpec& activation, const float* x, float* y
     case Kind::softplus:
       return map(x, y, count, [](float v) { return softplus(v); });
     case Kind::swish:
-      return map(x, y, count, [=](float v) { return v * sigmoid(alpha * v); });
+      return map_by(
+          functions.sigmoid, x, y, count, [=](float v) { return alpha * v; }, [](float v, float s) { return v * s; });
     case Kind::gelu:
-      return map(x, y, count, [](float v) { return v * normal(v); });
+      return map_by(functions.erf, x, y, count, normal_argument, [](float v, float e) { return v * normal(e); });
     case Kind::gelu_tanh:
-      return map(x, y, count, [](float v) { return 0.5f * v * (1.0f + gelu_inner(v)); });
+      return map_by(functions.tanh, x, y, count, gelu_argument, [](float v, float t) { return 0.5f * v * (1.0f + t); });
     case Kind::mish:
-      return map(x, y, count, [](float v) { return v * std::tanh(softplus(v)); });
+      return map_by(functions.exp, x, y, count, mish_argument, [](float v, float e) { return v * mish_factor(e); });
     case Kind::softsign:
       return map(x, y, count, [](float v) { return v / (1.0f + std::abs(v)); });
     case Kind::thresholded_relu:
@@ -81,14 +134,19 @@ void apply_activation(const ActivationSpec& activation, const float* x, float* y
     case Kind::affine:
       return map(x, y, count, [=](float v) { return alpha * v + beta; });
     case Kind::scaled_tanh:
-      return map(x, y, count, [=](float v) { return alpha * std::tanh(beta * v); });
+      return map_by(
+          functions.tanh, x, y, count, [=](float v) { return beta * v; }, [=](float, float t) { return alpha * t; });
   }
 }
 
 void activation_gradient(const ActivationSpec& activation, const float* x, const float* y, const float* dy, float* dx,
                          std::int64_t count, bool accumulate) {
   const float alpha = activation.alpha, beta = activation.beta;
+  const FunctionKernels& functions = kernels().functions;
   const auto with = [&](auto slope) { map_gradient(x, y, dy, dx, count, accumulate, slope); };
+  const auto with_function = [&](MapFunction function, auto before, auto slope) {
+    map_gradient_by(function, x, dy, dx, count, accumulate, before, slope);
+  };
   switch (activation.kind) {
     case Kind::none:
       return with([](float, float) { return 1.0f; });
@@ -111,23 +169,22 @@ void activation_gradient(const ActivationSpec& activation, const float* x, const
     case Kind::selu:
       return with([=](float v, float result) { return v < 0 ? result + alpha * beta : beta; });
     case Kind::softplus:
-      return with([](float v, float) { return sigmoid(v); });
+      return with_function(
+          functions.sigmoid, [](float v) { return v; }, [](float, float s) { return s; });
     case Kind::swish:
-      return with([=](float v, float) {
-        const float s = sigmoid(alpha * v);
-        return s + alpha * v * s * (1 - s);
-      });
+      return with_function(
+          functions.sigmoid, [=](float v) { return alpha * v; },
+          [=](float v, float s) { return s + alpha * v * s * (1 - s); });
     case Kind::gelu:
-      return with([](float v, float) { return normal(v) + v * 0.39894228f * std::exp(-0.5f * v * v); });
+      return gelu_gradient(x, dy, dx, count, accumulate);
     case Kind::gelu_tanh:
-      return with([](float v, float) {
-        const float t = gelu_inner(v);
+      return with_function(functions.tanh, gelu_argument, [](float v, float t) {
         return 0.5f * (1 + t) + 0.5f * v * (1 - t * t) * kRoot * (1 + 3 * 0.044715f * v * v);
       });
     case Kind::mish:
-      return with([](float v, float) {
-        const float t = std::tanh(softplus(v));
-        return t + v * (1 - t * t) * sigmoid(v);
+      return with_function(functions.exp, mish_argument, [](float v, float e) {
+        const float t = mish_factor(e);
+        return t + v * (1 - t * t) * (e / (1 + e));  // the last one is the sigmoid
       });
     case Kind::softsign:
       return with([](float v, float) {
@@ -139,10 +196,9 @@ void activation_gradient(const ActivationSpec& activation, const float* x, const
     case Kind::affine:
       return with([=](float, float) { return alpha; });
     case Kind::scaled_tanh:
-      return with([=](float v, float) {
-        const float t = std::tanh(beta * v);
-        return alpha * beta * (1 - t * t);
-      });
+      return with_function(
+          functions.tanh, [=](float v) { return beta * v; },
+          [=](float, float t) { return alpha * beta * (1 - t * t); });
   }
 }
 

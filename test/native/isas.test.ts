@@ -9,6 +9,7 @@ const files = {
   'forward.ts': [undefined, '2'],
   'gradients.ts': [undefined],
   'dense-gradients.ts': [undefined],
+  'functions.ts': [undefined],
   'winograd.ts': [undefined, '64']
 }
 

@@ -1,6 +1,7 @@
 // Along one axis of outer×size×inner: softmax, log-softmax, hardmax, cumulative sums.
 #include <cmath>
 
+#include "../../core/dispatch.h"
 #include "../../core/status.h"
 #include "dense.h"
 #include "larger.h"
@@ -72,6 +73,19 @@ class Along : public DenseStep {
     });
   }
 
+  // f(i, e^(x_i − base)) for each i of a vector.
+  template <class F>
+  void each_exponential(const float* x, float base, F&& f) const {
+    constexpr std::int64_t kBlock = 256;
+    float block[kBlock];
+    for (std::int64_t first = 0; first < size_; first += kBlock) {
+      const std::int64_t count = std::min(kBlock, size_ - first);
+      for (std::int64_t i = 0; i < count; ++i) block[i] = x[(first + i) * inner_] - base;
+      kernels().functions.exp(block, block, count);
+      for (std::int64_t i = 0; i < count; ++i) f(first + i, block[i]);
+    }
+  }
+
   // softmax: dx = y·(dy − Σ dy·y); log-softmax: dx = dy − e^y·Σ dy
   void normalise_back(const float* y, const float* dy, float* dx) const {
     const bool logarithm = kind_ == Kind::log_softmax;
@@ -79,10 +93,10 @@ class Along : public DenseStep {
     for (std::int64_t i = 0; i < size_; ++i)
       sum += static_cast<double>(dy[i * inner_]) * (logarithm ? 1.0 : static_cast<double>(y[i * inner_]));
     const float whole = static_cast<float>(sum);
-    for (std::int64_t i = 0; i < size_; ++i) {
-      const float value = y[i * inner_], difference = dy[i * inner_];
-      dx[i * inner_] += logarithm ? difference - std::exp(value) * whole : value * (difference - whole);
+    if (logarithm) {
+      return each_exponential(y, 0.0f, [&](std::int64_t i, float e) { dx[i * inner_] += dy[i * inner_] - e * whole; });
     }
+    for (std::int64_t i = 0; i < size_; ++i) dx[i * inner_] += y[i * inner_] * (dy[i * inner_] - whole);
   }
 
   // The sum from the other end.
@@ -107,11 +121,10 @@ class Along : public DenseStep {
       return;
     }
     double sum = 0;
-    for (std::int64_t i = 0; i < size_; ++i) {
-      const float e = std::exp(x[i * inner_] - largest);
+    each_exponential(x, largest, [&](std::int64_t i, float e) {
       sum += static_cast<double>(e);
       if (kind_ == Kind::softmax) y[i * inner_] = e;
-    }
+    });
     if (kind_ == Kind::softmax) {
       const float scale = static_cast<float>(1 / sum);
       for (std::int64_t i = 0; i < size_; ++i) y[i * inner_] *= scale;

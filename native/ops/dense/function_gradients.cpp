@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../core/dispatch.h"
 #include "functions.h"
 
 namespace polyadic {
@@ -73,7 +74,6 @@ float of_tanh(const Point& p, const Numbers&) { return 1 - square(p.out); }
 float of_asinh(const Point& p, const Numbers&) { return 1 / std::sqrt(square(p.x) + 1); }
 float of_acosh(const Point& p, const Numbers&) { return 1 / std::sqrt(square(p.x) - 1); }
 float of_atanh(const Point& p, const Numbers&) { return 1 / (1 - square(p.x)); }
-float of_erf(const Point& p, const Numbers&) { return 1.12837917f * std::exp(-square(p.x)); }  // 2/√π
 float of_shrink(const Point& p, const Numbers& n) { return std::abs(p.x) > static_cast<float>(n.b) ? 1.0f : 0.0f; }
 float of_celu(const Point& p, const Numbers& n) { return p.x < 0 ? std::exp(p.x / static_cast<float>(n.a)) : 1.0f; }
 
@@ -98,6 +98,18 @@ float if_false(const Point& p, const Numbers&) { return p.x != 0 ? 0.0f : 1.0f; 
 float if_inside(const Point& p, const Numbers&) { return p.x > p.y && p.x < p.z ? 1.0f : 0.0f; }
 float if_below(const Point& p, const Numbers&) { return p.x <= p.y && p.y < p.z ? 1.0f : 0.0f; }
 float if_above(const Point& p, const Numbers&) { return std::max(p.x, p.y) >= p.z ? 1.0f : 0.0f; }
+
+// 2/√π · e^−x²
+void erf_gradient(const FunctionLine& line, const Numbers&, const float* gradient, int, float* part) {
+  constexpr std::int64_t kBlock = 256;
+  float slope[kBlock];
+  for (std::int64_t first = 0; first < line.count; first += kBlock) {
+    const std::int64_t count = std::min(kBlock, line.count - first);
+    for (std::int64_t i = 0; i < count; ++i) slope[i] = -square(line.in[0][(first + i) * line.stride[0]]);
+    kernels().functions.exp(slope, slope, count);
+    for (std::int64_t i = 0; i < count; ++i) part[first + i] = gradient[first + i] * (1.12837917f * slope[i]);
+  }
+}
 
 struct Entry {
   const char* name;
@@ -129,7 +141,7 @@ constexpr Entry kGradients[] = {
     {"asinh", unary<of_asinh>},
     {"acosh", unary<of_acosh>},
     {"atanh", unary<of_atanh>},
-    {"erf", unary<of_erf>},
+    {"erf", erf_gradient},
     {"not", unary<zero>},
     {"truth", unary<zero>},
     {"is_nan", unary<zero>},

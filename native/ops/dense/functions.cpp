@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../core/dispatch.h"
 #include "larger.h"
 
 namespace polyadic {
@@ -355,6 +356,17 @@ void run1(const FunctionLine& line, const Numbers& numbers) {
   }
 }
 
+// Of what lies apart, a copy is made first: the same numbers give the same results wherever they lie.
+template <MapFunction FunctionKernels::*Of>
+void run_kernel(const FunctionLine& line, const Numbers&) {
+  const float* x = line.in[0];
+  if (line.stride[0] != 1) {
+    for (std::int64_t i = 0; i < line.count; ++i) line.out[i] = x[i * line.stride[0]];
+    x = line.out;
+  }
+  (kernels().functions.*Of)(x, line.out, line.count);
+}
+
 template <class F>
 void run2(const FunctionLine& line, const Numbers& numbers) {
   const float* x = line.in[0];
@@ -408,6 +420,11 @@ template <class F>
 constexpr Function unary(const char* name) {
   return {name, 1, run1<F>, run_integers<F, 1>};
 }
+// Float32 by a kernel, F for integers.
+template <class F, MapFunction FunctionKernels::*Of>
+constexpr Function by_kernel(const char* name) {
+  return {name, 1, run_kernel<Of>, run_integers<F, 1>};
+}
 template <class F>
 constexpr Function binary(const char* name) {
   return {name, 2, run2<F>, run_integers<F, 2>};
@@ -428,7 +445,7 @@ constexpr Function kFunctions[] = {
     unary<Sign>("sign"),
     unary<Sqrt>("sqrt"),
     unary<Reciprocal>("reciprocal"),
-    unary<Exp>("exp"),
+    by_kernel<Exp, &FunctionKernels::exp>("exp"),
     unary<Log>("log"),
     unary<Sin>("sin"),
     unary<Cos>("cos"),
@@ -438,11 +455,11 @@ constexpr Function kFunctions[] = {
     unary<Atan>("atan"),
     unary<Sinh>("sinh"),
     unary<Cosh>("cosh"),
-    unary<Tanh>("tanh"),
+    by_kernel<Tanh, &FunctionKernels::tanh>("tanh"),
     unary<Asinh>("asinh"),
     unary<Acosh>("acosh"),
     unary<Atanh>("atanh"),
-    unary<Erf>("erf"),
+    by_kernel<Erf, &FunctionKernels::erf>("erf"),
     unary<Not>("not"),
     unary<Truth>("truth"),
     unary<IsNan>("is_nan"),
