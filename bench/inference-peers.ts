@@ -40,8 +40,7 @@ const starters: Readonly<Record<string, (start: Start) => Promise<InferencePeer 
     const peer = await PyTorchPeer.start(python, graph, { threads })
     const { output } = await peer.infer(1, { values: input, dims })
     const time = async (runs: number): Promise<number> => (await peer.infer(runs)).ms
-    const name = `PyTorch ${peer.version.replace(/\+\S+/, '')}`
-    return { candidate: { name, run: () => time(1), time }, output, tolerance: tolerances.f32, close: () => peer.close() }
+    return { candidate: { name: peer.name, run: () => time(1), time }, output, tolerance: tolerances.f32, close: () => peer.close() }
   },
   openvino: (start) => openVino(start, 'f32'),
   'openvino-default': (start) => openVino(start, undefined)

@@ -14,7 +14,7 @@ export interface BlockBuilder {
 }
 
 /*
- * ConvNeXt and ViT in the nodes that exporters write for them.
+ * ConvNeXt, ViT and recurrent layers in the nodes that exporters write for them.
  */
 
 /** x/2·(1 + erf(x/√2)) */

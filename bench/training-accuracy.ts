@@ -51,7 +51,7 @@ export async function* timeToAccuracy(context: SuiteContext): AsyncGenerator<Ben
   const other = await reach(pytorch(peer, train, validation))
   const difference = Math.max(...mine.curve.map((value, i) => Math.abs(value - (other.curve[i] ?? value))))
   if (!(difference <= tolerance)) throw new Error(`${common.name}: the accuracies differ by ${difference}`)
-  yield checkCase({ ...common, peer: `PyTorch ${peer.version}`, peer_ms: other.ms, ratio: other.ms / mine.ms, max_abs_diff: difference })
+  yield checkCase({ ...common, peer: peer.name, peer_ms: other.ms, ratio: other.ms / mine.ms, max_abs_diff: difference })
 }
 
 async function reach(learner: Learner): Promise<{ readonly ms: number; readonly curve: readonly number[] }> {

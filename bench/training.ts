@@ -43,7 +43,7 @@ async function* measure(network: TrainingNetwork, context: SuiteContext): AsyncG
         name,
         form,
         ours: { name: 'polyadic', run: step },
-        peers: peers.map((peer, i) => ({ name: `PyTorch ${peer.version}${i === 1 ? ' NHWC' : ''}`, run: () => peer.step(1) })),
+        peers: peers.map((peer, i) => ({ name: `${peer.name}${i === 1 ? ' NHWC' : ''}`, run: () => peer.step(1) })),
         macs: macsOfStep(graph, [batch, ...dims]),
         maxAbsDiff: peers.map(() => difference)
       },

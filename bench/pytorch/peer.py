@@ -51,8 +51,14 @@ def by_gate(tensor, order, axis):
     return torch.cat([gates[gate] for gate in order], axis)
 
 
-def recurrent(kind, x, w, r, bias):
+def recurrent(kind, node, inputs):
     """LSTM, GRU (linear before reset) and RNN from states of zero: all outputs, then the last states."""
+    attributes = node["attributes"]
+    known = {"hidden_size", "direction", "linear_before_reset"}
+    plain = set(attributes) <= known and attributes.get("direction") != "reverse" and len(inputs) == 4
+    if not plain or (kind == "GRU" and not attributes.get("linear_before_reset")):
+        raise ValueError(f"{kind} of other kinds than PyTorch's own is not known here")
+    x, w, r, bias = inputs
     order = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}[kind]
     directions, hidden = r.shape[0], r.shape[2]
     weights = []
@@ -140,7 +146,7 @@ class Network:
         if kind == "PRelu":
             return torch.where(x < 0, x * inputs[1], x)
         if kind in RECURRENT:
-            return recurrent(kind, x, *inputs[1:4])
+            return recurrent(kind, node, inputs)
         if kind == "ReduceMean":
             return x.mean(a["axes"], keepdim=bool(a.get("keepdims", 1)))
         if kind in ("HardSwish", "Elu", "Erf"):
@@ -184,7 +190,7 @@ class Session:
         torch.manual_seed(1)
         self.network = Network(request["graph"], request["weights"], request.get("channelsLast", False), request.get("batchNorm", "running"))
         self.optimiser = None
-        return {"version": torch.__version__ + slow_products(), "parameters": list(self.network.parameters)}
+        return {"version": torch.__version__, "remark": slow_products(), "parameters": list(self.network.parameters)}
 
     def data(self, request):
         dims = request["dims"]
@@ -198,7 +204,7 @@ class Session:
 
     def make_optimiser(self, spec):
         network = self.network
-        biases = {node["inputs"][3] for node in network.nodes if node["opType"] in RECURRENT}
+        biases = {node["inputs"][3] for node in network.nodes if node["opType"] in RECURRENT and len(node["inputs"]) > 3}
         decays = {name: p.dim() > 1 and name not in biases for name, p in network.parameters.items()}
         decayed = [p for name, p in network.parameters.items() if decays[name]]
         others = [p for name, p in network.parameters.items() if not decays[name]]

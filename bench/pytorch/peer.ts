@@ -33,6 +33,7 @@ export interface PeerData {
 
 interface Answer {
   readonly version?: string
+  readonly remark?: string
   readonly parameters?: readonly string[]
   readonly ms?: number
   readonly losses?: readonly number[]
@@ -49,8 +50,9 @@ export function findPyTorch(): string | undefined {
 /** A network that PyTorch trains or runs in a child process. */
 export class PyTorchPeer {
   readonly #process: LineProcess
-  /** PyTorch's version, and the parameters in its order. */
+  /** PyTorch's version, what it is called in a report, and the parameters in its order. */
   version = ''
+  name = ''
   parameters: readonly string[] = []
 
   private constructor(process: LineProcess) {
@@ -68,6 +70,7 @@ export class PyTorchPeer {
     const { network, weights } = describe(graph)
     const answer = await peer.#ask({ do: 'load', graph: network, weights: await child.write('weights', weights), ...options })
     peer.version = answer.version ?? ''
+    peer.name = `PyTorch ${peer.version.replace(/\+.*/, '')}${answer.remark ?? ''}`
     peer.parameters = answer.parameters ?? []
     return peer
   }

@@ -11,7 +11,6 @@ function activation(opType: string, kind: (context: NodeContext) => PlanActivati
   return {
     opType,
     opsets: [first, newestOpset],
-    hasGradient: true,
     dims: (context) => [requiredInput(context, 0).dims],
     lower: (context, plan) => [emitEither(plan, (input) => ({ op: 'activation', input, activation: kind(context) }))]
   }
@@ -21,7 +20,6 @@ function activation(opType: string, kind: (context: NodeContext) => PlanActivati
 const clip: Operator = {
   opType: 'Clip',
   opsets: allOpsets,
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const [low, high] = [bound(context, 'min', 1, -largest), bound(context, 'max', 2, largest)]

@@ -67,7 +67,6 @@ function casting(opType: string, first: number, to: (context: NodeContext) => Da
   return {
     opType,
     opsets: [first, newestOpset],
-    hasGradient: true,
     dims: (context) => [requiredInput(context, 0).dims],
     dtypes: (context) => [to(context)],
     fold(context) {

@@ -39,7 +39,6 @@ function fold(context: NodeContext): readonly Tensor[] | undefined {
 const concatenation: Operator = {
   opType: 'Concat',
   opsets: allOpsets,
-  hasGradient: true,
   dims,
   fold,
   lower(context, plan) {

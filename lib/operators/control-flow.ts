@@ -16,7 +16,6 @@ const conditional: Operator = {
   opType: 'If',
   limits: 'a condition that is an initializer, an input or follows from shapes',
   opsets: allOpsets,
-  hasGradient: true,
   constants: [0],
   body: branch,
   // Never asked: the branch is there, or an error.

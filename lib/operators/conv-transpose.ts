@@ -131,7 +131,6 @@ function byConvolution(plan: PlanWriter, { spec, weightDims, outputPadding }: Tr
 const convTranspose: Operator = {
   opType: 'ConvTranspose',
   opsets: allOpsets,
-  hasGradient: true,
   parameters: [1, 2],
   dims(context) {
     const { inputDims, weightDims, spec, extents } = geometry(context)

@@ -65,7 +65,6 @@ function dims(context: NodeContext): number[][] {
 const convolution: Operator = {
   opType: 'Conv',
   opsets: allOpsets,
-  hasGradient: true,
   parameters: [1, 2],
   dims,
   macs: (context, outputDims) => elementCount(outputDims) * elementCount(requiredInput(context, 1).dims.slice(1)),

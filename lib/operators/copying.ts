@@ -26,7 +26,6 @@ function expandedDims(context: NodeContext): number[] {
 const expanding: Operator = {
   opType: 'Expand',
   opsets: [8, newestOpset],
-  hasGradient: true,
   constants: [1],
   dims: (context) => [expandedDims(context)],
   fold(context) {
@@ -65,7 +64,6 @@ function tiledDims(context: NodeContext): number[] {
 const tiling: Operator = {
   opType: 'Tile',
   opsets: allOpsets,
-  hasGradient: true,
   constants: [1],
   dims: (context) => [tiledDims(context)],
   fold: (context) =>
@@ -114,7 +112,6 @@ function rearranging(opType: string, blocks: (context: NodeContext) => Blocks): 
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
     dims: (context) => [dimsOf(context)],
     lower(context, plan) {
       const { split, perm, dims } = blocks(context)

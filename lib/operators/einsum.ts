@@ -103,7 +103,6 @@ function product(plan: PlanWriter, left: Named, right: Named, needed: ReadonlySe
 const einsum: Operator = {
   opType: 'Einsum',
   opsets: [12, newestOpset],
-  hasGradient: true,
   limits: 'an axis that is summed over has the same length in both operands',
   dims(context) {
     const { output, sizes } = equationOf(context)

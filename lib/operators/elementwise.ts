@@ -134,7 +134,6 @@ function binary(opType: keyof typeof arithmetic): Operator {
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
     parameters: [0, 1],
     dims,
     fold: (context) => fold(context, rule.combine),
@@ -210,7 +209,7 @@ function comparison(opType: string, { name, combine, first, swapped }: Compariso
   return {
     opType,
     opsets: [first ?? allOpsets[0], newestOpset],
-    hasGradient: 'zero',
+    gradient: 'zero',
     dims,
     dtypes: () => ['bool'],
     fold: (context) => fold(context, combine, 'bool'),
@@ -225,7 +224,6 @@ function comparison(opType: string, { name, combine, first, swapped }: Compariso
 const power: Operator = {
   opType: 'Pow',
   opsets: allOpsets,
-  hasGradient: true,
   dims,
   fold: (context) => (context.inputs[0]?.dtype === 'float32' ? undefined : fold(context, (a, b) => a ** b)),
   lower(context, plan) {
@@ -253,7 +251,6 @@ function asNumber(tensor: Tensor | undefined): number | undefined {
 const modulo: Operator = {
   opType: 'Mod',
   opsets: [10, newestOpset],
-  hasGradient: true,
   dims,
   fold: (context) => fold(context, intAttribute(context.node, 'fmod', 0) !== 0 ? (a, b) => a % b : (a, b) => ((a % b) + b) % b),
   lower(context, plan) {
@@ -265,7 +262,6 @@ const modulo: Operator = {
 const prelu: Operator = {
   opType: 'PRelu',
   opsets: allOpsets,
-  hasGradient: true,
   parameters: [1],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -296,7 +292,6 @@ function variadic(opType: string, name: BinaryFunction, op?: 'add'): Operator {
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
     parameters: [0, 1],
     dims,
     fold: (context) =>
@@ -345,7 +340,6 @@ const mean: Operator = {
 const where: Operator = {
   opType: 'Where',
   opsets: [9, newestOpset],
-  hasGradient: true,
   dims,
   dtypes: (context) => [requiredInput(context, 1).dtype],
   fold(context) {

@@ -112,7 +112,6 @@ function dftOf(context: NodeContext): Dft {
 const dft: Operator = {
   opType: 'DFT',
   opsets: [17, newestOpset],
-  hasGradient: true,
   constants: [1, 2],
   dims(context) {
     const { axis, transform, isHalfInverse } = dftOf(context)
@@ -162,7 +161,6 @@ function framesOf(context: NodeContext): Frames {
 const stft: Operator = {
   opType: 'STFT',
   opsets: [17, newestOpset],
-  hasGradient: true,
   constants: [1, 3],
   dims(context) {
     const { count, transform } = framesOf(context)
@@ -197,7 +195,7 @@ function windowing(opType: string, coefficients: readonly number[]): Operator {
   return {
     opType,
     opsets: [17, newestOpset],
-    hasGradient: 'zero',
+    gradient: 'zero',
     constants: [0],
     dims: (context) => [values(context).dims],
     fold: (context) => (context.inputs[0]?.constant === undefined ? undefined : [values(context)]),

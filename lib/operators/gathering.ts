@@ -52,7 +52,6 @@ function oneOf(x: Dense, axis: number, position: number, dims: readonly number[]
 const gathering: Operator = {
   opType: 'Gather',
   opsets: allOpsets,
-  hasGradient: true,
   dims: (context) => [gatherDims(context)],
   fold(context) {
     const data = context.inputs[0]?.constant
@@ -88,7 +87,6 @@ function joined(data: Tensor, parts: readonly Tensor[], axis: number, dims: read
 const gatherElements: Operator = {
   opType: 'GatherElements',
   opsets: [11, newestOpset],
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 1).dims],
   lower(context, plan) {
     const [data, indices] = [plan.contiguous(plan.dense(0)), plan.contiguous(plan.dense(1))]
@@ -124,7 +122,6 @@ function scatterElements(opType: string, opsets: readonly [number, number]): Ope
   return {
     opType,
     opsets,
-    hasGradient: true,
     dims: (context) => [requiredInput(context, 0).dims],
     lower(context, plan) {
       const [data, indices, updates] = [0, 1, 2].map((index) => plan.contiguous(plan.dense(index))) as [Dense, Dense, Dense]
@@ -164,7 +161,6 @@ function tuplesOf(context: NodeContext): Tuples {
 const gatherND: Operator = {
   opType: 'GatherND',
   opsets: [11, newestOpset],
-  hasGradient: true,
   dims: (context) => [tuplesOf(context).dims],
   lower(context, plan) {
     const { sizes, addressed, dims } = tuplesOf(context)
@@ -176,7 +172,6 @@ const gatherND: Operator = {
 const scatterND: Operator = {
   opType: 'ScatterND',
   opsets: [11, newestOpset],
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const { sizes, addressed } = tuplesOf(context)
@@ -197,8 +192,8 @@ function topKSizes(context: NodeContext): { readonly axis: number; readonly k: n
 
 const topK: Operator = {
   opType: 'TopK',
+  limits: 'trained along an axis of at most 2²⁴',
   opsets: allOpsets,
-  hasGradient: true,
   constants: [1],
   dims: (context) => [topKSizes(context).dims, topKSizes(context).dims],
   dtypes: (context) => [requiredInput(context, 0).dtype, 'int64'],
@@ -218,7 +213,6 @@ const topK: Operator = {
 const oneHot: Operator = {
   opType: 'OneHot',
   opsets: [9, newestOpset],
-  hasGradient: true,
   constants: [1],
   dims: (context) => [oneHotDims(context)],
   dtypes: (context) => [requiredInput(context, 2).dtype],
@@ -259,7 +253,6 @@ function oneHotDims(context: NodeContext): number[] {
 const trilu: Operator = {
   opType: 'Trilu',
   opsets: [14, newestOpset],
-  hasGradient: true,
   constants: [1],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -278,7 +271,7 @@ const trilu: Operator = {
 const eyeLike: Operator = {
   opType: 'EyeLike',
   opsets: [9, newestOpset],
-  hasGradient: 'zero',
+  gradient: 'zero',
   dims: (context) => [requiredInput(context, 0).dims],
   fold(context) {
     const { dims, dtype: own } = requiredInput(context, 0)
@@ -298,7 +291,7 @@ const nonZero: Operator = {
   opType: 'NonZero',
   limits: 'of constants and shapes',
   opsets: [9, newestOpset],
-  hasGradient: 'zero',
+  gradient: 'zero',
   dims(context) {
     throw unsupported(context, 'positions in a computed tensor', 'their number must be known when a plan is made')
   },

@@ -103,7 +103,6 @@ function gemmForTraining(context: NodeContext, plan: PlanWriter, product: Produc
 const gemm: Operator = {
   opType: 'Gemm',
   opsets: allOpsets,
-  hasGradient: true,
   parameters: [1, 2],
   dims(context) {
     const { rows, columns } = gemmProduct(context)
@@ -151,7 +150,6 @@ function matMulDims(context: NodeContext): {
 const matMul: Operator = {
   opType: 'MatMul',
   opsets: allOpsets,
-  hasGradient: true,
   parameters: [1],
   dims: (context) => [matMulDims(context).dims],
   macs: (context, outputDims) => elementCount(outputDims) * (requiredInput(context, 0).dims.at(-1) as number),

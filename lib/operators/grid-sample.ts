@@ -117,7 +117,6 @@ function cubicWeights(a: Arithmetic, t: Dense, k: number): Dense[] {
 const gridSample: Operator = {
   opType: 'GridSample',
   opsets: [16, newestOpset],
-  hasGradient: true,
   dims: (context) => [dims(context)],
   lower(context, plan) {
     const sampling = samplingOf(context)

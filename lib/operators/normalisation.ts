@@ -42,7 +42,6 @@ const batchNormalization: Operator = {
   opType: 'BatchNormalization',
   limits: 'inference form',
   opsets: allOpsets,
-  hasGradient: true,
   parameters: [1, 2, 3, 4],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -106,7 +105,6 @@ const localResponse: Operator = {
   opType: 'LRN',
   limits: 'two to four dimensions',
   opsets: allOpsets,
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const { node } = context
@@ -140,7 +138,6 @@ function normalised(
 const instanceNormalization: Operator = {
   opType: 'InstanceNormalization',
   opsets: allOpsets,
-  hasGradient: true,
   parameters: [1, 2],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -155,7 +152,6 @@ const instanceNormalization: Operator = {
 const layerNormalization: Operator = {
   opType: 'LayerNormalization',
   opsets: [17, newestOpset],
-  hasGradient: true,
   parameters: [1, 2],
   dims(context) {
     const { dims } = requiredInput(context, 0)
@@ -181,7 +177,6 @@ const layerNormalization: Operator = {
 const rmsNormalization: Operator = {
   opType: 'RMSNormalization',
   opsets: [23, newestOpset],
-  hasGradient: true,
   parameters: [1],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -197,7 +192,6 @@ const rmsNormalization: Operator = {
 const groupNormalization: Operator = {
   opType: 'GroupNormalization',
   opsets: [18, newestOpset],
-  hasGradient: true,
   parameters: [1, 2],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
@@ -219,7 +213,6 @@ const groupNormalization: Operator = {
 const meanVariance: Operator = {
   opType: 'MeanVarianceNormalization',
   opsets: [9, newestOpset],
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const x = plan.dense(0)
@@ -236,7 +229,6 @@ const meanVariance: Operator = {
 const lpNormalization: Operator = {
   opType: 'LpNormalization',
   opsets: allOpsets,
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {
     const x = plan.dense(0)

@@ -107,8 +107,8 @@ export interface Operator {
   readonly opType: string
   /** First and last opset whose meaning is implemented. */
   readonly opsets: readonly [first: number, last: number]
-  /** Training passes through it; `zero`: nothing before it learns, as its results are constant but for jumps. */
-  readonly hasGradient: true | 'zero'
+  /** Training passes through every operator. `zero`: nothing before it learns, as its results are constant but for jumps. */
+  readonly gradient?: 'zero'
   /** Inputs whose values determine shapes or steps: a plan is made for their contents. */
   readonly constants?: readonly number[]
   /** What of the specification is not done, for the documentation. */

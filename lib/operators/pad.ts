@@ -64,7 +64,6 @@ function lowerSpatial(context: NodeContext, plan: PlanWriter, begin: readonly nu
 const padding: Operator = {
   opType: 'Pad',
   opsets: allOpsets,
-  hasGradient: true,
   constants: [1, 2, 3],
   dims(context) {
     const { begin, end } = padsOf(context)
@@ -100,7 +99,6 @@ function centred(context: NodeContext): { begin: number[]; end: number[] } {
 const centreCropPad: Operator = {
   opType: 'CenterCropPad',
   opsets: [18, newestOpset],
-  hasGradient: true,
   constants: [1],
   dims(context) {
     const { begin, end } = centred(context)

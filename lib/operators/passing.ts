@@ -15,7 +15,6 @@ import {
 const identity: Operator = {
   opType: 'Identity',
   opsets: allOpsets,
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   fold(context) {
     const tensor = context.inputs[0]?.constant
@@ -54,7 +53,6 @@ const dropout: Operator = {
   opType: 'Dropout',
   limits: 'inference, and training of networks',
   opsets: allOpsets,
-  hasGradient: true,
   constants: [1, 2],
   dims: (context) => Array.from({ length: context.node.outputs.length }, () => requiredInput(context, 0).dims),
   dtypes: (context) => [requiredInput(context, 0).dtype, maskOf(context).dtype],

@@ -81,7 +81,6 @@ function densePool(context: NodeContext, plan: PlanWriter, pool: DensePool): Den
 const maxPool: Operator = {
   opType: 'MaxPool',
   opsets: allOpsets,
-  hasGradient: true,
   dims: (context) => Array.from({ length: context.node.outputs.length }, () => dims(context)[0] as number[]),
   dtypes: (context) => [requiredInput(context, 0).dtype, 'int64'],
   lower(context, plan) {
@@ -101,7 +100,6 @@ const maxPool: Operator = {
 const averagePool: Operator = {
   opType: 'AveragePool',
   opsets: allOpsets,
-  hasGradient: true,
   dims,
   lower(context, plan) {
     const countsPads = intAttribute(context.node, 'count_include_pad', 0) !== 0
@@ -126,7 +124,6 @@ const averagePool: Operator = {
 const lpPool: Operator = {
   opType: 'LpPool',
   opsets: allOpsets,
-  hasGradient: true,
   dims,
   lower: (context, plan) => [refOf(densePool(context, plan, { name: 'norm', power: intAttribute(context.node, 'p', 2) }))]
 }
@@ -163,7 +160,6 @@ function globalPool(opType: string, name: ReduceFunction, blocked?: (plan: PlanW
   return {
     opType,
     opsets: everyOpset,
-    hasGradient: true,
     dims: globalDims,
     lower(context, plan) {
       const input = inputDims(context)

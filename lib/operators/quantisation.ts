@@ -28,7 +28,6 @@ function spreadOut(context: NodeContext, plan: PlanWriter, index: number): Dense
 const dequantize: Operator = {
   opType: 'DequantizeLinear',
   opsets: [10, newestOpset],
-  hasGradient: true,
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [requiredInput(context, 1).dtype],
   fold: dequantized,
@@ -46,7 +45,7 @@ function quantizedType(context: NodeContext): DataType {
 const quantize: Operator = {
   opType: 'QuantizeLinear',
   opsets: [10, newestOpset],
-  hasGradient: 'zero',
+  gradient: 'zero',
   dims: (context) => [requiredInput(context, 0).dims],
   dtypes: (context) => [quantizedType(context)],
   fold: quantized,
@@ -62,7 +61,7 @@ const quantize: Operator = {
 
 interface FormOptions {
   readonly first?: number
-  readonly hasGradient?: true
+  readonly passesGradients?: true
 }
 
 /** An operator that nodes stand for. */
@@ -71,7 +70,7 @@ function quantizedForm(opType: string, limits: string, bodyOf: (context: NodeCon
     opType,
     limits,
     opsets: [options.first ?? 10, newestOpset],
-    hasGradient: options.hasGradient ?? 'zero',
+    ...(options.passesGradients === undefined && { gradient: 'zero' as const }),
     body: bodyOf,
     // Never asked: the body stands for the node.
     dims: () => [],
@@ -206,5 +205,5 @@ export const quantisations: readonly Operator[] = [
   quantizedForm('ConvInteger', 'computed in float32', integerConvolution),
   quantizedForm('MatMulInteger', 'computed in float32', integerProduct),
   // Its scale follows from the largest and least element.
-  quantizedForm('DynamicQuantizeLinear', '', dynamicQuantization, { first: 11, hasGradient: true })
+  quantizedForm('DynamicQuantizeLinear', '', dynamicQuantization, { first: 11, passesGradients: true })
 ]

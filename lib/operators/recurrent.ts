@@ -1,7 +1,7 @@
 import { show } from '../errors.js'
 import { floatAttribute, floatsAttribute, intAttribute, stringAttribute, stringsAttribute } from '../graph/rewrite.js'
 import type { PlanActivation } from '../runtime/plan-spec.js'
-import { elementCount, type Tensor } from '../tensor.js'
+import { elementCount } from '../tensor.js'
 import { type Dense, part, refOf, transpose } from './dense.js'
 import {
   type NodeContext,
@@ -102,12 +102,6 @@ function dimsOf({ steps, batch, hidden, directions, isBatchFirst }: Geometry): {
     : { y: [steps, directions, batch, hidden], state: [directions, batch, hidden] }
 }
 
-/** An initializer with a state for each image of a batch is no weight: exporters write zeros there. A copy of it is not trained. */
-function initialState(context: NodeContext, plan: PlanWriter, index: number): Dense {
-  const constant = context.inputs[index]?.constant
-  return constant === undefined ? plan.dense(index) : plan.constant({ ...constant, data: constant.data.slice() } as Tensor)
-}
-
 function emit(context: NodeContext, plan: PlanWriter, own: Geometry): Dense {
   const { cell, steps, batch, size, hidden, directions, isBatchFirst, isReverse } = own
   const swapped = (x: Dense): Dense => plan.contiguous(isBatchFirst ? transpose(x, [1, 0, 2]) : x)
@@ -117,7 +111,7 @@ function emit(context: NodeContext, plan: PlanWriter, own: Geometry): Dense {
     const isThere = context.inputs[index] !== undefined && (cell.kind === 'lstm' || index < 6)
     if (!isThere) return -1
     const isState = index === 5 || index === 6
-    return inputs.push(isState ? swapped(initialState(context, plan, index)) : plan.contiguous(plan.dense(index))) - 1
+    return inputs.push(isState ? swapped(plan.dense(index)) : plan.contiguous(plan.dense(index))) - 1
   })
   const flag = cell.kind === 'lstm' ? 'input_forget' : 'linear_before_reset'
   const count = directions * batch * hidden
@@ -140,7 +134,7 @@ function recurrent(opType: string): Operator {
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
+    limits: 'alpha and beta that are not given are those of the operators of that name',
     parameters: [1, 2, 3, 7],
     biases: [3],
     dims(context) {

@@ -48,7 +48,7 @@ function isOverMap(plan: PlanWriter, ref: ValueRef, input: readonly number[], ax
 
 interface Rule {
   readonly name: ReduceFunction
-  /** A form over blocked values, which has a gradient. */
+  /** A form over blocked values. */
   readonly blocked?: (plan: PlanWriter, ref: ValueRef, input: readonly number[], axes: readonly number[]) => ValueRef | undefined
   readonly fold?: (values: readonly number[]) => number
   readonly axesInput?: number
@@ -58,7 +58,6 @@ function reduction(opType: string, { name, blocked, fold, axesInput = 18 }: Rule
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
     constants: [1],
     dims: (context) => dims(context, axesInput),
     fold: (context) =>
@@ -103,7 +102,7 @@ function position(opType: string, name: 'arg_max' | 'arg_min'): Operator {
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: 'zero',
+    gradient: 'zero',
     dims: (context) => [dimsOf(context)],
     dtypes: () => ['int64'],
     lower(context, plan) {

@@ -26,7 +26,6 @@ function reshaping(opType: string, dimsOf: (context: NodeContext) => number[]): 
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
     constants: opType === 'Flatten' ? [] : [1],
     dims: (context) => [dimsOf(context)],
     fold(context) {

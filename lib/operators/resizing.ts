@@ -298,7 +298,6 @@ function resizing(opType: string, opsets: readonly [number, number], constants: 
   return {
     opType,
     opsets,
-    hasGradient: true,
     constants,
     dims(context) {
       const dims = axesOf(context).map(({ output }) => output)

@@ -26,7 +26,7 @@ function folded(opType: string, dims: Operator['dims'], fold: NonNullable<Operat
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: 'zero',
+    gradient: 'zero',
     dims,
     fold,
     lower:
@@ -83,7 +83,6 @@ function transposedDims(context: NodeContext): number[] {
 const transposing: Operator = {
   opType: 'Transpose',
   opsets: allOpsets,
-  hasGradient: true,
   dims: (context) => [transposedDims(context)],
   fold(context) {
     const tensor = context.inputs[0]?.constant

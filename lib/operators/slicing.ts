@@ -67,7 +67,6 @@ function cutRef(context: NodeContext, plan: PlanWriter, cuts: readonly Cut[]): V
 const slicing: Operator = {
   opType: 'Slice',
   opsets: allOpsets,
-  hasGradient: true,
   constants: [1, 2, 3, 4],
   dims: (context) => [cutDims(requiredInput(context, 0).dims, cutsOf(context))],
   fold(context) {
@@ -97,7 +96,6 @@ function partsOf(context: NodeContext): Cut[] {
 const split: Operator = {
   opType: 'Split',
   opsets: allOpsets,
-  hasGradient: true,
   constants: [1],
   dims: (context) => partsOf(context).map((part) => cutDims(requiredInput(context, 0).dims, [part])),
   fold(context) {

@@ -21,12 +21,11 @@ function alongAxis(context: NodeContext, plan: PlanWriter, name: 'softmax' | 'lo
   return reshape(plan, along(plan, name, flat, 1), x.dims)
 }
 
-/** Over channels of a blocked value, which has a gradient, or along any axis of a dense one. */
+/** Over channels of a blocked value, or along any axis of a dense one. */
 function softmax(opType: string, op: 'softmax' | 'log_softmax'): Operator {
   return {
     opType,
     opsets: allOpsets,
-    hasGradient: true,
     dims: (context) => [requiredInput(context, 0).dims],
     lower(context, plan) {
       const { axis, isFlattening } = vectors(context)
@@ -41,7 +40,7 @@ function softmax(opType: string, op: 'softmax' | 'log_softmax'): Operator {
 const hardmax: Operator = {
   opType: 'Hardmax',
   opsets: allOpsets,
-  hasGradient: 'zero',
+  gradient: 'zero',
   dims: (context) => [requiredInput(context, 0).dims],
   lower: (context, plan) => [refOf(alongAxis(context, plan, 'hardmax'))]
 }
@@ -50,7 +49,6 @@ const hardmax: Operator = {
 const cumSum: Operator = {
   opType: 'CumSum',
   opsets: [11, newestOpset],
-  hasGradient: true,
   constants: [1],
   dims: (context) => [requiredInput(context, 0).dims],
   lower(context, plan) {

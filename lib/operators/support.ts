@@ -11,9 +11,9 @@ export function supportTable(): string {
   ].join('\n')
 }
 
-function row({ opType, opsets, hasGradient, constants, limits }: Operator): string {
+function row({ opType, opsets, gradient, constants, limits }: Operator): string {
   const [first, last] = opsets
   const range = first <= allOpsets[0] ? `to ${last}` : `${first} to ${last}`
   const inputs = (constants ?? []).map((index) => String(index)).join(', ')
-  return `| ${opType} | ${range} | ${hasGradient === true ? 'yes' : 'zero'} | ${inputs === '' ? '' : `input ${inputs}`} | ${limits ?? ''} |`
+  return `| ${opType} | ${range} | ${gradient ?? 'yes'} | ${inputs === '' ? '' : `input ${inputs}`} | ${limits ?? ''} |`
 }

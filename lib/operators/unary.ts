@@ -20,7 +20,7 @@ function unary(opType: string, name: UnaryFunction, options: Options = {}): Oper
   return {
     opType,
     opsets: [options.first ?? allOpsets[0], newestOpset],
-    hasGradient: options.isStepwise === true ? 'zero' : true,
+    ...(options.isStepwise === true && { gradient: 'zero' }),
     dims: (context) => [requiredInput(context, 0).dims],
     dtypes: (context) => [dtypeOf(context)],
     fold: (context) => foldUnary(context, dtypeOf(context), options.fold),

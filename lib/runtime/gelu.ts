@@ -63,12 +63,12 @@ function gelu(side: number, gate: number, scale: number, before: StepsBefore): E
 // Constants are float32.
 const isClose = (value: number, expected: number): boolean => Math.abs(value - expected) <= 1e-6 * Math.abs(expected)
 
-/** A value as a line of the one that it is computed from by single numbers, or of itself. */
-function behind(value: number, before: StepsBefore): Line {
-  const step = before.solely(value)
+/** A value as a line of the one that it is computed from by single numbers, two steps at most, or of itself. */
+function behind(value: number, before: StepsBefore, steps = 2): Line {
+  const step = steps === 0 ? undefined : before.solely(value)
   const line = step === undefined ? undefined : lineOf(step, before)
   if (line === undefined) return { value, scale: 1, shift: 0, absorbed: [] }
-  const first = behind(line.value, before)
+  const first = behind(line.value, before, steps - 1)
   return {
     value: first.value,
     scale: line.scale * first.scale,

@@ -1,9 +1,10 @@
-import { type Draft, readParameters, readValues } from './draft.js'
+import { type Draft, type DraftParameter, readParameters, readValues } from './draft.js'
+import type { PlanStep } from './plan-spec.js'
 
 /**
  * Decides which initializers that steps read as tensors are trained: those that meet a value that something trained has a part in, and the
- * matrices that computed values are multiplied by, in recurrent layers too. What meets the network's inputs alone before that prepares them (means, scales, tables of
- * positions) and stays.
+ * matrices that computed values are multiplied by, in recurrent layers too. What meets the network's inputs alone before that prepares them
+ * (means, scales, tables of positions) and stays, as do states that something begins with.
  */
 export function settleCandidates(draft: Draft): Draft {
   const origins = candidatesBehind(draft)
@@ -36,7 +37,8 @@ function candidatesBehind({ values, steps, parameters }: Draft): ReadonlyMap<num
 }
 
 /** One pass: candidates that meet what `trained` leads to. */
-function newlyTrained({ values, steps }: Draft, origins: ReadonlyMap<number, readonly number[]>, trained: ReadonlySet<number>): number[] {
+function newlyTrained(draft: Draft, origins: ReadonlyMap<number, readonly number[]>, trained: ReadonlySet<number>): number[] {
+  const { values, steps } = draft
   const isTrained = (parameter: number): boolean => trained.has(parameter)
   const learnt = new Set(values.flatMap(({ parameter }, value) => (parameter !== undefined && isTrained(parameter) ? [value] : [])))
   const found: number[] = []
@@ -45,9 +47,25 @@ function newlyTrained({ values, steps }: Draft, origins: ReadonlyMap<number, rea
     const learns = readParameters(step).some(isTrained) || read.some((value) => learnt.has(value))
     const isComputed = read.some((value) => !origins.has(value))
     const multiplies = step.op === 'matmul' || step.op === 'recurrent'
-    const met = isComputed && (learns || multiplies) ? read.flatMap((value) => origins.get(value) ?? []) : []
+    const met =
+      isComputed && (learns || multiplies)
+        ? read.flatMap((value) =>
+            (origins.get(value) ?? []).filter((index) => !begins(step, value, draft.parameters[index] as DraftParameter, draft))
+          )
+        : []
     found.push(...met)
     if (learns || met.length > 0) learnt.add(step.output)
   }
   return found
+}
+
+/**
+ * Whether a step starts from an initializer rather than learns it, as exporters write it for the batch that they were given: states of a recurrent
+ * layer that are not expanded to the batch, zeros that a scatter writes into.
+ */
+function begins(step: PlanStep, value: number, { data }: DraftParameter, { values }: Draft): boolean {
+  if (step.op === 'scatter') return value === step.inputs[0] && data.every((element) => element === 0)
+  if (step.op !== 'recurrent') return false
+  const [, , h = -1, c = -1] = step.tables[0]
+  return [h, c].some((place) => step.inputs[place] === value) && data.length >= (values[value]?.w ?? 0)
 }

@@ -32,7 +32,7 @@ struct DenseSpec {
   float fill = 0;                         // copy, take
   std::vector<Dims> tables;               // take: offsets by axis; pool: spatial, kernel, strides, …
   std::vector<float> numbers;             // constants of functions; weights of interpolate
-  std::vector<std::string> names;         // recurrent: activations
+  std::vector<std::string> names;         // scatter: how updates are combined
   Dims reduced;                           // reduce
   Dims sizes;                             // the sizes that the op is made of, in the order of its documentation
   int integer_bits = 0;                   // elementwise: 0 for floats

@@ -1,8 +1,9 @@
+import { recurrentWeights } from '../../bench/modern-blocks.js'
 import { exportedGelus } from './exported-gelus.js'
 import type { AttributeValue } from '../../lib/graph/rewrite.js'
 import { floatTensor, int64Tensor } from '../../lib/tensor.js'
 import { type NetworkCase, single } from './network-case.js'
-import { float, int, type NetworkBuilder } from './network-builder.js'
+import { float, int } from './network-builder.js'
 
 /*
  * Operators over values of any rank, and what happens where those meet blocks of channels: compared with onnxruntime over odd sizes.
@@ -309,13 +310,6 @@ const reductionCases: readonly NetworkCase[] = [
   single('MeanVarianceNormalization', [2, 9, 4, 5], (b, x) => b.node('MeanVarianceNormalization', [x]))
 ]
 
-/** Weights of a recurrent layer: W, R and bias. */
-const recurrentWeights = (b: NetworkBuilder, directions: number, gates: number, hidden: number, size: number): string[] => [
-  b.weight(directions, gates * hidden, size),
-  b.weight(directions, gates * hidden, hidden),
-  b.weight(directions, 2 * gates * hidden)
-]
-
 /** X steps×N×size with the batch first, as the builder's inputs have it. */
 const recurrent = (
   name: string,
@@ -328,7 +322,10 @@ const recurrent = (
     const directions = attributes.direction === 'bidirectional' ? 2 : 1
     const gates = { LSTM: 4, GRU: 3, RNN: 1 }[opType]
     const sequence = b.node('Transpose', [x], { perm: [1, 0, 2] })
-    return b.node(opType, [sequence, ...recurrentWeights(b, directions, gates, hidden, size)], { hidden_size: int(hidden), ...attributes })
+    return b.node(opType, [sequence, ...recurrentWeights(b, directions, gates * hidden, size, hidden)], {
+      hidden_size: int(hidden),
+      ...attributes
+    })
   })
 
 const recurrentCases: readonly NetworkCase[] = [
@@ -344,7 +341,7 @@ const recurrentCases: readonly NetworkCase[] = [
     const sequence = b.node('Transpose', [b.node('Squeeze', [features, b.ints(2)])], { perm: [2, 0, 1] })
     const [y = ''] = b.nodeOf(
       'LSTM',
-      [sequence, ...recurrentWeights(b, 2, 4, 12, 24)],
+      [sequence, ...recurrentWeights(b, 2, 4 * 12, 24, 12)],
       { hidden_size: int(12), direction: 'bidirectional' },
       1
     )

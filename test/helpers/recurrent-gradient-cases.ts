@@ -1,3 +1,4 @@
+import { recurrentWeights } from '../../bench/modern-blocks.js'
 import type { AttributeValue } from '../../lib/graph/rewrite.js'
 import { type Body, type GradientCase, gradientBatch } from './gradient-case.js'
 import { float, int, type NetworkBuilder } from './network-builder.js'
@@ -27,7 +28,7 @@ function recurrent(
     const width = gatesOf[opType] * hidden
     const isBatchFirst = attributes.layout !== undefined
     const sequence = isBatchFirst ? x : b.node('Transpose', [x], { perm: [1, 0, 2] })
-    const weights = [b.weight(directions, width, features), b.weight(directions, width, hidden), b.weight(directions, 2 * width)]
+    const weights = recurrentWeights(b, directions, width, features, hidden)
     const all = { hidden_size: int(hidden), ...attributes }
     const outputs = b.nodeOf(opType, [sequence, ...weights, ...more(b, sequence, directions)], all, opType === 'LSTM' ? 3 : 2)
     const [y = '', ...states] = outputs

@@ -207,3 +207,40 @@ t.test('a damaged plan is refused or runs within its memory', async (t) => {
   }
   t.ok(outcomes.refused > 300 && outcomes.ran > 100, JSON.stringify(outcomes))
 })
+
+t.test('a recurrent layer without cells has neither a state of them nor peepholes', async (t) => {
+  const [steps, batch, size, hidden] = [2, 3, 4, 5]
+  for (const [kind, gates, activations] of [
+    ['gru', 3, 2],
+    ['rnn', 1, 1]
+  ] as const)
+    for (const [place, count] of [
+      [3, batch * hidden],
+      [4, 3 * hidden]
+    ] as const) {
+      const counts = [steps * batch * size, gates * hidden * size, gates * hidden * hidden, count]
+      const dense = (length: number): PlanValue => ({ ...shape(1, 1, 1, length), dense: true })
+      const tables = [Int32Array.from([0, 1, 2, 3, 4], (input) => (input === place ? 3 : -1))]
+      const step = {
+        op: 'recurrent',
+        function: kind,
+        inputs: [0, 1, 2, 3],
+        output: 4,
+        sizes: [steps, batch, size, hidden, 1, 0],
+        tables,
+        cell: Array.from({ length: activations }, () => ({ kind: 'tanh' })),
+        numbers: Float32Array.of(0),
+        flags: [false]
+      }
+      const plan = {
+        threads: 1,
+        training: false,
+        values: [...counts.map(dense), dense((steps + 2) * batch * hidden)],
+        parameters: [],
+        steps: [step as unknown as PlanStep],
+        inputs: [0, 1, 2, 3],
+        outputs: [4]
+      }
+      t.throws(() => native().createPlan(plan), { message: /only an LSTM/ }, `${kind}, input ${place}`)
+    }
+})

@@ -106,6 +106,16 @@ void t.test('a GELU as exporters write it is one activation, and what looks like
   t.end()
 })
 
+void t.test('no chain of sums is too long to be looked at', (t) => {
+  const ops = opsOf([1, 3, 4], (b, x) => {
+    let y = x
+    for (let i = 0; i < 20_000; i++) y = b.node('Add', [y, b.scalar(1)])
+    return b.node('Mul', [y, b.scalar(2)])
+  })
+  t.ok(ops.length > 0)
+  t.end()
+})
+
 void t.test('gates join as one activation', (t) => {
   const swish = stepsOf([1, 4, 6, 6], (b, x) => {
     const y = b.conv(x, [8, 4, 3, 3])

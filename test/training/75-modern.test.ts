@@ -70,6 +70,27 @@ t.test('recurrent layers: weights are trained with nothing trained before them, 
   )
 })
 
+t.test('what is not finite behind the end of a sequence does not reach the gradients', async (t) => {
+  const b = new NetworkBuilder(17, 3)
+  const [size, hidden] = [3, 4]
+  const sequence = b.node('Transpose', [b.node('Log', [b.input(['N', 5, size], 'power')])], { perm: [1, 0, 2] })
+  const lengths = b.node('Cast', [b.ints(5, 2, 3, 1)], { to: int(6) })
+  const weights = [b.weight(1, 4 * hidden, size), b.weight(1, 4 * hidden, hidden), '', lengths]
+  const [, last = ''] = b.nodeOf('LSTM', [sequence, ...weights], { hidden_size: int(hidden) }, 2)
+  const graph = b.graph(b.node('MatMul', [b.node('Reshape', [last, b.ints(-1, hidden)]), b.weight(hidden, modernClasses)]))
+  const { trainer } = prepareTraining(graph, { batchSize: 4, threads: 1, inputShape: [5, size] })
+  const gradientsOf = async (padding: number): Promise<readonly Float32Array[]> => {
+    const power = Float32Array.from({ length: 4 * 5 * size }, (_, i) => 1 + (i % 7))
+    for (const [image, length] of [5, 2, 3, 1].entries()) power.fill(padding, (image * 5 + length) * size, (image + 1) * 5 * size)
+    const loss = { kind: 'cross_entropy', output: 0, target: Int32Array.of(0, 1, 2, 3) } as const
+    return (await trainer.gradients([power], [loss]).promise).gradients
+  }
+  const gradients = await gradientsOf(0)
+  t.ok(gradients.every((gradient) => gradient.every(Number.isFinite)))
+  t.same(gradients, await gradientsOf(1), 'whatever stands there')
+  trainer.close()
+})
+
 t.test('masks and grids that trained values meet keep their values; what training begins with does not', async (t) => {
   const b = new NetworkBuilder(17, 3)
   const conv = b.conv(b.input(['N', 3, 7], 'wave'), [7, 3, 1], {}, false)

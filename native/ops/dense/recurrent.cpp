@@ -28,6 +28,8 @@ Recurrent::Recurrent(const StepSpec& spec, StepResources resources) : DenseStep(
     if (index >= static_cast<std::int64_t>(inputs_.size())) throw Error(ErrorCode::argument, "recurrent: inputs");
     if (index >= 0) expect_count(in(static_cast<std::size_t>(index)), counts[i], "recurrent");
   }
+  if (gates_ != 4 && (place(kInitialC) >= 0 || place(kPeepholes) >= 0))
+    throw Error(ErrorCode::argument, "recurrent: only an LSTM has cells and peepholes");
   const std::int64_t functions = gates_ == 4 ? 3 : gates_ == 3 ? 2 : 1;
   if (static_cast<std::int64_t>(spec.cell.size()) != directions_ * functions || spec_.numbers.size() != 1)
     throw Error(ErrorCode::argument, "recurrent: activations");
@@ -49,7 +51,7 @@ Recurrent::Recurrent(const StepSpec& spec, StepResources resources) : DenseStep(
 
 std::size_t Recurrent::weight_bytes() const {
   std::size_t bytes = (gate_values_.size() + sums_.size() + kept_.size()) * sizeof(float);
-  for (const Buffer* buffer : {&back_.h_before, &back_.c_before, &back_.dh, &back_.dc, &back_.product})
+  for (const Buffer* buffer : {&back_.h_before, &back_.c_before, &back_.x, &back_.dh, &back_.dc, &back_.product})
     bytes += buffer->size() * sizeof(float);
   for (const auto* list : {&weights_, &recurrences_, &candidates_}) {
     for (const PackedMatrix& matrix : *list) bytes += matrix.bytes();

@@ -45,7 +45,7 @@ class Recurrent : public DenseStep {
   }
   bool has_ended(std::int64_t time, std::int64_t image) const {
     const float* lengths = optional(kLengths);
-    return lengths && time >= static_cast<std::int64_t>(lengths[image]);
+    return lengths && static_cast<float>(time) >= lengths[image];
   }
   // An image at a time step among those of its direction, and of all where each direction keeps its own.
   std::int64_t row(const Moment& at, std::int64_t image) const {
@@ -72,6 +72,7 @@ class Recurrent : public DenseStep {
   struct Backward {
     // T×B×H: h and (LSTM) c before each time step of a direction.
     Buffer h_before, c_before;
+    Buffer x;                // T×B×I, where sequences may end early
     Buffer dh, dc, product;  // B×H
     PackedMatrix recurrence, candidate, weights, inputs, states;
   };
@@ -79,6 +80,7 @@ class Recurrent : public DenseStep {
   void gather_states(const Context& context, std::int64_t direction);
   void step_back(const Context& context, const Moment& at);
   void weight_gradients(const Context& context, std::int64_t direction, const std::vector<float*>& to);
+  const float* without_padding(const Context& context);
   void bias_gradients(const Context& context, std::int64_t direction, float* to);
   void peephole_gradients(const Context& context, std::int64_t direction, float* to);
 

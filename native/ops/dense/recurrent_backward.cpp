@@ -39,7 +39,10 @@ void Recurrent::prepare_backward() {
     back_.product = floats(state());
   }
   if (in(0).needs_grad) back_.weights = PackedMatrix(width(), size_);
-  if (in(1).needs_grad) back_.inputs = PackedMatrix(rows, size_);
+  if (in(1).needs_grad) {
+    back_.inputs = PackedMatrix(rows, size_);
+    if (place(kLengths) >= 0) back_.x = floats(rows * size_);
+  }
   if (in(2).needs_grad) back_.states = PackedMatrix(rows, hidden_);
 }
 
@@ -137,7 +140,7 @@ void Recurrent::weight_gradients(const Context& context, std::int64_t direction,
     back_.weights.multiply_all(context, sums, width(), 1, rows, to[0], size_, true);
   }
   if (to[1]) {
-    back_.inputs.pack_all(context, in(0).data, size_, 1);
+    back_.inputs.pack_all(context, optional(kLengths) ? without_padding(context) : in(0).data, size_, 1);
     back_.inputs.multiply_all(context, sums, 1, width(), width(), to[1] + direction * width() * size_, size_, true);
   }
   if (!to[2]) return;
@@ -149,6 +152,21 @@ void Recurrent::weight_gradients(const Context& context, std::int64_t direction,
   if (!is_gru() || resets_behind()) return;
   back_.states.pack_all(context, kept(first), hidden_, 1);
   back_.states.multiply_all(context, sums + direct(), 1, width(), hidden_, candidate, hidden_, true);
+}
+
+// X with zeros behind the ends of sequences: gradients are 0 there, which is no help against what is not finite.
+const float* Recurrent::without_padding(const Context& context) {
+  context.parallel(steps_, [&](std::int64_t time, int) {
+    for (std::int64_t image = 0; image < batch_; ++image) {
+      const std::int64_t at = (time * batch_ + image) * size_;
+      if (has_ended(time, image)) {
+        std::fill_n(back_.x.data() + at, size_, 0.0f);
+      } else {
+        std::copy_n(in(0).data + at, size_, back_.x.data() + at);
+      }
+    }
+  });
+  return back_.x.data();
 }
 
 void Recurrent::bias_gradients(const Context& context, std::int64_t direction, float* to) {

@@ -138,7 +138,9 @@ class LstmCell : public RecurrentCell {
 
 bool RecurrentCell::keeps_sums() const {
   using Kind = ActivationSpec::Kind;
-  return clip_ > 0 || std::any_of(functions_.begin(), functions_.end(), [](const ActivationSpec& function) {
+  // The third one, an LSTM's, is of its cells.
+  const auto last = functions_.begin() + std::min<std::ptrdiff_t>(2, functions_.end() - functions_.begin());
+  return clip_ > 0 || std::any_of(functions_.begin(), last, [](const ActivationSpec& function) {
            return function.kind != Kind::sigmoid && function.kind != Kind::tanh;
          });
 }

@@ -52,6 +52,10 @@ class IndexedScatter : public IndexedStep {
   }
 
   std::string kernel() const override { return spec_.function; }
+  std::size_t weight_bytes() const override {
+    return (taken_.size() + places_.size()) * sizeof(std::int64_t) +
+           (products_.size() + before_.size()) * sizeof(double);
+  }
 
  private:
   void prepare_backward() {
