@@ -17,10 +17,14 @@ export interface BlockBuilder {
  * ConvNeXt, ViT and recurrent layers in the nodes that exporters write for them.
  */
 
+/** 1 + erf(x/√2) */
+export function gate(b: BlockBuilder, x: string): string {
+  return b.node('Add', [b.node('Erf', [b.node('Div', [x, b.scalar(Math.SQRT2)])]), b.scalar(1)])
+}
+
 /** x/2·(1 + erf(x/√2)) */
 export function gelu(b: BlockBuilder, x: string): string {
-  const cumulative = b.node('Add', [b.node('Erf', [b.node('Div', [x, b.scalar(Math.SQRT2)])]), b.scalar(1)])
-  return b.node('Mul', [b.node('Mul', [x, cumulative]), b.scalar(0.5)])
+  return b.node('Mul', [b.node('Mul', [x, gate(b, x)]), b.scalar(0.5)])
 }
 
 export function linear(b: BlockBuilder, x: string, inner: number, columns: number): string {

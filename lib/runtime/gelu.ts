@@ -22,11 +22,15 @@ export interface ExportedGelu {
   readonly absorbed: readonly number[]
 }
 
-/** scale·f + shift of a value, f being nothing or erf, and the values on the way. */
+/** scale·x + shift of a value. */
 interface Line {
   readonly value: number
   readonly scale: number
   readonly shift: number
+}
+
+/** The same over several steps, with the values on the way. */
+interface Path extends Line {
   readonly absorbed: readonly number[]
 }
 
@@ -49,7 +53,7 @@ function gelu(side: number, gate: number, scale: number, before: StepsBefore): E
   const argument = erf?.op === 'elementwise' && erf.function === 'erf' ? wholeInput(erf, 0, before) : undefined
   if (argument === undefined) return undefined
   const inner = behind(argument, before)
-  const own = side === inner.value ? { value: side, scale: 1, shift: 0, absorbed: [] } : behind(side, before)
+  const own = behind(side, before)
   const isGelu =
     own.value === inner.value &&
     own.shift === 0 &&
@@ -64,7 +68,7 @@ function gelu(side: number, gate: number, scale: number, before: StepsBefore): E
 const isClose = (value: number, expected: number): boolean => Math.abs(value - expected) <= 1e-6 * Math.abs(expected)
 
 /** A value as a line of the one that it is computed from by single numbers, two steps at most, or of itself. */
-function behind(value: number, before: StepsBefore, steps = 2): Line {
+function behind(value: number, before: StepsBefore, steps = 2): Path {
   const step = steps === 0 ? undefined : before.solely(value)
   const line = step === undefined ? undefined : lineOf(step, before)
   if (line === undefined) return { value, scale: 1, shift: 0, absorbed: [] }
@@ -80,7 +84,7 @@ function behind(value: number, before: StepsBefore, steps = 2): Line {
 function lineOf(step: PlanStep, before: StepsBefore): Line | undefined {
   if (step.op === 'affine') {
     const [scale, shift] = [constantOf(step.scale, before), constantOf(step.shift, before)]
-    return scale === undefined || shift === undefined ? undefined : { value: step.input, scale, shift, absorbed: [] }
+    return scale === undefined || shift === undefined ? undefined : { value: step.input, scale, shift }
   }
   if (step.op !== 'elementwise' || step.inputs.length !== 2) return undefined
   const numbers = step.inputs.map((value) => constantOf(before.values[value]?.parameter, before))
@@ -88,9 +92,9 @@ function lineOf(step: PlanStep, before: StepsBefore): Line | undefined {
   const number = numbers[1 - at]
   const value = numbers[at] === undefined ? wholeInput(step, at, before) : undefined
   if (value === undefined || number === undefined) return undefined
-  if (step.function === 'multiply') return { value, scale: number, shift: 0, absorbed: [] }
-  if (step.function === 'divide' && at === 0) return { value, scale: 1 / number, shift: 0, absorbed: [] }
-  return step.function === 'add' ? { value, scale: 1, shift: number, absorbed: [] } : undefined
+  if (step.function === 'multiply') return { value, scale: number, shift: 0 }
+  if (step.function === 'divide' && at === 0) return { value, scale: 1 / number, shift: 0 }
+  return step.function === 'add' ? { value, scale: 1, shift: number } : undefined
 }
 
 /** Both operands of a product. */

@@ -99,26 +99,22 @@ function parameterSources(
     if (first === undefined || layout === 'derived') return undefined
     const nodes = initializers.flatMap((name) => users.get(name) ?? [])
     const isVector = (graph.initializers.get(first)?.dims.length ?? 0) <= 1
-    const isBias = isVector || nodes.some((node) => biasesOf(graph, node).some((name) => initializers.includes(name)))
+    const isBias = isVector || nodes.some((node) => inputsThatAre('biases', graph, node).some((name) => initializers.includes(name)))
     const role = spec.parameters[index]?.trainable !== true ? 'statistics' : isBias ? 'bias' : 'weight'
     return { initializers, nodes: nodes.map(({ name }) => name), role, transposed: layout === 'transposed' }
   })
 }
 
-/** Inputs that the node's operator calls biases. */
-function biasesOf(graph: Graph, node: Node): string[] {
+/** Inputs that the node's operator says are weights, or biases. */
+function inputsThatAre(kind: 'parameters' | 'biases', graph: Graph, node: Node): string[] {
   if (calledFunction(graph, node) !== undefined) return []
-  return (operatorOf(node, graph.opsets).operator.biases ?? []).map((index) => node.inputs[index] ?? '')
+  return (operatorOf(node, graph.opsets).operator[kind] ?? []).map((index) => node.inputs[index] ?? '')
 }
 
 function untrainedWeights(graph: Graph, parameters: ParameterSources): string[] {
   const trained = new Set(parameters.flatMap((parameter) => parameter?.initializers ?? []))
   const sources = constantSources(graph)
-  const weights = graph.nodes.flatMap((node) => {
-    if (calledFunction(graph, node) !== undefined) return []
-    const { operator } = operatorOf(node, graph.opsets)
-    return (operator.parameters ?? []).flatMap((index) => sources.get(node.inputs[index] ?? '') ?? [])
-  })
+  const weights = graph.nodes.flatMap((node) => inputsThatAre('parameters', graph, node).flatMap((name) => sources.get(name) ?? []))
   return [...new Set(weights)].filter((name) => !trained.has(name))
 }
 

@@ -12,3 +12,12 @@ export interface GradientCase {
   readonly body: Body
   readonly opset?: number
 }
+
+/** A list of cases, and what adds one. */
+export function caseList(): {
+  readonly cases: readonly GradientCase[]
+  readonly add: (name: string, dims: readonly number[], body: Body, opset?: number) => void
+} {
+  const cases: GradientCase[] = []
+  return { cases, add: (name, dims, body, opset) => void cases.push({ name, dims, body, ...(opset !== undefined && { opset }) }) }
+}

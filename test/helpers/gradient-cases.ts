@@ -3,7 +3,7 @@ import type { AttributeValue } from '../../lib/graph/rewrite.js'
 import { analyse } from '../../lib/operators/infer.js'
 import { elementCount } from '../../lib/tensor.js'
 import { exportedGelus } from './exported-gelus.js'
-import { type Body, type GradientCase, gradientBatch } from './gradient-case.js'
+import { type Body, caseList, type GradientCase, gradientBatch } from './gradient-case.js'
 import { indexedGradientCases } from './indexed-gradient-cases.js'
 import { recurrentGradientCases } from './recurrent-gradient-cases.js'
 import { float, int, NetworkBuilder } from './network-builder.js'
@@ -36,10 +36,7 @@ export function gradientGraph({ dims, body, opset = 18 }: GradientCase, kind: 'd
   return { graph: b.graph(end(b, body(b, begin(b, dims, kind)))), b }
 }
 
-const cases: GradientCase[] = []
-const add = (name: string, dims: readonly number[], body: Body, opset?: number): void => {
-  cases.push({ name, dims, body, ...(opset !== undefined && { opset }) })
-}
+const { cases, add } = caseList()
 const node =
   (opType: string, attributes: Readonly<Record<string, AttributeValue>> = {}, more: (b: NetworkBuilder) => string[] = () => []): Body =>
   (b, x) =>

@@ -1,5 +1,5 @@
 import { elementCount, int64Tensor } from '../../lib/tensor.js'
-import { type Body, type GradientCase, gradientBatch } from './gradient-case.js'
+import { caseList, type GradientCase, gradientBatch } from './gradient-case.js'
 import { int, type NetworkBuilder } from './network-builder.js'
 
 /*
@@ -9,10 +9,7 @@ import { int, type NetworkBuilder } from './network-builder.js'
 
 const image = [5, 4, 6]
 const rank3 = [4, 6]
-const cases: GradientCase[] = []
-const add = (name: string, dims: readonly number[], body: Body, opset?: number): void => {
-  cases.push({ name, dims, body, ...(opset !== undefined && { opset }) })
-}
+const { cases, add } = caseList()
 
 /** Indices of an axis of `size`, from both of its ends. More of them than the axis has elements are not all different. */
 const indices = (b: NetworkBuilder, dims: readonly number[], size: number): string =>

@@ -1,13 +1,13 @@
 import { recurrentWeights } from '../../bench/modern-blocks.js'
 import type { AttributeValue } from '../../lib/graph/rewrite.js'
-import { type Body, type GradientCase, gradientBatch } from './gradient-case.js'
+import { type Body, caseList, type GradientCase, gradientBatch } from './gradient-case.js'
 import { float, int, type NetworkBuilder } from './network-builder.js'
 
 /*
  * Recurrent layers, for gradient-cases.ts: all outputs of each are looked at.
  */
 
-const cases: GradientCase[] = []
+const { cases, add } = caseList()
 const gatesOf = { LSTM: 4, GRU: 3, RNN: 1 } as const
 type Recurrent = keyof typeof gatesOf
 type More = (b: NetworkBuilder, x: string, directions: number) => readonly string[]
@@ -37,7 +37,7 @@ function recurrent(
     const rows = [perImage, ...last].map((value) => b.node('Reshape', [value, b.ints(gradientBatch, -1)]))
     return b.node('Concat', rows, { axis: int(1) })
   }
-  cases.push({ name: `${opType} ${name}`, dims: [timeSteps, features], body })
+  add(`${opType} ${name}`, [timeSteps, features], body)
 }
 
 const [, features, hidden] = usual

@@ -10,7 +10,7 @@ type Step<Op extends DenseStep['op']> = Extract<DenseStep, { op: Op }>
 type Value = (i: number) => Float64Array
 
 /** The complementary error function's series and continued fraction, to some 1e-15. */
-function erf(x: number): number {
+export function erf(x: number): number {
   const a = Math.abs(x)
   if (a > 3) {
     let fraction = 0

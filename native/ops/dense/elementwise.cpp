@@ -116,22 +116,16 @@ class Elementwise : public DenseStep {
       for (std::int64_t first = 0; first < count; first += kChunk) {
         const FunctionLine line = line_of(back.nest, at, first, std::min(kChunk, count - first));
         const float* dy = out_.grad + at[inputs + 1] + first;
-        if (!direct) {
-          slope_(line, numbers_, dy, static_cast<int>(input), back.part.data() + at[inputs + 2] + first);
-          continue;
-        }
         float part[kChunk];
-        float* dx = to + at[inputs + 2] + first * step;
-        if (!add && step == 1) {
-          slope_(line, numbers_, dy, static_cast<int>(input), dx);
-          continue;
-        }
-        slope_(line, numbers_, dy, static_cast<int>(input), part);
-        if (!add) {
+        float* dx = (direct ? to : back.part.data()) + at[inputs + 2] + first * step;
+        const bool in_place = !direct || (!add && step == 1);
+        slope_(line, numbers_, dy, static_cast<int>(input), in_place ? dx : part);
+        if (in_place) continue;
+        if (add) {
+          for (std::int64_t i = 0; i < line.count; ++i) dx[i * step] += part[i];
+        } else {
           for (std::int64_t i = 0; i < line.count; ++i) dx[i * step] = part[i];
-          continue;
         }
-        for (std::int64_t i = 0; i < line.count; ++i) dx[i * step] += part[i];
       }
     });
     if (!direct) back.sum.add(context, back.part.data(), to);

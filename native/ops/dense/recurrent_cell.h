@@ -36,7 +36,7 @@ class RecurrentCell {
   virtual void finish_back(const CellRow& row) const = 0;
   virtual void reset_back(const CellRow&) const {}
 
-  // Whether slopes follow from the values alone, without the sums.
+  // Whether slopes do not follow from the values alone: then rows have sums.
   bool keeps_sums() const;
 
  protected:

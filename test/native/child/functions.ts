@@ -2,6 +2,7 @@ import t from 'tap'
 import { floatTensor } from '../../../lib/tensor.js'
 import { Session } from '../../../lib/runtime/session.js'
 import { NetworkBuilder } from '../../helpers/network-builder.js'
+import { erf } from '../../helpers/reference-dense.js'
 import { generator } from '../../helpers/plan-builder.js'
 import { sameBits } from '../../helpers/same-bits.js'
 
@@ -12,18 +13,6 @@ interface Case {
   /** In ulp. */
   readonly bound: number
   readonly exact: (x: number) => number
-}
-
-/** 2/√π · e^−x² · Σ 2^k x^(2k+1) / (2k+1)!!, all of one sign. */
-function erf(x: number): number {
-  if (!(Math.abs(x) < 6)) return Math.sign(x)
-  let term = x
-  let sum = x
-  for (let k = 1; Math.abs(term) > Math.abs(sum) * 1e-17; k++) {
-    term *= (2 * x * x) / (2 * k + 1)
-    sum += term
-  }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum
 }
 
 const cases: readonly Case[] = [
